@@ -1,0 +1,38 @@
+"""Convolution in JAX: torch's answers, explicit NCHW / OIHW, every derivative, on CPU, GPU and TPU."""
+
+from convjax import kernels
+from convjax.functional import (
+    conv,
+    conv1d,
+    conv2d,
+    conv3d,
+    conv_transpose,
+    conv_transpose1d,
+    conv_transpose2d,
+    conv_transpose3d,
+    fold,
+    unfold,
+)
+from convjax.init import ConvParams, init_conv
+from convjax.plan import Plan, conv_output_shape, plan
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ConvParams",
+    "Plan",
+    "conv",
+    "conv1d",
+    "conv2d",
+    "conv3d",
+    "conv_output_shape",
+    "conv_transpose",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
+    "fold",
+    "init_conv",
+    "kernels",
+    "plan",
+    "unfold",
+]

@@ -1,0 +1,55 @@
+"""What happens around the operation of a checked call: batch axis, borders, bias. Each is one jitted function, so that an
+eager call is one dispatch; inside another trace it is inlined."""
+
+import math
+from functools import partial
+
+import jax
+from jax import lax
+
+from convjax import _boundary, _windows
+from convjax._primitive import convolve, transposed_weight
+from convjax._spec import ConvCall, Grid
+
+
+@partial(jax.jit, static_argnames="call", inline=True)
+def conv(x: jax.Array, weight: jax.Array, bias: jax.Array | None, *, call: ConvCall) -> jax.Array:
+    if not call.batched:
+        x = lax.expand_dims(x, (0,))
+    kind = _boundary.TORCH[call.boundary.mode].kind
+    fills = kind != "constant"  # zeros are the spec's own
+    if call.transposed:
+        y = convolve(x, transposed_weight(weight, call.spec.groups), call.spec, call.algorithm)
+        y = _boundary.fold_back(y, kind, call.boundary.padding) if fills else y
+    else:
+        x = _boundary.extend(x, kind, call.boundary.padding) if fills else x
+        y = convolve(x, weight, call.spec, call.algorithm)
+    if bias is not None:
+        y = y + bias.reshape(1, -1, *[1] * call.spec.dims).astype(y.dtype)
+    return y if call.batched else lax.squeeze(y, (0,))
+
+
+@partial(jax.jit, static_argnames="grid", inline=True)
+def unfold(x: jax.Array, *, grid: Grid) -> jax.Array:
+    dims = len(grid.sizes)
+    first = x.ndim - dims
+    x = _boundary.extend(x, "constant", grid.padding)
+    for i, (k, s, d, m) in enumerate(zip(grid.kernel, grid.stride, grid.dilation, grid.counts, strict=True)):
+        x = _windows.windows(x, first + 2 * i, k, s, d, m)
+    lead = range(first)  # (..., C, k1, m1, k2, m2, ...) to (..., C, k1, k2, ..., m1, m2, ...)
+    x = x.transpose(*lead, *range(first, x.ndim, 2), *range(first + 1, x.ndim, 2))
+    rows = x.shape[first - 1] * math.prod(grid.kernel)
+    return x.reshape(*x.shape[: first - 1], rows, math.prod(grid.counts))
+
+
+@partial(jax.jit, static_argnames=("grid", "channels"), inline=True)
+def fold(x: jax.Array, *, grid: Grid, channels: int) -> jax.Array:
+    dims = len(grid.sizes)
+    first = x.ndim - 1
+    x = x.reshape(*x.shape[:-2], channels, *grid.kernel, *grid.counts)
+    x = x.transpose(*range(first), *[first + i + j * dims for i in range(dims) for j in (0, 1)])
+    for i in reversed(range(dims)):
+        low, high = grid.padding[i]
+        x = _windows.sum_windows(x, first + 2 * i, grid.sizes[i] + low + high, grid.stride[i], grid.dilation[i])
+        x = lax.slice_in_dim(x, low, low + grid.sizes[i], axis=first + 2 * i)
+    return x

@@ -1,0 +1,418 @@
+"""Every error convjax raises about its arguments: one function per kind of mistake.
+
+Each builds the exception and the caller raises it, so that the condition stays where the value is and the words stay
+here. A message names the function, the argument, what was got, what was expected and what to do about it.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+
+def _error(kind, function: str, argument: str, problem: str, got: str, expected: str, remedy: str) -> Exception:
+    return kind(
+        f"convjax.{function}: `{argument}` {problem}\n  got:      {got}\n  expected: {expected}\n  try:      {remedy}"
+    )
+
+
+def _shown(value: Any) -> str:
+    """A value as a person would recognise it, with its type where that is the mistake."""
+    text = repr(value)
+    return f"{text if len(text) <= 60 else text[:57] + '...'} ({type(value).__name__})"
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(repr(name) for name in names)
+
+
+def not_an_array(function: str, argument: str, value: Any) -> Exception:
+    return _error(
+        TypeError,
+        function,
+        argument,
+        "is not an array of numbers.",
+        _shown(value),
+        "a JAX or NumPy array, or nested lists of numbers of equal length",
+        f"jax.numpy.asarray({argument}), or check that the array was loaded",
+    )
+
+
+def wrong_dtype(function: str, argument: str, dtype: Any, expected: str, remedy: str) -> Exception:
+    return _error(TypeError, function, argument, "has a dtype that cannot be used.", f"dtype {dtype}", expected, remedy)
+
+
+def not_a_dtype(function: str, argument: str, value: Any) -> Exception:
+    return _error(
+        TypeError,
+        function,
+        argument,
+        "is not a dtype.",
+        _shown(value),
+        "a NumPy or JAX dtype",
+        f"{argument}=jax.numpy.float32",
+    )
+
+
+def wrong_input_rank(function: str, shape: tuple, dims: int) -> Exception:
+    spatial = "*spatial" if dims != 2 else "H, W"
+    remedy = "x.reshape into one of the two layouts"
+    if len(shape) == dims:
+        axes = ", ".join([":"] * dims)
+        remedy = f"x[None, None] for one image of one channel (x[None] is (C, {spatial}) with C=1); x is {axes} only"
+    elif len(shape) == dims + 3:
+        remedy = "jax.vmap over the extra axis, or reshape it into the batch"
+    return _error(
+        ValueError,
+        function,
+        "x",
+        "has the wrong number of axes.",
+        f"shape {shape}, {len(shape)} axes",
+        f"(N, C, {spatial}), {dims + 2} axes, or one image (C, {spatial}), {dims + 1} axes, "
+        f"for {dims} spatial dimension{'s' * (dims > 1)}",
+        remedy,
+    )
+
+
+def wrong_weight_rank(function: str, shape: tuple, dims: int | None, layout: str) -> Exception:
+    if dims is None:
+        expected = f"{layout} with at least one spatial axis, so 3 axes or more"
+    else:
+        expected = f"{layout}, {dims + 2} axes, for {dims} spatial dimension{'s' * (dims > 1)}"
+    suggestion = {3: "1d", 4: "2d", 5: "3d"}.get(len(shape))
+    family = function.rstrip("123d") if function[-1] == "d" else function
+    remedy = f"convjax.{family}{suggestion}" if suggestion and dims else "weight[None, None] for a single bare kernel"
+    return _error(
+        ValueError,
+        function,
+        "weight",
+        "has the wrong number of axes.",
+        f"shape {shape}, {len(shape)} axes",
+        expected,
+        remedy,
+    )
+
+
+def empty_axis(function: str, argument: str, shape: tuple, axis: str) -> Exception:
+    return _error(
+        ValueError,
+        function,
+        argument,
+        f"has {axis} of size 0.",
+        f"shape {shape}",
+        "sizes of at least 1 (only the batch may be empty)",
+        "leave the call out, or check how the array was made",
+    )
+
+
+def channels_do_not_match(function: str, x: tuple, weight: tuple, channels: int, groups: int, takes: int) -> Exception:
+    remedy = "transpose x if its channels stand last (jnp.moveaxis(x, -1, 1)), or make weight for these channels"
+    if groups == 1 and weight[1] and channels % weight[1] == 0 and not function.startswith("conv_transpose"):
+        remedy = (
+            f"groups={channels // weight[1]}, if each kernel is meant to see {weight[1]} of the {channels} channels"
+        )
+    return _error(
+        ValueError,
+        function,
+        "weight",
+        "does not fit the channels of `x`.",
+        f"x {x} has {channels} channels; weight {weight} with groups={groups} takes {takes}",
+        f"x with {takes} channels",
+        remedy,
+    )
+
+
+def groups_do_not_divide(function: str, groups: int, count: int, what: str) -> Exception:
+    divisors = [str(g) for g in range(1, min(count, 10_000) + 1) if count % g == 0]
+    return _error(
+        ValueError,
+        function,
+        "groups",
+        f"does not divide the {what}.",
+        f"groups={groups}, {count} {what}",
+        "groups that divide both the input and the output channels",
+        "groups=" + (", ".join(divisors) if len(divisors) < 13 else ", ".join([*divisors[:12], "..."])),
+    )
+
+
+def not_an_integer(function: str, argument: str, value: Any, expected: str) -> Exception:
+    remedy = f"{argument}=1, or a tuple of ints"
+    if type(value).__name__.endswith("Tracer"):
+        remedy = f"mark {argument} as static (jax.jit(..., static_argnames={argument!r})): shapes depend on it"
+    elif isinstance(value, float) and value == int(value):
+        remedy = f"{argument}={int(value)}"
+    return _error(TypeError, function, argument, "is not made of integers.", _shown(value), expected, remedy)
+
+
+def too_small(function: str, argument: str, value: Any, minimum: int) -> Exception:
+    remedy = f"{argument}={minimum}"
+    if argument == "padding":
+        remedy = "crop the array itself, x[..., low:-high], before the call"
+    return _error(
+        ValueError,
+        function,
+        argument,
+        f"is below {minimum}.",
+        f"{argument}={value!r}",
+        f"integers of at least {minimum}",
+        remedy,
+    )
+
+
+def wrong_count(function: str, argument: str, value: Any, dims: int, pairs: bool) -> Exception:
+    remedy = f"one int for all dimensions, or {dims} of them"
+    if pairs and dims == 1 and isinstance(value, (tuple, list)) and len(value) == 2:
+        remedy = f"{argument}=(({value[0]}, {value[1]}),) for a low and a high side"
+    return _error(
+        ValueError,
+        function,
+        argument,
+        "has the wrong number of entries.",
+        f"{argument}={value!r}",
+        f"an int, or {dims} entries{', each an int or a (low, high) pair' * pairs}, for {dims} spatial dimension"
+        f"{'s' * (dims > 1)}",
+        remedy,
+    )
+
+
+def unknown_name(function: str, argument: str, value: Any, known: Iterable[str], remedy: str = "") -> Exception:
+    known = list(known)
+    is_text = isinstance(value, str)
+    close = [name for name in known if is_text and name.lower().startswith(value.lower()[:3])] or known
+    return _error(
+        ValueError if is_text else TypeError,
+        function,
+        argument,
+        "is not a name that is known here.",
+        _shown(value),
+        f"one of {_listed(known)}",
+        remedy or f"{argument}={close[0]!r}",
+    )
+
+
+def padding_is_text(function: str, value: str) -> Exception:
+    return _error(
+        ValueError,
+        function,
+        "padding",
+        "is a name, and this function takes numbers only.",
+        repr(value),
+        "an int, an int per spatial dimension, or a (low, high) pair per spatial dimension",
+        "padding=0 for every position, or dilation * (kernel - 1) // 2 for the size times the stride",
+    )
+
+
+def same_with_stride(function: str, stride: tuple, pairs: tuple) -> Exception:
+    return _error(
+        ValueError,
+        function,
+        "padding",
+        "is 'same' together with a stride above 1, for which no padding keeps the size.",
+        f"padding='same', stride={stride}",
+        "stride=1 with 'same', or explicit padding",
+        f"padding={pairs}, what 'same' pads at stride 1",
+    )
+
+
+def pad_too_wide(function: str, mode: str, pad: int, size: int, limit: int) -> Exception:
+    return _error(
+        ValueError,
+        function,
+        "padding",
+        f"is wider than padding_mode={mode!r} can fill from the image.",
+        f"a padding of {pad} on an axis of size {size}",
+        f"at most {limit}",
+        "padding_mode='replicate', which fills any width, or a smaller padding",
+    )
+
+
+def kernel_too_large(function: str, argument: str, padded: tuple, kernel: tuple) -> Exception:
+    return _error(
+        ValueError,
+        function,
+        argument,
+        "spans more than the padded input.",
+        f"kernel extent {kernel} (dilation included), padded input {padded}",
+        "an extent of at most the padded size in every dimension",
+        "more padding, less dilation, or a smaller kernel",
+    )
+
+
+def wrong_bias(function: str, shape: tuple, channels: int) -> Exception:
+    remedy = "bias.reshape(-1)" if _size(shape) == channels else "bias=None for none"
+    return _error(
+        ValueError,
+        function,
+        "bias",
+        "does not have one number per output channel.",
+        f"shape {shape}",
+        f"shape ({channels},)",
+        remedy,
+    )
+
+
+def _size(shape: tuple) -> int:
+    size = 1
+    for n in shape:
+        size *= n
+    return size
+
+
+def output_padding_too_large(function: str, value: tuple, stride: tuple, dilation: tuple) -> Exception:
+    return _error(
+        ValueError,
+        function,
+        "output_padding",
+        "is not smaller than the stride or the dilation.",
+        f"output_padding={value}, stride={stride}, dilation={dilation}",
+        "output_padding below max(stride, dilation) in every dimension",
+        "output_padding=0; it only chooses among the sizes that one stride leaves open",
+    )
+
+
+def output_is_empty(function: str, size: tuple) -> Exception:
+    return _error(
+        ValueError,
+        function,
+        "padding",
+        "crops all that the transposed convolution makes.",
+        f"an output of size {size}",
+        "at least one position in every dimension",
+        "a smaller padding, or a larger kernel or stride",
+    )
+
+
+def algorithm_refuses(function: str, algorithm: str, reason: str) -> Exception:
+    return _error(
+        ValueError,
+        function,
+        "algorithm",
+        "cannot compute this convolution.",
+        f"algorithm={algorithm!r}: {reason}",
+        "an algorithm that serves it",
+        "algorithm='auto'; print(convjax.plan(...)) shows which serve",
+    )
+
+
+def wrong_preferred_type(function: str, preferred: Any, dtype: Any) -> Exception:
+    return _error(
+        TypeError,
+        function,
+        "preferred_element_type",
+        "cannot hold the results.",
+        f"{preferred} for operands of {dtype}",
+        f"a dtype of the same kind as {dtype}, at least as wide",
+        "leave it None and use .astype on the result",
+    )
+
+
+def wrong_patch_count(function: str, got: tuple, expected: int, blocks: tuple) -> Exception:
+    return _error(
+        ValueError,
+        function,
+        "x",
+        "does not hold as many patches as `output_size` has positions.",
+        f"shape {got}, {got[-1]} patches",
+        f"{expected} patches, a grid of {blocks}",
+        "pass the stride, padding and dilation that unfold had",
+    )
+
+
+def wrong_patch_rank(function: str, shape: tuple) -> Exception:
+    return _error(
+        ValueError,
+        function,
+        "x",
+        "has the wrong number of axes.",
+        f"shape {shape}, {len(shape)} axes",
+        "(N, C * prod(kernel_size), patches) or (C * prod(kernel_size), patches)",
+        "the output of convjax.unfold",
+    )
+
+
+def patch_not_divisible(function: str, channels: int, taps: int) -> Exception:
+    return _error(
+        ValueError,
+        function,
+        "x",
+        "has a channel axis that the kernel does not divide.",
+        f"{channels} rows for {taps} kernel taps",
+        "C * prod(kernel_size) rows",
+        "pass the kernel_size that unfold had",
+    )
+
+
+def not_a_key(function: str, value: Any) -> Exception:
+    return _error(
+        TypeError,
+        function,
+        "key",
+        "is not a JAX random key.",
+        _shown(value),
+        "one key, as jax.random.key makes",
+        "key=jax.random.key(0)",
+    )
+
+
+def not_a_flag(function: str, argument: str, value: Any) -> Exception:
+    return _error(
+        TypeError, function, argument, "is not True or False.", _shown(value), "a bool", f"{argument}=True or False"
+    )
+
+
+def not_a_function(function: str, value: Any, known: Iterable[str]) -> Exception:
+    return _error(
+        TypeError,
+        function,
+        "function",
+        "is not a convolution of convjax.",
+        _shown(value),
+        f"one of {', '.join(known)}",
+        "function=convjax.conv",
+    )
+
+
+def wrong_arguments(function: str, target: str, reason: str) -> Exception:
+    return _error(
+        TypeError,
+        function,
+        "function",
+        f"cannot be called as convjax.{target} with these arguments.",
+        reason,
+        f"the arguments of convjax.{target}, with shapes where it takes arrays",
+        f"help(convjax.{target})",
+    )
+
+
+def not_a_shape(function: str, argument: str, value: Any) -> Exception:
+    return _error(
+        TypeError,
+        function,
+        argument,
+        "is not a shape.",
+        _shown(value),
+        "a tuple of ints, or something with .shape and .dtype",
+        f"{argument}={argument}_array.shape",
+    )
+
+
+def not_positive(function: str, argument: str, value: Any) -> Exception:
+    return _error(
+        ValueError,
+        function,
+        argument,
+        "is not a positive number.",
+        _shown(value),
+        "a number above 0",
+        f"{argument}=1.0",
+    )
+
+
+def not_odd(function: str, argument: str, value: int) -> Exception:
+    return _error(
+        ValueError,
+        function,
+        argument,
+        "is even, so that no pixel is the centre.",
+        f"{argument}={value}",
+        "an odd int",
+        f"{argument}={value + 1}",
+    )

@@ -1,0 +1,189 @@
+"""The one primitive, a convolution under a `ConvSpec`, and its rules.
+
+The operations that a ConvSpec describes are closed: every derivative and every batched form of one is one of them
+again. So each of them is bound here as the same primitive, and gets the lowering that suits its own shape on its own
+platform.
+
+Below, G is groups, n input sizes, k kernel sizes, m output sizes, and d(n, r) = (n - 1) r + 1 the extent of n elements
+at a dilation r. Per spatial dimension X = d(n, lhs_dilation), K = d(k, rhs_dilation), Y = d(m, stride), and
+
+    y[i] = sum_j x'[i stride + j rhs_dilation - low] w[j]        x' = x with lhs_dilation - 1 zeros between elements
+"""
+
+from dataclasses import replace
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
+from jax.sharding import NamedSharding, PartitionSpec
+
+from convjax import _select
+from convjax._lowerings import LOWERINGS
+from convjax._spec import ConvSpec, extent
+
+conv_p = Primitive("convjax_conv")
+
+
+def convolve(x: jax.Array, w: jax.Array, spec: ConvSpec, algorithm: str = "auto") -> jax.Array:
+    """Bind the primitive. The only way to it, for the public functions and for its own rules."""
+    axes = [jax.typeof(a).manual_axis_type.varying for a in (x, w)]
+    if axes[0] != axes[1]:
+        # Under shard_map, a replicated operand beside a varying one must be cast, or its cotangent, which is a sum over
+        # the mesh, would lack that sum and be silently wrong.
+        x, w = (_cast(a, other - own) for a, own, other in ((x, axes[0], axes[1]), (w, axes[1], axes[0])))
+    return conv_p.bind(x, w, spec=spec, algorithm=algorithm)
+
+
+def _cast(a: jax.Array, axes: frozenset) -> jax.Array:
+    return lax.pcast(a, tuple(axes), to="varying") if axes else a
+
+
+# ---- abstract evaluation and execution ----
+
+
+@conv_p.def_abstract_eval
+def _abstract(x, w, *, spec: ConvSpec, algorithm: str):
+    # The plain lax form knows the shape, the dtype, the sharding and the axes of shard_map that the result varies over.
+    (aval,) = jax.make_jaxpr(partial(LOWERINGS["direct"].run, spec=spec))(x, w).out_avals
+    return aval
+
+
+@partial(jax.jit, static_argnames=("spec", "algorithm"))
+def _execute(x, w, *, spec: ConvSpec, algorithm: str):
+    return convolve(x, w, spec, algorithm)
+
+
+conv_p.def_impl(_execute)
+
+
+# ---- lowering ----
+
+
+def _lower(platform: str, x, w, *, spec: ConvSpec, algorithm: str):
+    return _select.select(spec, x, w, platform, algorithm).lowering.run(x, w, spec)
+
+
+for _platform in (None, *_select.RULES):
+    _rule = mlir.lower_fun(partial(_lower, _platform or "other"), multiple_results=False)
+    mlir.register_lowering(conv_p, _rule, platform=_platform)
+
+
+# ---- derivatives ----
+#
+# jvp. The operation is bilinear, so dy = conv(dx, w) + conv(x, dw) under the same spec.
+#
+# Input gradient: [N, G O, m] [G O, I, k] -> [N, G I, n]. From the sum above, with ct' the cotangent dilated by stride,
+#     x_ct[p] = sum_j ct'[p + low - j rhs_dilation] w[j],   p on x' and then every lhs_dilation-th one.
+#   Turning j round makes it a correlation of ct' with the flipped w, whose window starts K - 1 - low before ct'. It must
+#   stop after X positions, so the padding behind is X + K - 1 - Y less the padding in front.
+#
+# Weight gradient: [N, G I, n] [N, G O, m] -> [G O, I, k], contracting N and i:
+#     w_ct[j] = sum_i x'[i stride + j rhs_dilation - low] ct[i],
+#   a convolution of x' with ct as a kernel dilated by stride and a window that moves by rhs_dilation. I takes the place
+#   of the batch, and (G, N) that of the channels in groups. It must stop after k positions, hence the padding behind.
+#
+# Both paddings can be negative, which crops.
+
+
+def transposed_weight(w: jax.Array, groups: int) -> jax.Array:
+    """(G O, I, *k) to (G I, O, *k), taps reversed: what slides over the cotangent, or over a transposed input."""
+    w = w.reshape(groups, -1, *w.shape[1:]).swapaxes(1, 2)
+    return lax.rev(w.reshape(-1, *w.shape[2:]), tuple(range(2, w.ndim - 1)))
+
+
+def _input_gradient(ct, w, *, x, spec: ConvSpec, algorithm: str):
+    padding = []
+    for n, k, m, s, (low, _), a, r in _per_dim(x.shape, w.shape, ct.shape, spec):
+        front = extent(k, r) - low - 1
+        padding.append((front, extent(n, a) + extent(k, r) - 1 - extent(m, s) - front))
+    gradient = ConvSpec(spec.lhs_dilation, tuple(padding), spec.stride, spec.rhs_dilation, spec.groups, spec.precision)
+    return convolve(ct, transposed_weight(w.astype(ct.dtype), spec.groups), gradient, algorithm).astype(x.dtype)
+
+
+def _weight_gradient(ct, x, *, w, spec: ConvSpec, algorithm: str):
+    padding = []
+    for n, k, m, s, (low, _), a, r in _per_dim(x.shape, w.shape, ct.shape, spec):
+        padding.append((low, extent(m, s) + extent(k, r) - extent(n, a) - 1 - low))
+    gradient = ConvSpec(spec.rhs_dilation, tuple(padding), spec.lhs_dilation, spec.stride, spec.groups, spec.precision)
+    batch, sizes = x.shape[0], x.shape[2:]
+    x = x.astype(ct.dtype).reshape(batch, spec.groups, w.shape[1], *sizes)
+    x = jnp.moveaxis(x, 2, 0).swapaxes(1, 2).reshape(w.shape[1], spec.groups * batch, *sizes)
+    return convolve(x, ct.swapaxes(0, 1), gradient, algorithm).swapaxes(0, 1).astype(w.dtype)
+
+
+def _per_dim(x, w, y, spec: ConvSpec):
+    return zip(x[2:], w[2:], y[2:], spec.stride, spec.padding, *spec.dilations, strict=True)
+
+
+def _transpose(gradient, name: str, ct, x, w, *, spec: ConvSpec, algorithm: str):
+    # A gradient is another operation, so the algorithm named for this one need not serve it. "direct" serves all.
+    algorithm = algorithm if algorithm == "direct" else "auto"
+    operand, known = (x, w) if name == "x" else (w, x)
+    rule = partial(gradient, **{name: operand.aval}, spec=spec, algorithm=algorithm)
+    return _unsharded(rule, operand.aval.sharding)(ct, known)
+
+
+ad.defbilinear(conv_p, partial(_transpose, _input_gradient, "x"), partial(_transpose, _weight_gradient, "w"))
+
+
+def _unsharded(f, sharding):
+    """f, where the mesh has explicit axes, with those left to the compiler inside f and the result laid out as given.
+
+    Under explicit sharding each reshape that merges a sharded axis is an error, and a rule here merges many.
+    """
+    mesh = jax.sharding.get_abstract_mesh()
+    if mesh.empty or not mesh.explicit_axes:
+        return f
+    return jax.sharding.auto_axes(f, out_sharding=sharding)
+
+
+# ---- vmap ----
+
+
+def _batch(args, axes, *, spec: ConvSpec, algorithm: str):
+    """Fold the mapped axis: of x into the batch, of w into the output channels of each group, of both into groups."""
+    (x, w), (x_axis, w_axis) = args, axes
+    rule = _batch_x if w_axis is None else _batch_w if x_axis is None else _batch_both
+    return rule(x, w, x_axis, w_axis, spec, algorithm)
+
+
+def _batch_x(x, w, x_axis, _, spec: ConvSpec, algorithm: str):
+    x = jnp.moveaxis(x, x_axis, 0)
+    # A reshape may merge a sharded axis only where it is the major one.
+    at = 0 if jax.typeof(x).sharding.spec[1] is None else 1
+    x = jnp.moveaxis(x, 0, at)
+    y = convolve(x.reshape(x.shape[0] * x.shape[1], *x.shape[2:]), w, spec, algorithm)
+    return y.reshape(*x.shape[:2], *y.shape[1:]), at
+
+
+def _batch_w(x, w, _, w_axis, spec: ConvSpec, algorithm: str):
+    w = jnp.moveaxis(w, w_axis, 0)
+    size, out, rest, groups = w.shape[0], w.shape[1], w.shape[2:], spec.groups
+    w = w.reshape(size, groups, out // groups, *rest).swapaxes(0, 1).reshape(size * out, *rest)
+    y = convolve(x, w, spec, algorithm)
+    y = y.reshape(y.shape[0], groups, size, out // groups, *y.shape[2:]).swapaxes(1, 2)
+    return y.reshape(y.shape[0], size, out, *y.shape[4:]), 1
+
+
+def _batch_both(x, w, x_axis, w_axis, spec: ConvSpec, algorithm: str):
+    x, w = jnp.moveaxis(x, x_axis, 1), jnp.moveaxis(w, w_axis, 0)
+    batch, size, out = x.shape[0], w.shape[0], w.shape[1]
+    if size == 0:  # no groups at all is not a convolution
+        shape = spec.output_shape((batch, *x.shape[2:]), w.shape[1:])
+        return jnp.zeros((0, *shape), spec.out_dtype or x.dtype), 0
+
+    def fold(x, w):
+        x = x.reshape(batch, size * x.shape[2], *x.shape[3:])
+        w = w.reshape(size * out, *w.shape[2:])
+        y = convolve(x, w, replace(spec, groups=size * spec.groups), algorithm)
+        return y.reshape(batch, size, out, *y.shape[2:])
+
+    sharding = jax.typeof(x).sharding
+    layout = PartitionSpec(*sharding.spec[:2], *[None] * (spec.dims + 1))
+    return _unsharded(fold, NamedSharding(sharding.mesh, layout))(x, w), 1
+
+
+batching.primitive_batchers[conv_p] = _batch

@@ -1,0 +1,442 @@
+"""What one convolution is (`ConvSpec`), its geometry, and the only normaliser of arguments.
+
+A public function hands its arguments to `arrays` and to `conv_call` or `conv_transpose_call`, and gets back operands of
+one dtype and a frozen, hashable `ConvCall`. Nothing below the public functions looks at an unchecked argument.
+"""
+
+import math
+import operator
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import InconclusiveDimensionOperation
+
+from convjax import _boundary, _check
+
+Sizes = tuple[int, ...]
+Pads = tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class ConvSpec:
+    """A general convolution of x (N, G*I, *n) with w (G*O, I, *k): the whole family, derivatives included.
+
+    x has `lhs_dilation - 1` zeros set between its elements, then `padding` zeros set around it (a negative padding
+    crops); w has `rhs_dilation - 1` zeros between its taps; the window moves by `stride`. `out_dtype` is the dtype of
+    the result, None for that of the operands.
+    """
+
+    stride: Sizes
+    padding: Pads
+    lhs_dilation: Sizes
+    rhs_dilation: Sizes
+    groups: int = 1
+    precision: Any = None
+    out_dtype: Any = None
+
+    @property
+    def dims(self) -> int:
+        return len(self.stride)
+
+    def output_shape(self, x: Sequence[int], w: Sequence[int]) -> Sizes:
+        return (x[0], w[0], *map(_positions, x[2:], w[2:], self.stride, self.padding, *self.dilations))
+
+    @property
+    def dilations(self) -> tuple[Sizes, Sizes]:
+        return self.lhs_dilation, self.rhs_dilation
+
+
+def extent(n: int, dilation: int) -> int:
+    """The size of an axis of n elements with dilation - 1 zeros between them: d(n, r) = (n - 1) r + 1."""
+    return (n - 1) * dilation + 1
+
+
+def _positions(n, k, stride, pads, lhs_dilation, rhs_dilation):
+    room = extent(n, lhs_dilation) + sum(pads) - extent(k, rhs_dilation)
+    return room // stride + 1
+
+
+class Boundary(NamedTuple):
+    """How the borders are filled before the convolution: nothing where mode is "zeros", for the spec pads those."""
+
+    mode: str
+    padding: Pads
+
+
+class ConvCall(NamedTuple):
+    """A checked call: what to do with the operands besides the convolution itself."""
+
+    spec: ConvSpec
+    boundary: Boundary
+    batched: bool
+    transposed: bool
+    algorithm: str
+
+
+class Grid(NamedTuple):
+    """Where the patches of an image of size `sizes` lie, for unfold and fold."""
+
+    sizes: Sizes
+    kernel: Sizes
+    stride: Sizes
+    dilation: Sizes
+    padding: Pads
+    counts: Sizes
+
+
+def certainly(condition: Callable[[], bool]) -> bool:
+    """Whether a condition on sizes holds; False where a symbolic size leaves it open."""
+    try:
+        return bool(condition())
+    except InconclusiveDimensionOperation:
+        return False
+
+
+# ---- operands ----
+
+
+def array(function: str, argument: str, value: Any) -> jax.Array:
+    if isinstance(value, (str, bytes)) or value is None:
+        raise _check.not_an_array(function, argument, value)
+    if not isinstance(value, jax.Array):
+        try:
+            value = jnp.asarray(value)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise _check.not_an_array(function, argument, value) from error
+    if not (jnp.issubdtype(value.dtype, jnp.number) or value.dtype == bool):
+        raise _check.wrong_dtype(function, argument, value.dtype, "numbers", "jax.random.normal, or .astype")
+    return value
+
+
+def arrays(function: str, x: Any, weight: Any, bias: Any) -> tuple[jax.Array, jax.Array, jax.Array | None]:
+    """The operands as JAX arrays of one dtype. The only place where dtypes are promoted, by JAX's rules."""
+    operands = [array(function, "x", x), array(function, "weight", weight)]
+    if bias is not None:
+        operands.append(array(function, "bias", bias))
+    dtype = jnp.result_type(*operands)
+    if dtype == bool:
+        raise _check.wrong_dtype(function, "x", dtype, "numbers, in x or in weight", "x.astype(jax.numpy.float32)")
+    operands = [a if a.dtype == dtype else a.astype(dtype) for a in operands]
+    return (*operands, None) if bias is None else tuple(operands)
+
+
+# ---- single arguments ----
+
+
+def integers(function: str, argument: str, value: Any, dims: int, minimum: int) -> Sizes:
+    """An int, or one int per spatial dimension, each at least `minimum`, as a tuple."""
+    entries = _entries(value)
+    if entries is None or len(entries) == 1:
+        return (_integer(function, argument, value if entries is None else entries[0], minimum, value),) * dims
+    if len(entries) != dims:
+        raise _check.wrong_count(function, argument, value, dims, pairs=False)
+    return tuple(_integer(function, argument, entry, minimum, value) for entry in entries)
+
+
+def integer(function: str, argument: str, value: Any, minimum: int) -> int:
+    return _integer(function, argument, value, minimum, value)
+
+
+def _entries(value: Any) -> Sequence[Any] | None:
+    if isinstance(value, (tuple, list)):
+        return value
+    if isinstance(value, np.ndarray) and value.ndim == 1:
+        return list(value)
+    return None
+
+
+def _integer(function: str, argument: str, entry: Any, minimum: int, whole: Any) -> int:
+    expected = "an int, or a sequence of ints"
+    if isinstance(entry, (bool, np.bool_, str)) or entry is None:
+        raise _check.not_an_integer(function, argument, whole, expected)
+    try:
+        number = entry if jax.export.is_symbolic_dim(entry) else operator.index(entry)
+    except (TypeError, jax.errors.JAXTypeError) as error:
+        raise _check.not_an_integer(function, argument, whole, expected) from error
+    if certainly(lambda: number < minimum):
+        raise _check.too_small(function, argument, whole, minimum)
+    return number
+
+
+def paddings(function: str, value: Any, dims: int, stride: Sizes, kernel: Sizes, dilation: Sizes) -> Pads:
+    """An int, an int per dimension, a (low, high) pair per dimension, "same" or "valid", as pairs."""
+    if isinstance(value, str):
+        if value not in ("same", "valid"):
+            raise _check.unknown_name(function, "padding", value, ("same", "valid"))
+        if value == "valid":
+            return ((0, 0),) * dims
+        total = [extent(k, d) - 1 for k, d in zip(kernel, dilation, strict=True)]
+        pairs = tuple((t // 2, t - t // 2) for t in total)  # as torch: the odd one goes to the high side
+        if any(s > 1 for s in stride):
+            raise _check.same_with_stride(function, stride, pairs)
+        return pairs
+    return pads(function, value, dims)
+
+
+def pads(function: str, value: Any, dims: int) -> Pads:
+    """An int, an int per dimension, or a (low, high) pair per dimension, as pairs."""
+    entries = _entries(value)
+    if entries is None or all(_entries(entry) is None for entry in entries):
+        if entries is not None and len(entries) not in (1, dims):
+            raise _check.wrong_count(function, "padding", value, dims, pairs=True)
+        return tuple((p, p) for p in integers(function, "padding", value, dims, 0))
+    if len(entries) != dims:
+        raise _check.wrong_count(function, "padding", value, dims, pairs=True)
+    result = []
+    for entry in entries:
+        sides = _entries(entry)
+        sides = (entry, entry) if sides is None else sides
+        if len(sides) != 2:
+            raise _check.wrong_count(function, "padding", value, dims, pairs=True)
+        low, high = (_integer(function, "padding", side, 0, value) for side in sides)
+        result.append((low, high))
+    return tuple(result)
+
+
+_PRECISIONS = tuple(level.name.lower() for level in jax.lax.Precision)
+
+
+def precisions(function: str, value: Any) -> Any:
+    """None, or one jax.lax.Precision, or one per operand; None takes jax.default_matmul_precision's where it is set."""
+    if isinstance(value, (tuple, list)) and len(value) == 2:
+        return tuple(_precision(function, v, value) for v in value)
+    if value is None:
+        value = jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]
+        if value is None:
+            return None
+        try:
+            return jax.lax.Precision(value)
+        except ValueError:  # a preset for dots alone, which a convolution has no use for
+            return None
+    return _precision(function, value, value)
+
+
+def _precision(function: str, value: Any, whole: Any) -> jax.lax.Precision | None:
+    if value is None or isinstance(value, jax.lax.Precision):
+        return value
+    try:
+        return jax.lax.Precision(value)
+    except (ValueError, TypeError) as error:
+        raise _check.unknown_name(function, "precision", whole, _PRECISIONS) from error
+
+
+def dtype(function: str, argument: str, value: Any) -> Any:
+    """A dtype as JAX has it, so that float64 is float32 where x64 is off."""
+    try:
+        if value is None:
+            raise TypeError
+        return jax.dtypes.canonicalize_dtype(value)
+    except (TypeError, ValueError) as error:
+        raise _check.not_a_dtype(function, argument, value) from error
+
+
+def float_dtype(function: str, value: Any) -> Any:
+    found = dtype(function, "dtype", value)
+    if not jnp.issubdtype(found, jnp.floating):
+        raise _check.wrong_dtype(function, "dtype", found, "a real floating dtype", "dtype=jax.numpy.float32")
+    return found
+
+
+def out_dtype(function: str, value: Any, operands: Any) -> Any:
+    """The dtype asked for by preferred_element_type, None where it is that of the operands."""
+    if value is None:
+        return None
+    preferred = dtype(function, "preferred_element_type", value)
+    kinds = (jnp.signedinteger, jnp.unsignedinteger, jnp.floating, jnp.complexfloating)
+    same_kind = any(jnp.issubdtype(preferred, kind) and jnp.issubdtype(operands, kind) for kind in kinds)
+    if not same_kind or preferred.itemsize < operands.itemsize:
+        raise _check.wrong_preferred_type(function, preferred, operands)
+    return None if preferred == operands else preferred
+
+
+# ---- whole calls ----
+
+
+class Options(NamedTuple):
+    """The keyword-only arguments that every convolution has, as given."""
+
+    padding_mode: Any = "zeros"
+    precision: Any = None
+    preferred_element_type: Any = None
+    algorithm: Any = "auto"
+
+
+def conv_call(
+    function: str, dims: int | None, x, weight, bias, stride, padding, dilation, groups, options: Options
+) -> ConvCall:
+    """Check the arguments of a convolution. x, weight and bias need only a shape and a dtype."""
+    dims, batched = _ranks(function, dims, x.shape, weight.shape, "(O, C/groups, *kernel)")
+    groups = integer(function, "groups", groups, 1)
+    channels, kernel = x.shape[batched], weight.shape[2:]
+    if channels != weight.shape[1] * groups:
+        if certainly(lambda: channels % groups != 0):
+            raise _check.groups_do_not_divide(function, groups, channels, "input channels")
+        takes = weight.shape[1] * groups
+        raise _check.channels_do_not_match(function, x.shape, weight.shape, channels, groups, takes)
+    if weight.shape[0] % groups:
+        raise _check.groups_do_not_divide(function, groups, weight.shape[0], "output channels")
+    _bias(function, bias, weight.shape[0])
+    stride = integers(function, "stride", stride, dims, 1)
+    dilation = integers(function, "dilation", dilation, dims, 1)
+    pairs = paddings(function, padding, dims, stride, kernel, dilation)
+    boundary = _boundaries(function, options.padding_mode, pairs, x.shape[batched + 1 :])
+    padded = tuple(n + low + high for n, (low, high) in zip(x.shape[batched + 1 :], pairs, strict=True))
+    extents = tuple(map(extent, kernel, dilation))
+    if any(certainly(lambda p=p, e=e: p < e) for p, e in zip(padded, extents, strict=True)):
+        raise _check.kernel_too_large(function, "weight", padded, extents)
+    spec = ConvSpec(
+        stride=stride,
+        padding=pairs if boundary.mode == "zeros" else ((0, 0),) * dims,
+        lhs_dilation=(1,) * dims,
+        rhs_dilation=dilation,
+        groups=groups,
+        precision=precisions(function, options.precision),
+        out_dtype=out_dtype(function, options.preferred_element_type, x.dtype),
+    )
+    return ConvCall(spec, boundary, batched, False, options.algorithm)
+
+
+def conv_transpose_call(
+    function: str,
+    dims: int | None,
+    x,
+    weight,
+    bias,
+    stride,
+    padding,
+    output_padding,
+    groups,
+    dilation,
+    options: Options,
+) -> ConvCall:
+    """Check the arguments of a transposed convolution: the same closed operation, with x dilated by the stride.
+
+    The forward convolution that this one is the transpose of reads, at output i, inputs i s - low + j r. So here the
+    output has (n - 1) s - low - high + d(k, r) + output_padding positions, and the flipped kernel slides over the
+    dilated x with d(k, r) - 1 - low zeros before it and d(k, r) - 1 - high + output_padding behind it.
+    """
+    dims, batched = _ranks(function, dims, x.shape, weight.shape, "(C, O/groups, *kernel)")
+    groups = integer(function, "groups", groups, 1)
+    channels, kernel = x.shape[batched], weight.shape[2:]
+    if weight.shape[0] % groups:
+        raise _check.groups_do_not_divide(function, groups, weight.shape[0], "input channels")
+    if channels != weight.shape[0]:
+        raise _check.channels_do_not_match(function, x.shape, weight.shape, channels, groups, weight.shape[0])
+    _bias(function, bias, weight.shape[1] * groups)
+    stride = integers(function, "stride", stride, dims, 1)
+    dilation = integers(function, "dilation", dilation, dims, 1)
+    if isinstance(padding, str):
+        raise _check.padding_is_text(function, padding)
+    pairs = pads(function, padding, dims)
+    extra = integers(function, "output_padding", output_padding, dims, 0)
+    if any(e >= max(s, d) for e, s, d in zip(extra, stride, dilation, strict=True)):
+        raise _check.output_padding_too_large(function, extra, stride, dilation)
+    extents = tuple(map(extent, kernel, dilation))
+    full = tuple(
+        extent(n, s) - 1 + k + e for n, s, k, e in zip(x.shape[batched + 1 :], stride, extents, extra, strict=True)
+    )
+    size = tuple(f - low - high for f, (low, high) in zip(full, pairs, strict=True))
+    if any(certainly(lambda n=n: n < 1) for n in size):
+        raise _check.output_is_empty(function, size)
+    boundary = _boundaries(function, options.padding_mode, pairs, size)
+    cropped = pairs if boundary.mode == "zeros" else ((0, 0),) * dims
+    spec = ConvSpec(
+        stride=(1,) * dims,
+        padding=tuple(
+            (k - 1 - low, k - 1 - high + e) for k, (low, high), e in zip(extents, cropped, extra, strict=True)
+        ),
+        lhs_dilation=stride,
+        rhs_dilation=dilation,
+        groups=groups,
+        precision=precisions(function, options.precision),
+        out_dtype=out_dtype(function, options.preferred_element_type, x.dtype),
+    )
+    return ConvCall(spec, boundary, batched, True, options.algorithm)
+
+
+def grid(function: str, shape: Sizes, kernel_size, dilation, padding, stride) -> Grid:
+    """Check the arguments of unfold for x of a shape."""
+    kernel = kernel_sizes(function, kernel_size)
+    dims = len(kernel)
+    if len(shape) not in (dims + 1, dims + 2):
+        raise _check.wrong_input_rank(function, shape, dims)
+    sizes = shape[-dims:]
+    for axis, size in enumerate(shape[-dims - 1 :]):
+        if certainly(lambda size=size: size == 0):
+            raise _check.empty_axis(function, "x", shape, "a channel axis" if axis == 0 else f"spatial axis {axis - 1}")
+    return _grid(function, sizes, kernel, dilation, padding, stride)
+
+
+def kernel_sizes(function: str, value: Any) -> Sizes:
+    """One int per spatial dimension; a bare int stands for two dimensions, as in torch."""
+    entries = _entries(value)
+    dims = 2 if entries is None else len(entries)
+    if dims == 0:
+        raise _check.wrong_count(function, "kernel_size", value, 2, pairs=False)
+    return integers(function, "kernel_size", value, dims, 1)
+
+
+def _grid(function: str, sizes: Sizes, kernel: Sizes, dilation, padding, stride) -> Grid:
+    dims = len(kernel)
+    stride = integers(function, "stride", stride, dims, 1)
+    dilation = integers(function, "dilation", dilation, dims, 1)
+    if isinstance(padding, str):
+        raise _check.padding_is_text(function, padding)
+    pairs = pads(function, padding, dims)
+    extents = tuple(map(extent, kernel, dilation))
+    padded = tuple(n + low + high for n, (low, high) in zip(sizes, pairs, strict=True))
+    if any(certainly(lambda p=p, e=e: p < e) for p, e in zip(padded, extents, strict=True)):
+        raise _check.kernel_too_large(function, "kernel_size", padded, extents)
+    counts = tuple((p - e) // s + 1 for p, e, s in zip(padded, extents, stride, strict=True))
+    return Grid(sizes, kernel, stride, dilation, pairs, counts)
+
+
+def fold_grid(function: str, shape: Sizes, output_size, kernel_size, dilation, padding, stride) -> tuple[Grid, int]:
+    """Check the arguments of fold for x of a shape; the grid that unfold would have on the result, and its channels."""
+    kernel = kernel_sizes(function, kernel_size)
+    sizes = integers(function, "output_size", output_size, len(kernel), 1)
+    if len(shape) not in (2, 3):
+        raise _check.wrong_patch_rank(function, shape)
+    found = _grid(function, sizes, kernel, dilation, padding, stride)
+    taps, count = math.prod(kernel), math.prod(found.counts)
+    if shape[-2] % taps or shape[-2] == 0:
+        raise _check.patch_not_divisible(function, shape[-2], taps)
+    if shape[-1] != count:
+        raise _check.wrong_patch_count(function, shape, count, found.counts)
+    return found, shape[-2] // taps
+
+
+def _ranks(function: str, dims: int | None, x: Sizes, weight: Sizes, layout: str) -> tuple[int, bool]:
+    if len(weight) < 3 or (dims is not None and len(weight) != dims + 2):
+        raise _check.wrong_weight_rank(function, weight, dims, layout)
+    dims = len(weight) - 2
+    if len(x) not in (dims + 1, dims + 2):
+        raise _check.wrong_input_rank(function, x, dims)
+    batched = len(x) == dims + 2
+    for axis, size in enumerate(x[batched:]):
+        if certainly(lambda size=size: size == 0):
+            name = "a channel axis" if axis == 0 else f"spatial axis {axis - 1}"
+            raise _check.empty_axis(function, "x", x, name)
+    for axis, size in enumerate(weight):
+        if size == 0:
+            raise _check.empty_axis(function, "weight", weight, f"axis {axis}")
+    return dims, batched
+
+
+def _bias(function: str, bias: Any, channels: int) -> None:
+    if bias is not None and bias.shape != (channels,):
+        raise _check.wrong_bias(function, bias.shape, channels)
+
+
+def _boundaries(function: str, mode: Any, pairs: Pads, sizes: Sizes) -> Boundary:
+    if mode not in _boundary.TORCH:
+        raise _check.unknown_name(function, "padding_mode", mode, _boundary.TORCH)
+    limit = _boundary.TORCH[mode].widest
+    for size, pad in zip(sizes, map(max, pairs), strict=True):
+        if limit is not None and certainly(lambda pad=pad, size=size: pad > limit(size)):
+            raise _check.pad_too_wide(function, mode, pad, size, limit(size))
+    return Boundary(mode, pairs)

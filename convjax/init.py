@@ -1,0 +1,93 @@
+"""Initial parameters of a convolution, drawn as torch draws them."""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+
+from convjax import _check, _spec
+
+
+class ConvParams(NamedTuple):
+    """Weight and bias, in the order in which the convolutions take them: `conv2d(x, *params)`.
+
+    A pytree, so `jax.grad` and optimisers take it as it is. torch's names: `ConvParams(**state_dict)` works too.
+    """
+
+    weight: jax.Array
+    bias: jax.Array | None
+
+
+def init_conv(
+    key: jax.Array,
+    in_channels: int,
+    out_channels: int,
+    kernel_size: int | Sequence[int],
+    *,
+    groups: int = 1,
+    bias: bool = True,
+    transpose: bool = False,
+    dtype: DTypeLike = jnp.float32,
+) -> ConvParams:
+    """The parameters that `torch.nn.Conv1d`, `Conv2d`, `Conv3d` and their transposed layers start from.
+
+    Weight and bias are uniform in [-b, b) with b = 1 / sqrt(fan_in), fan_in = weight.shape[1] * prod(kernel_size). That
+    is torch's `kaiming_uniform_(weight, a=sqrt(5))`: a gain of sqrt(2 / (1 + 5)) times sqrt(3 / fan_in). (He et al.,
+    "Delving deep into rectifiers", 2015, for the rule; torch's `_ConvNd.reset_parameters` for the constants.)
+
+    Args:
+      key: a key of `jax.random.key` or `jax.random.PRNGKey`.
+      in_channels, out_channels: channels of the input and of the result.
+      kernel_size: a tuple with one int per spatial dimension; an int means a square kernel of two, as in `Conv2d`.
+      groups: must divide both channel counts.
+      bias: whether there is one; ConvParams.bias is None otherwise.
+      transpose: for `conv_transpose`, whose weight is (in_channels, out_channels / groups, *kernel_size). torch takes
+        the fan-in from the weight's second axis here too.
+      dtype: a real floating dtype.
+
+    Returns:
+      ConvParams(weight, bias), the weight (out_channels, in_channels / groups, *kernel_size).
+
+    Raises:
+      ValueError, TypeError: for groups that do not divide, sizes below 1, a key or dtype that is none.
+
+    Differs from torch: the distribution is the same, the random numbers are JAX's.
+
+    >>> import convjax, jax
+    >>> params = convjax.init_conv(jax.random.key(0), 3, 64, (3, 3))
+    >>> params.weight.shape, params.bias.shape
+    ((64, 3, 3, 3), (64,))
+    >>> convjax.conv2d(jax.numpy.ones((1, 3, 8, 8)), *params).shape
+    (1, 64, 6, 6)
+    """
+    function = "init_conv"
+    _check_key(function, key)
+    in_channels = _spec.integer(function, "in_channels", in_channels, 1)
+    out_channels = _spec.integer(function, "out_channels", out_channels, 1)
+    groups = _spec.integer(function, "groups", groups, 1)
+    for count, what in ((in_channels, "input channels"), (out_channels, "output channels")):
+        if count % groups:
+            raise _check.groups_do_not_divide(function, groups, count, what)
+    kernel = _spec.kernel_sizes(function, kernel_size)
+    for name, flag in (("bias", bias), ("transpose", transpose)):
+        if not isinstance(flag, bool):
+            raise _check.not_a_flag(function, name, flag)
+    dtype = _spec.float_dtype(function, dtype)
+    rows, columns = (in_channels, out_channels) if transpose else (out_channels, in_channels)
+    shape = (rows, columns // groups, *kernel)
+    bound = 1 / math.sqrt(math.prod(shape[1:]))
+    weight_key, bias_key = jax.random.split(key)
+    weight = jax.random.uniform(weight_key, shape, dtype, -bound, bound)
+    return ConvParams(weight, jax.random.uniform(bias_key, (out_channels,), dtype, -bound, bound) if bias else None)
+
+
+def _check_key(function: str, key) -> None:
+    try:
+        scalar = jax.random.key_data(key).ndim == 1
+    except (TypeError, ValueError, AttributeError) as error:
+        raise _check.not_a_key(function, key) from error
+    if not scalar:
+        raise _check.not_a_key(function, key)

@@ -1,0 +1,349 @@
+"""The classical edge and smoothing kernels, as OIHW arrays ready for `convjax.conv2d`.
+
+All are written for cross-correlation, which is what `conv2d` computes: a positive response means that the image looks
+like the kernel. The pairs of derivative kernels are (2, 1, k, k): Gx first, positive where the image falls from left to
+right, then Gy, positive where it falls from top to bottom. `scipy.ndimage.sobel` and `prewitt` have the other sign.
+
+Each takes `channels`, for images of several channels: the result is then (channels * n, 1, k, k), the same n kernels
+for every channel, to be used with `groups=channels`. And `dtype`, a floating dtype.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import DTypeLike
+
+from convjax import _check, _spec
+
+__all__ = [
+    "box",
+    "dog",
+    "gabor",
+    "gaussian",
+    "identity",
+    "kirsch",
+    "laplacian",
+    "log",
+    "prewitt",
+    "roberts",
+    "robinson",
+    "scharr",
+    "sharpen",
+    "sobel",
+]
+
+
+def sobel(*, channels: int = 1, dtype: DTypeLike = jnp.float32) -> jax.Array:
+    """The Sobel pair, (2, 1, 3, 3): Gx = [[1, 0, -1], [2, 0, -2], [1, 0, -1]] and Gy, its transpose.
+
+    A central difference smoothed across by (1, 2, 1). Sobel and Feldman, "A 3x3 isotropic gradient operator for image
+    processing", Stanford Artificial Intelligence Project, 1968.
+
+    >>> import convjax
+    >>> convjax.kernels.sobel()[1, 0]
+    Array([[ 1.,  2.,  1.],
+           [ 0.,  0.,  0.],
+           [-1., -2., -1.]], dtype=float32)
+    """
+    return _pair("sobel", (1, 2, 1), channels, dtype)
+
+
+def prewitt(*, channels: int = 1, dtype: DTypeLike = jnp.float32) -> jax.Array:
+    """The Prewitt pair, (2, 1, 3, 3): Gx = [[1, 0, -1], [1, 0, -1], [1, 0, -1]] and Gy, its transpose.
+
+    Prewitt, "Object enhancement and extraction", in Picture Processing and Psychopictorics, 1970.
+
+    >>> import convjax
+    >>> convjax.kernels.prewitt()[0, 0]
+    Array([[ 1.,  0., -1.],
+           [ 1.,  0., -1.],
+           [ 1.,  0., -1.]], dtype=float32)
+    """
+    return _pair("prewitt", (1, 1, 1), channels, dtype)
+
+
+def scharr(*, channels: int = 1, dtype: DTypeLike = jnp.float32) -> jax.Array:
+    """The Scharr pair, (2, 1, 3, 3): Gx = [[3, 0, -3], [10, 0, -10], [3, 0, -3]] and Gy, its transpose.
+
+    Its response depends least on the direction of an edge among integer 3x3 kernels. Scharr, "Optimale Operatoren in
+    der digitalen Bildverarbeitung", Heidelberg, 2000. Divide by 32 for a derivative per pixel.
+
+    >>> import convjax
+    >>> convjax.kernels.scharr()[0, 0]
+    Array([[  3.,   0.,  -3.],
+           [ 10.,   0., -10.],
+           [  3.,   0.,  -3.]], dtype=float32)
+    """
+    return _pair("scharr", (3, 10, 3), channels, dtype)
+
+
+def roberts(*, channels: int = 1, dtype: DTypeLike = jnp.float32) -> jax.Array:
+    """The Roberts cross, (2, 1, 2, 2): differences along the two diagonals.
+
+    Roberts, "Machine perception of three-dimensional solids", MIT, 1963.
+
+    >>> import convjax
+    >>> convjax.kernels.roberts()[:, 0].tolist()
+    [[[1.0, 0.0], [0.0, -1.0]], [[0.0, 1.0], [-1.0, 0.0]]]
+    """
+    return _stack("roberts", [[[1, 0], [0, -1]], [[0, 1], [-1, 0]]], channels, dtype)
+
+
+def kirsch(*, channels: int = 1, dtype: DTypeLike = jnp.float32) -> jax.Array:
+    """The eight Kirsch compass kernels, (8, 1, 3, 3): north first, then clockwise.
+
+    Three 5s on the side they name, -3 elsewhere, 0 in the centre; the edge strength is the maximum of the eight
+    responses. Kirsch, "Computer determination of the constituent structure of biological images", 1971.
+
+    >>> import convjax
+    >>> convjax.kernels.kirsch()[0, 0]
+    Array([[ 5.,  5.,  5.],
+           [-3.,  0., -3.],
+           [-3., -3., -3.]], dtype=float32)
+    """
+    return _stack("kirsch", _compass((5, 5, 5, -3, -3, -3, -3, -3)), channels, dtype)
+
+
+def robinson(*, channels: int = 1, dtype: DTypeLike = jnp.float32) -> jax.Array:
+    """The eight Robinson compass kernels, (8, 1, 3, 3): the Sobel kernel turned by 45 degrees, north first, clockwise.
+
+    Robinson, "Edge detection by compass gradient masks", 1977.
+
+    >>> import convjax
+    >>> convjax.kernels.robinson()[1, 0]
+    Array([[ 0.,  1.,  2.],
+           [-1.,  0.,  1.],
+           [-2., -1.,  0.]], dtype=float32)
+    """
+    return _stack("robinson", _compass((1, 2, 1, 0, -1, -2, -1, 0)), channels, dtype)
+
+
+def laplacian(neighbours: int = 4, *, channels: int = 1, dtype: DTypeLike = jnp.float32) -> jax.Array:
+    """The Laplacian, (1, 1, 3, 3): the sum of the 4 or 8 neighbours less as many times the centre.
+
+    With 4, the sum of the second differences along the axes, as in `scipy.ndimage.laplace`.
+
+    >>> import convjax
+    >>> convjax.kernels.laplacian()[0, 0]
+    Array([[ 0.,  1.,  0.],
+           [ 1., -4.,  1.],
+           [ 0.,  1.,  0.]], dtype=float32)
+    """
+    if neighbours not in (4, 8) or isinstance(neighbours, bool):
+        raise _check.unknown_name("kernels.laplacian", "neighbours", neighbours, (4, 8), "neighbours=4")
+    corner = int(neighbours == 8)
+    kernel = [[corner, 1, corner], [1, -neighbours, 1], [corner, 1, corner]]
+    return _stack("laplacian", [kernel], channels, dtype)
+
+
+def sharpen(amount: float = 1.0, *, channels: int = 1, dtype: DTypeLike = jnp.float32) -> jax.Array:
+    """The image less `amount` times its Laplacian, (1, 1, 3, 3).
+
+    Gonzalez and Woods, Digital Image Processing, section "Using the second derivative for image sharpening".
+
+    >>> import convjax
+    >>> convjax.kernels.sharpen()[0, 0]
+    Array([[ 0., -1.,  0.],
+           [-1.,  5., -1.],
+           [ 0., -1.,  0.]], dtype=float32)
+    """
+    return identity(3, channels=channels, dtype=dtype) - amount * laplacian(channels=channels, dtype=dtype)
+
+
+def identity(size: int = 3, *, channels: int = 1, dtype: DTypeLike = jnp.float32) -> jax.Array:
+    """The kernel that changes nothing, (1, 1, size, size): 1 in the centre of zeros; size is odd.
+
+    >>> import convjax
+    >>> convjax.kernels.identity()[0, 0].tolist()
+    [[0.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 0.0]]
+    """
+    size = _odd("identity", size)
+    kernel = np.zeros((1, size, size))
+    kernel[0, size // 2, size // 2] = 1
+    return _stack("identity", kernel, channels, dtype)
+
+
+def box(size: int = 3, *, channels: int = 1, dtype: DTypeLike = jnp.float32) -> jax.Array:
+    """The mean over a square, (1, 1, size, size), as `scipy.ndimage.uniform_filter` has it.
+
+    >>> import convjax
+    >>> convjax.kernels.box(2)[0, 0].tolist()
+    [[0.25, 0.25], [0.25, 0.25]]
+    """
+    size = _spec.integer("kernels.box", "size", size, 1)
+    return _stack("box", np.full((1, size, size), 1 / size**2), channels, dtype)
+
+
+def gaussian(
+    sigma: Any = 1.0,
+    size: int | None = None,
+    *,
+    truncate: float = 4.0,
+    channels: int = 1,
+    dtype: DTypeLike = jnp.float32,
+) -> jax.Array:
+    """The sampled Gaussian of sum 1, (1, 1, size, size), as `scipy.ndimage.gaussian_filter` has it.
+
+    Args:
+      sigma: standard deviation in pixels; traced too, so that it can be learned, if `size` is given.
+      size: odd; None is 2 * int(truncate * sigma + 0.5) + 1, SciPy's.
+      truncate: standard deviations to keep on each side where `size` is None.
+
+    >>> import convjax
+    >>> print(convjax.kernels.gaussian(0.5, 3)[0, 0])
+    [[0.01134374 0.08381951 0.01134374]
+     [0.08381951 0.61934704 0.08381951]
+     [0.01134374 0.08381951 0.01134374]]
+    """
+    size = _size("gaussian", sigma, size, truncate)
+    _, _, kernel = _bell(sigma, size)
+    return _stack("gaussian", kernel[None], channels, dtype)
+
+
+def log(
+    sigma: Any = 1.0,
+    size: int | None = None,
+    *,
+    truncate: float = 4.0,
+    channels: int = 1,
+    dtype: DTypeLike = jnp.float32,
+) -> jax.Array:
+    """The Laplacian of the Gaussian, (1, 1, size, size), of sum 0: G(x, y) (x^2 + y^2 - 2 sigma^2) / sigma^4.
+
+    Its zero crossings are edges at the scale sigma. Marr and Hildreth, "Theory of edge detection", 1980. G has sum 1;
+    what the truncation leaves as a mean is subtracted. Arguments as in `gaussian`.
+
+    >>> import convjax
+    >>> kernel = convjax.kernels.log(1.4)
+    >>> kernel.shape, abs(float(kernel.sum())) < 1e-5, float(kernel[0, 0, 6, 6]) < 0
+    ((1, 1, 13, 13), True, True)
+    """
+    size = _size("log", sigma, size, truncate)
+    y, x, bell = _bell(sigma, size)
+    kernel = bell * (x**2 + y**2 - 2 * sigma**2) / sigma**4
+    return _stack("log", (kernel - kernel.mean())[None], channels, dtype)
+
+
+def dog(
+    sigma: Any = 1.0,
+    size: int | None = None,
+    *,
+    ratio: float = 1.6,
+    truncate: float = 4.0,
+    channels: int = 1,
+    dtype: DTypeLike = jnp.float32,
+) -> jax.Array:
+    """The difference of Gaussians, (1, 1, size, size): that of `sigma` less that of `ratio * sigma`.
+
+    At a ratio of 1.6 it is close to minus the Laplacian of a Gaussian: Marr and Hildreth, 1980. `size` None holds the
+    wider one. Other arguments as in `gaussian`.
+
+    >>> import convjax
+    >>> convjax.kernels.dog(1.0).shape
+    (1, 1, 13, 13)
+    """
+    size = _size("dog", ratio * sigma, size, truncate)
+    kernel = _bell(sigma, size)[2] - _bell(ratio * sigma, size)[2]
+    return _stack("dog", kernel[None], channels, dtype)
+
+
+def gabor(
+    wavelength: Any = 4.0,
+    theta: Any = 0.0,
+    sigma: Any = 2.0,
+    size: int | None = None,
+    *,
+    aspect: Any = 0.5,
+    phase: Any = 0.0,
+    truncate: float = 3.0,
+    channels: int = 1,
+    dtype: DTypeLike = jnp.float32,
+) -> jax.Array:
+    """A Gabor kernel, (1, 1, size, size): a wave under a Gaussian, real part.
+
+        exp(-(u^2 + aspect^2 v^2) / (2 sigma^2)) cos(2 pi u / wavelength + phase)
+        u = x cos(theta) + y sin(theta),   v = y cos(theta) - x sin(theta),   y grows downwards
+
+    Daugman, "Uncertainty relation for resolution in space, spatial frequency, and orientation optimized by
+    two-dimensional visual cortical filters", 1985. All but `size` may be traced if `size` is given.
+
+    Args:
+      wavelength: of the wave, in pixels.
+      theta: its direction in radians; 0 answers to upright bars.
+      sigma: standard deviation along the wave, in pixels; sigma / aspect across it.
+      size: odd; None keeps `truncate` standard deviations each way.
+      phase: in radians; pi / 2 makes an edge detector of the bar detector.
+
+    >>> import convjax
+    >>> convjax.kernels.gabor(4.0, sigma=1.0, size=5)[0, 0, 2].round(2).tolist()
+    [-0.14000000059604645, -0.0, 1.0, -0.0, -0.14000000059604645]
+    """
+    size = _size("gabor", sigma if size is not None else sigma / min(aspect, 1), size, truncate)
+    y, x = _grid(size)
+    u, v = x * jnp.cos(theta) + y * jnp.sin(theta), y * jnp.cos(theta) - x * jnp.sin(theta)
+    wave = jnp.cos(2 * math.pi * u / wavelength + phase)
+    kernel = jnp.exp(-(u**2 + (aspect * v) ** 2) / (2 * sigma**2)) * wave
+    return _stack("gabor", kernel[None], channels, dtype)
+
+
+# ---- how they are made ----
+
+
+def _pair(name: str, across: tuple, channels, dtype) -> jax.Array:
+    gx = np.outer(across, (1, 0, -1))
+    return _stack(name, [gx, gx.T], channels, dtype)
+
+
+def _compass(ring: tuple) -> list[np.ndarray]:
+    """A 3x3 kernel given clockwise from its upper left corner, and its seven rotations by 45 degrees, clockwise."""
+    places = ((0, 0), (0, 1), (0, 2), (1, 2), (2, 2), (2, 1), (2, 0), (1, 0))
+    kernels = np.zeros((8, 3, 3))
+    for turn in range(8):
+        for step, place in enumerate(places):
+            kernels[turn][place] = ring[(step - turn) % 8]
+    return list(kernels)
+
+
+def _stack(name: str, kernels: Any, channels: int, dtype: DTypeLike) -> jax.Array:
+    function = f"kernels.{name}"
+    channels = _spec.integer(function, "channels", channels, 1)
+    dtype = _spec.float_dtype(function, dtype)
+    return jnp.tile(jnp.asarray(kernels, dtype)[:, None], (channels, 1, 1, 1))
+
+
+def _grid(size: int) -> Sequence[np.ndarray]:
+    half = (size - 1) / 2
+    return np.meshgrid(*[np.arange(size) - half] * 2, indexing="ij")
+
+
+def _bell(sigma: Any, size: int) -> tuple[np.ndarray, np.ndarray, Any]:
+    y, x = _grid(size)
+    exp: Callable = jnp.exp if isinstance(sigma, jax.Array) else np.exp
+    bell = exp(-(x**2 + y**2) / (2 * sigma**2))
+    return y, x, bell / bell.sum()
+
+
+def _size(name: str, sigma: Any, size: int | None, truncate: float) -> int:
+    function = f"kernels.{name}"
+    if not isinstance(sigma, jax.core.Tracer) and not (np.ndim(sigma) == 0 and _is_number(sigma) and sigma > 0):
+        raise _check.not_positive(function, "sigma", sigma)
+    if size is not None:
+        return _odd(name, size)
+    if isinstance(sigma, jax.core.Tracer):
+        raise _check.not_an_integer(function, "size", size, "an odd int, for the shape cannot follow a traced sigma")
+    return 2 * int(truncate * float(sigma) + 0.5) + 1
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float, np.number, np.ndarray, jax.Array)) and not isinstance(value, bool)
+
+
+def _odd(name: str, size: int) -> int:
+    size = _spec.integer(f"kernels.{name}", "size", size, 1)
+    if size % 2 == 0:
+        raise _check.not_odd(f"kernels.{name}", "size", size)
+    return size

@@ -1,0 +1,213 @@
+"""What a call would do, told without an array: its plan, and the shape of its result."""
+
+import inspect
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.extend.core import subjaxprs
+
+from convjax import _check, _primitive, _select, _spec, functional
+from convjax._lowerings import LOWERINGS
+from convjax._spec import ConvSpec
+
+PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One convolution of a plan, on one platform."""
+
+    platform: str
+    direction: str  # "forward", "input gradient" or "weight gradient"
+    algorithm: str
+    because: str
+    others: dict[str, str]  # every other lowering: why it cannot serve, or what it would cost
+    output_shape: tuple[int, ...]
+    multiply_adds: int
+    bytes: int
+    spec: ConvSpec
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What convjax would run for a call. Printing it shows it; `steps` holds the same as data."""
+
+    call: str
+    output_shape: tuple[int, ...]
+    dtype: Any
+    steps: tuple[Step, ...]
+
+    def step(self, platform: str, direction: str = "forward") -> Step:
+        return next(s for s in self.steps if (s.platform, s.direction) == (platform, direction))
+
+    def __str__(self) -> str:
+        lines = [self.call, f"  result {self.dtype}{list(self.output_shape)}"]
+        for platform in dict.fromkeys(step.platform for step in self.steps):
+            lines.append(f"  on {platform}")
+            for step in (s for s in self.steps if s.platform == platform):
+                lines.append(
+                    f"    {step.direction:<15}  {step.algorithm:<9} {_scaled(step.multiply_adds)} multiply-adds, "
+                    f"{_scaled(step.bytes)}B touched: {step.because}"
+                )
+                lines += [f"{'':21}  not {name}: {why}" for name, why in step.others.items()]
+        return "\n".join(lines)
+
+
+def _scaled(number: Any) -> str:
+    if not isinstance(number, int):
+        return f"{number}"  # a symbolic size
+    for factor, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= factor:
+            return f"{number / factor:.3g} {unit}"
+    return f"{number}"
+
+
+def plan(
+    x: Any,
+    weight: Any,
+    *args: Any,
+    function: Callable = functional.conv,
+    platform: str | None = None,
+    **options: Any,
+) -> Plan:
+    """The lowering that each platform would run for a call and its gradients, and why. No array is touched.
+
+    Args:
+      x, weight: arrays, or anything with a shape and a dtype, such as `jax.ShapeDtypeStruct`.
+      *args, **options: as `function` takes them after x and weight.
+      function: `convjax.conv` or any other convolution of convjax.
+      platform: "cpu", "cuda", "rocm" or "tpu"; None is all of them.
+
+    Returns:
+      A `Plan`, to be printed or read: per platform the forward convolution and both gradients, each with the lowering
+      chosen, the reason, why the others were not, the multiply-adds of the chosen one and the bytes of its operands and
+      result.
+
+    Raises:
+      ValueError, TypeError: whatever the call itself would raise, and for an unknown platform or function.
+
+    >>> import convjax, jax, jax.numpy as jnp
+    >>> x, weight = (jax.ShapeDtypeStruct(s, jnp.float32) for s in ((8, 128, 56, 56), (128, 4, 3, 3)))
+    >>> print(convjax.plan(x, weight, padding=1, groups=32, platform="cpu"))
+    conv of x float32[8, 128, 56, 56], weight float32[128, 4, 3, 3], padding=1, groups=32
+      result float32[8, 128, 56, 56]
+      on cpu
+        forward          direct    116 M multiply-adds, 25.7 MB touched: no rule of this platform prefers another
+        input gradient   direct    116 M multiply-adds, 25.7 MB touched: no rule of this platform prefers another
+        weight gradient  direct    116 M multiply-adds, 25.7 MB touched: no rule of this platform prefers another
+    """
+    name = _name("plan", function, functional.CONVOLUTIONS)
+    if platform is not None and platform not in PLATFORMS:
+        raise _check.unknown_name("plan", "platform", platform, PLATFORMS)
+    x, weight = (_struct("plan", *pair) for pair in (("x", x), ("weight", weight)))
+    result, equations = _trace(lambda x, weight: function(x, weight, *args, **options), x, weight)
+    steps = [
+        _step(p, direction, equation)
+        for p in (PLATFORMS if platform is None else (platform,))
+        for direction, equation in equations.items()
+    ]
+    given = [f"{a!r}" for a in args] + [f"{k}={v!r}" for k, v in options.items()]
+    shown = [f"x {_typed(x)}", f"weight {_typed(weight)}", *given]
+    return Plan(f"{name} of {', '.join(shown)}", result.shape, result.dtype, tuple(steps))
+
+
+def _trace(call: Callable, x: jax.ShapeDtypeStruct, weight: jax.ShapeDtypeStruct):
+    """What a call returns, and the primitive's equation in it and in each of its gradients."""
+    result = jax.eval_shape(call, x, weight)
+    (forward,) = _convolutions(jax.make_jaxpr(call)(x, weight).jaxpr)
+    equations = {"forward": forward}
+    if jnp.issubdtype(result.dtype, jnp.inexact):
+        for argument, direction in enumerate(("input gradient", "weight gradient")):
+            jaxpr = jax.make_jaxpr(lambda x, w, ct, i=argument: _gradient(call, (x, w), i, ct))(x, weight, result)
+            equations[direction] = _convolutions(jaxpr.jaxpr)[-1]
+    return result, equations
+
+
+def _gradient(call: Callable, operands: tuple, argument: int, ct):
+    held = lambda a: call(*[a if i == argument else o for i, o in enumerate(operands)])  # noqa: E731
+    return jax.vjp(held, operands[argument])[1](ct)
+
+
+def _convolutions(jaxpr) -> list:
+    found = [eqn for eqn in jaxpr.eqns if eqn.primitive is _primitive.conv_p]
+    return found + [eqn for inner in subjaxprs(jaxpr) for eqn in _convolutions(inner)]
+
+
+def _step(platform: str, direction: str, equation) -> Step:
+    x, w = (v.aval for v in equation.invars)
+    y = equation.outvars[0].aval
+    spec = equation.params["spec"]
+    choice = _select.select(spec, x, w, platform, equation.params["algorithm"])
+    others = {
+        name: lowering.refuses(spec, x, w) or f"{_scaled(lowering.multiply_adds(spec, x, w))} multiply-adds"
+        for name, lowering in LOWERINGS.items()
+        if name != choice.lowering.name
+    }
+    touched = sum(math.prod(a.shape) * a.dtype.itemsize for a in (x, w, y))
+    work = choice.lowering.multiply_adds(spec, x, w)
+    return Step(platform, direction, choice.lowering.name, choice.because, others, y.shape, work, touched, spec)
+
+
+def _struct(function: str, argument: str, value: Any) -> jax.ShapeDtypeStruct:
+    if not (hasattr(value, "shape") and hasattr(value, "dtype")):
+        value = _spec.array(function, argument, value)
+    return jax.ShapeDtypeStruct(value.shape, value.dtype)
+
+
+def _typed(a: jax.ShapeDtypeStruct) -> str:
+    return f"{a.dtype}{list(a.shape)}"
+
+
+def _name(caller: str, function: Any, known: Sequence[Callable]) -> str:
+    if not any(function is each for each in known):
+        raise _check.not_a_function(caller, function, [f"convjax.{each.__name__}" for each in known])
+    return function.__name__
+
+
+def conv_output_shape(
+    x_shape: Sequence[int], *args: Any, function: Callable = functional.conv, **options: Any
+) -> tuple[int, ...]:
+    """The shape that a convolution would return, from shapes alone: no array is made and no device touched.
+
+    Args:
+      x_shape: the shape of x.
+      *args, **options: the other arguments of `function` in its own order, with shapes where it takes arrays. So the
+        shape of the weight comes next, or the kernel size for `convjax.unfold`.
+      function: `convjax.conv` (any number of spatial dimensions) or another convolution of convjax, `convjax.unfold` or
+        `convjax.fold`.
+
+    Returns:
+      The shape as a tuple. Sizes may be symbolic, as `jax.export.symbolic_shape` makes them.
+
+    Raises:
+      ValueError, TypeError: whatever the call itself would raise.
+
+    >>> import convjax
+    >>> convjax.conv_output_shape((1, 1, 4, 4), (1, 1, 2, 2), stride=2)
+    (1, 1, 2, 2)
+    >>> convjax.conv_output_shape((8, 64, 16, 16), (64, 32, 4, 4), stride=2, padding=1, function=convjax.conv_transpose)
+    (8, 32, 32, 32)
+    >>> convjax.conv_output_shape((1, 3, 8, 8), 3, function=convjax.unfold)
+    (1, 27, 36)
+    """
+    caller = "conv_output_shape"
+    name = _name(caller, function, (*functional.CONVOLUTIONS, functional.unfold, functional.fold))
+    try:
+        bound = inspect.signature(function).bind(x_shape, *args, **options)
+    except TypeError as error:
+        raise _check.wrong_arguments(caller, name, str(error)) from error
+    given = bound.arguments
+    arrays = {k: _shape(caller, k, given.pop(k)) for k in ("x", "weight", "bias") if given.get(k) is not None}
+    return jax.eval_shape(lambda **operands: function(**operands, **given), **arrays).shape
+
+
+def _shape(function: str, argument: str, value: Any) -> jax.ShapeDtypeStruct:
+    value = getattr(value, "shape", value)
+    if not isinstance(value, (tuple, list)):
+        raise _check.not_a_shape(function, argument, value)
+    sizes = [_spec.integer(function, argument, n, 0) for n in value]
+    return jax.ShapeDtypeStruct(sizes, jnp.float32)
