@@ -10,25 +10,12 @@ All but the first two are periodic, so a border wider than the array repeats the
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
-
-
-def _mirror(x: jax.Array, axis: int) -> list[jax.Array]:
-    if x.shape[axis] == 1:
-        return [x]
-    return [x, lax.rev(lax.slice_in_dim(x, 1, x.shape[axis] - 1, axis=axis), (axis,))]
-
-
-# One period of the continuation, starting with the array itself.
-PERIOD: dict[str, Callable[[jax.Array, int], list[jax.Array]]] = {
-    "mirror": _mirror,
-    "symmetric": lambda x, axis: [x, lax.rev(x, (axis,))],
-    "wrap": lambda x, axis: [x],
-}
 
 
 class Mode(NamedTuple):
@@ -47,41 +34,56 @@ TORCH = {
 
 
 def extend(x: jax.Array, kind: str, padding: Sequence[tuple[int, int]], value: float = 0) -> jax.Array:
-    """x with its last len(padding) axes continued by (low, high) elements each: slices and concatenations, no gather,
-    so that the derivative holds no scatter."""
+    """Continue the last len(padding) axes of x by (low, high) elements each.
+
+    Slices and concatenations, no gather, so that the derivative holds no scatter.
+    """
     first = x.ndim - len(padding)
     if kind == "constant":
         fill = jnp.asarray(value, x.dtype)
         return lax.pad(x, fill, [(0, 0, 0)] * first + [(low, high, 0) for low, high in padding])
     for axis, (low, high) in enumerate(padding, first):
-        if kind == "edge":
-            sides = _edges(x, axis, low, high)
-        else:
-            sides = _periods(x, axis, low, high, PERIOD[kind](x, axis))
-        x = lax.concatenate([sides[0], x, sides[1]], axis)
+        sides = _edges if kind == "edge" else _PERIODIC[kind]
+        before, after = sides(x, axis, low, high)
+        x = lax.concatenate([before, x, after], axis)
     return x
 
 
 def _edges(x: jax.Array, axis: int, low: int, high: int) -> tuple[jax.Array, jax.Array]:
+    def repeat(a, width):
+        return jnp.broadcast_to(a, (*x.shape[:axis], width, *x.shape[axis + 1 :]))
+
     n = x.shape[axis]
     first, last = lax.slice_in_dim(x, 0, 1, axis=axis), lax.slice_in_dim(x, n - 1, n, axis=axis)
-    return tuple(
-        jnp.broadcast_to(a, (*x.shape[:axis], width, *x.shape[axis + 1 :])) for a, width in ((first, low), (last, high))
-    )
+    return repeat(first, low), repeat(last, high)
 
 
-def _periods(x: jax.Array, axis: int, low: int, high: int, period: list[jax.Array]) -> tuple[jax.Array, jax.Array]:
-    length = sum(a.shape[axis] for a in period)
-    before = _repeat(period, axis, low, length)
-    after = _repeat(period[1:] + period[:1], axis, high, length)
+def _periods(x: jax.Array, axis: int, low: int, high: int, *, rest: Callable) -> tuple[jax.Array, jax.Array]:
+    """The borders of a continuation whose period is x followed by rest(x, axis)."""
+    period = [x, *rest(x, axis)]
+    before = _repeat(period, axis, low)
+    after = _repeat(period[1:] + period[:1], axis, high)
     n = before.shape[axis]
     return lax.slice_in_dim(before, n - low, n, axis=axis), lax.slice_in_dim(after, 0, high, axis=axis)
 
 
-def _repeat(period: list[jax.Array], axis: int, width: int, length: int) -> jax.Array:
-    # A symbolic size is at least the border (TORCH.widest), so one period is enough there.
-    times = -(-width // length) if isinstance(length, int) else 1
-    return lax.concatenate(period * max(times, 1), axis)
+def _repeat(period: list[jax.Array], axis: int, width: int) -> jax.Array:
+    length = sum(a.shape[axis] for a in period)
+    # A symbolic size is at least the border (see TORCH), so one period is enough there.
+    times = max(-(-width // length), 1) if isinstance(length, int) else 1
+    return lax.concatenate(period * times, axis)
+
+
+def _inner(x: jax.Array, axis: int) -> list[jax.Array]:
+    n = x.shape[axis]
+    return [] if n == 1 else [lax.rev(lax.slice_in_dim(x, 1, n - 1, axis=axis), (axis,))]
+
+
+_PERIODIC = {
+    "mirror": partial(_periods, rest=_inner),
+    "symmetric": partial(_periods, rest=lambda x, axis: [lax.rev(x, (axis,))]),
+    "wrap": partial(_periods, rest=lambda x, axis: []),
+}
 
 
 def fold_back(y: jax.Array, kind: str, padding: Sequence[tuple[int, int]]) -> jax.Array:

@@ -1,5 +1,7 @@
-"""What happens around the operation of a checked call: batch axis, borders, bias. Each is one jitted function, so that an
-eager call is one dispatch; inside another trace it is inlined."""
+"""What happens around the operation of a checked call: batch axis, borders, bias.
+
+Each is one jitted function, so that an eager call is one dispatch; inside another trace it is inlined.
+"""
 
 import math
 from functools import partial
@@ -12,18 +14,20 @@ from convjax._primitive import convolve, transposed_weight
 from convjax._spec import ConvCall, Grid
 
 
-@partial(jax.jit, static_argnames="call", inline=True)
-def conv(x: jax.Array, weight: jax.Array, bias: jax.Array | None, *, call: ConvCall) -> jax.Array:
+def operands(x: jax.Array, weight: jax.Array, *, call: ConvCall) -> tuple[jax.Array, jax.Array]:
+    """What the primitive is bound to: x with a batch axis and filled borders, and the weight it slides."""
     if not call.batched:
         x = lax.expand_dims(x, (0,))
-    kind = _boundary.TORCH[call.boundary.mode].kind
-    fills = kind != "constant"  # zeros are the spec's own
     if call.transposed:
-        y = convolve(x, transposed_weight(weight, call.spec.groups), call.spec, call.algorithm)
-        y = _boundary.fold_back(y, kind, call.boundary.padding) if fills else y
-    else:
-        x = _boundary.extend(x, kind, call.boundary.padding) if fills else x
-        y = convolve(x, weight, call.spec, call.algorithm)
+        return x, transposed_weight(weight, call.spec.groups)
+    return _boundary.extend(x, *call.boundary) if call.boundary else x, weight
+
+
+@partial(jax.jit, static_argnames="call", inline=True)
+def conv(x: jax.Array, weight: jax.Array, bias: jax.Array | None, *, call: ConvCall) -> jax.Array:
+    y = convolve(*operands(x, weight, call=call), call.spec, call.algorithm)
+    if call.transposed and call.boundary:
+        y = _boundary.fold_back(y, *call.boundary)
     if bias is not None:
         y = y + bias.reshape(1, -1, *[1] * call.spec.dims).astype(y.dtype)
     return y if call.batched else lax.squeeze(y, (0,))

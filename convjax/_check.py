@@ -20,7 +20,7 @@ def _shown(value: Any) -> str:
     return f"{text if len(text) <= 60 else text[:57] + '...'} ({type(value).__name__})"
 
 
-def _listed(names: Iterable[str]) -> str:
+def _listed(names: Iterable[Any]) -> str:
     return ", ".join(repr(name) for name in names)
 
 
@@ -173,10 +173,10 @@ def wrong_count(function: str, argument: str, value: Any, dims: int, pairs: bool
     )
 
 
-def unknown_name(function: str, argument: str, value: Any, known: Iterable[str], remedy: str = "") -> Exception:
+def unknown_name(function: str, argument: str, value: Any, known: Iterable[Any], remedy: str = "") -> Exception:
     known = list(known)
     is_text = isinstance(value, str)
-    close = [name for name in known if is_text and name.lower().startswith(value.lower()[:3])] or known
+    close = [name for name in known if is_text and str(name).lower()[:3] == value.lower()[:3]] or known
     return _error(
         ValueError if is_text else TypeError,
         function,

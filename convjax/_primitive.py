@@ -10,7 +10,6 @@ at a dilation r. Per spatial dimension X = d(n, lhs_dilation), K = d(k, rhs_dila
     y[i] = sum_j x'[i stride + j rhs_dilation - low] w[j]        x' = x with lhs_dilation - 1 zeros between elements
 """
 
-from dataclasses import replace
 from functools import partial
 
 import jax
@@ -77,8 +76,8 @@ for _platform in (None, *_select.RULES):
 #
 # Input gradient: [N, G O, m] [G O, I, k] -> [N, G I, n]. From the sum above, with ct' the cotangent dilated by stride,
 #     x_ct[p] = sum_j ct'[p + low - j rhs_dilation] w[j],   p on x' and then every lhs_dilation-th one.
-#   Turning j round makes it a correlation of ct' with the flipped w, whose window starts K - 1 - low before ct'. It must
-#   stop after X positions, so the padding behind is X + K - 1 - Y less the padding in front.
+#   Turning j round makes it a correlation of ct' with the flipped w, whose window starts K - 1 - low before ct'. It
+#   must stop after X positions, so the padding behind is X + K - 1 - Y less the padding in front.
 #
 # Weight gradient: [N, G I, n] [N, G O, m] -> [G O, I, k], contracting N and i:
 #     w_ct[j] = sum_i x'[i stride + j rhs_dilation - low] ct[i],
@@ -178,7 +177,7 @@ def _batch_both(x, w, x_axis, w_axis, spec: ConvSpec, algorithm: str):
     def fold(x, w):
         x = x.reshape(batch, size * x.shape[2], *x.shape[3:])
         w = w.reshape(size * out, *w.shape[2:])
-        y = convolve(x, w, replace(spec, groups=size * spec.groups), algorithm)
+        y = convolve(x, w, spec._replace(groups=size * spec.groups), algorithm)
         return y.reshape(batch, size, out, *y.shape[2:])
 
     sharding = jax.typeof(x).sharding

@@ -7,8 +7,10 @@ holds, and whose lowering does not refuse, wins; "direct" serves what is left.
 from collections.abc import Callable
 from typing import NamedTuple
 
+from convjax import _check
 from convjax._lowerings import LOWERINGS
 from convjax._lowerings._lowering import Lowering
+from convjax._spec import known_name
 
 
 class Rule(NamedTuple):
@@ -39,3 +41,13 @@ def select(spec, x, w, platform: str, algorithm: str = "auto") -> Choice:
         if lowering.refuses(spec, x, w) is None and rule.holds(spec, x, w):
             return Choice(lowering, rule.because)
     return Choice(LOWERINGS["direct"], "no rule of this platform prefers another")
+
+
+def require(function: str, algorithm: str, spec, x, w) -> None:
+    """Raise where a lowering that is asked for by name is unknown or cannot serve."""
+    known_name(function, "algorithm", algorithm, ("auto", *LOWERINGS))
+    if algorithm == "auto":
+        return
+    reason = LOWERINGS[algorithm].refuses(spec, x, w)
+    if reason is not None:
+        raise _check.algorithm_refuses(function, algorithm, reason)

@@ -6,8 +6,8 @@ one dtype and a frozen, hashable `ConvCall`. Nothing below the public functions 
 
 import math
 import operator
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from operator import eq, lt
 from typing import Any, NamedTuple
 
 import jax
@@ -21,8 +21,7 @@ Sizes = tuple[int, ...]
 Pads = tuple[tuple[int, int], ...]
 
 
-@dataclass(frozen=True)
-class ConvSpec:
+class ConvSpec(NamedTuple):
     """A general convolution of x (N, G*I, *n) with w (G*O, I, *k): the whole family, derivatives included.
 
     x has `lhs_dilation - 1` zeros set between its elements, then `padding` zeros set around it (a negative padding
@@ -61,17 +60,17 @@ def _positions(n, k, stride, pads, lhs_dilation, rhs_dilation):
 
 
 class Boundary(NamedTuple):
-    """How the borders are filled before the convolution: nothing where mode is "zeros", for the spec pads those."""
+    """How the borders are filled: a row of the table in _boundary, and how far."""
 
-    mode: str
+    kind: str
     padding: Pads
 
 
 class ConvCall(NamedTuple):
-    """A checked call: what to do with the operands besides the convolution itself."""
+    """A checked call: the convolution, and what is to be done around it."""
 
     spec: ConvSpec
-    boundary: Boundary
+    boundary: Boundary | None  # None for zeros, which the spec pads itself
     batched: bool
     transposed: bool
     algorithm: str
@@ -88,10 +87,10 @@ class Grid(NamedTuple):
     counts: Sizes
 
 
-def certainly(condition: Callable[[], bool]) -> bool:
+def certainly(holds: Callable[..., bool], *sizes: Any) -> bool:
     """Whether a condition on sizes holds; False where a symbolic size leaves it open."""
     try:
-        return bool(condition())
+        return bool(holds(*sizes))
     except InconclusiveDimensionOperation:
         return False
 
@@ -107,7 +106,7 @@ def array(function: str, argument: str, value: Any) -> jax.Array:
             value = jnp.asarray(value)
         except (TypeError, ValueError, OverflowError) as error:
             raise _check.not_an_array(function, argument, value) from error
-    if not (jnp.issubdtype(value.dtype, jnp.number) or value.dtype == bool):
+    if not (jnp.issubdtype(value.dtype, jnp.number) or value.dtype == np.bool_):
         raise _check.wrong_dtype(function, argument, value.dtype, "numbers", "jax.random.normal, or .astype")
     return value
 
@@ -118,10 +117,10 @@ def arrays(function: str, x: Any, weight: Any, bias: Any) -> tuple[jax.Array, ja
     if bias is not None:
         operands.append(array(function, "bias", bias))
     dtype = jnp.result_type(*operands)
-    if dtype == bool:
+    if dtype == np.bool_:
         raise _check.wrong_dtype(function, "x", dtype, "numbers, in x or in weight", "x.astype(jax.numpy.float32)")
     operands = [a if a.dtype == dtype else a.astype(dtype) for a in operands]
-    return (*operands, None) if bias is None else tuple(operands)
+    return operands[0], operands[1], operands[2] if bias is not None else None
 
 
 # ---- single arguments ----
@@ -149,7 +148,7 @@ def _entries(value: Any) -> Sequence[Any] | None:
     return None
 
 
-def _integer(function: str, argument: str, entry: Any, minimum: int, whole: Any) -> int:
+def _integer(function: str, argument: str, entry: Any, minimum: int, whole: Any) -> Any:
     expected = "an int, or a sequence of ints"
     if isinstance(entry, (bool, np.bool_, str)) or entry is None:
         raise _check.not_an_integer(function, argument, whole, expected)
@@ -157,7 +156,7 @@ def _integer(function: str, argument: str, entry: Any, minimum: int, whole: Any)
         number = entry if jax.export.is_symbolic_dim(entry) else operator.index(entry)
     except (TypeError, jax.errors.JAXTypeError) as error:
         raise _check.not_an_integer(function, argument, whole, expected) from error
-    if certainly(lambda: number < minimum):
+    if certainly(lt, number, minimum):
         raise _check.too_small(function, argument, whole, minimum)
     return number
 
@@ -165,8 +164,7 @@ def _integer(function: str, argument: str, entry: Any, minimum: int, whole: Any)
 def paddings(function: str, value: Any, dims: int, stride: Sizes, kernel: Sizes, dilation: Sizes) -> Pads:
     """An int, an int per dimension, a (low, high) pair per dimension, "same" or "valid", as pairs."""
     if isinstance(value, str):
-        if value not in ("same", "valid"):
-            raise _check.unknown_name(function, "padding", value, ("same", "valid"))
+        known_name(function, "padding", value, ("same", "valid"))
         if value == "valid":
             return ((0, 0),) * dims
         total = [extent(k, d) - 1 for k, d in zip(kernel, dilation, strict=True)]
@@ -195,6 +193,11 @@ def pads(function: str, value: Any, dims: int) -> Pads:
         low, high = (_integer(function, "padding", side, 0, value) for side in sides)
         result.append((low, high))
     return tuple(result)
+
+
+def known_name(function: str, argument: str, value: Any, known: Iterable[str]) -> None:
+    if not isinstance(value, str) or value not in known:
+        raise _check.unknown_name(function, argument, value, known)
 
 
 _PRECISIONS = tuple(level.name.lower() for level in jax.lax.Precision)
@@ -273,7 +276,7 @@ def conv_call(
     groups = integer(function, "groups", groups, 1)
     channels, kernel = x.shape[batched], weight.shape[2:]
     if channels != weight.shape[1] * groups:
-        if certainly(lambda: channels % groups != 0):
+        if certainly(lambda c: c % groups, channels):
             raise _check.groups_do_not_divide(function, groups, channels, "input channels")
         takes = weight.shape[1] * groups
         raise _check.channels_do_not_match(function, x.shape, weight.shape, channels, groups, takes)
@@ -286,11 +289,11 @@ def conv_call(
     boundary = _boundaries(function, options.padding_mode, pairs, x.shape[batched + 1 :])
     padded = tuple(n + low + high for n, (low, high) in zip(x.shape[batched + 1 :], pairs, strict=True))
     extents = tuple(map(extent, kernel, dilation))
-    if any(certainly(lambda p=p, e=e: p < e) for p, e in zip(padded, extents, strict=True)):
+    if any(certainly(lt, p, e) for p, e in zip(padded, extents, strict=True)):
         raise _check.kernel_too_large(function, "weight", padded, extents)
     spec = ConvSpec(
         stride=stride,
-        padding=pairs if boundary.mode == "zeros" else ((0, 0),) * dims,
+        padding=((0, 0),) * dims if boundary else pairs,
         lhs_dilation=(1,) * dims,
         rhs_dilation=dilation,
         groups=groups,
@@ -340,10 +343,10 @@ def conv_transpose_call(
         extent(n, s) - 1 + k + e for n, s, k, e in zip(x.shape[batched + 1 :], stride, extents, extra, strict=True)
     )
     size = tuple(f - low - high for f, (low, high) in zip(full, pairs, strict=True))
-    if any(certainly(lambda n=n: n < 1) for n in size):
+    if any(certainly(lt, n, 1) for n in size):
         raise _check.output_is_empty(function, size)
     boundary = _boundaries(function, options.padding_mode, pairs, size)
-    cropped = pairs if boundary.mode == "zeros" else ((0, 0),) * dims
+    cropped = ((0, 0),) * dims if boundary else pairs
     spec = ConvSpec(
         stride=(1,) * dims,
         padding=tuple(
@@ -366,7 +369,7 @@ def grid(function: str, shape: Sizes, kernel_size, dilation, padding, stride) ->
         raise _check.wrong_input_rank(function, shape, dims)
     sizes = shape[-dims:]
     for axis, size in enumerate(shape[-dims - 1 :]):
-        if certainly(lambda size=size: size == 0):
+        if certainly(eq, size, 0):
             raise _check.empty_axis(function, "x", shape, "a channel axis" if axis == 0 else f"spatial axis {axis - 1}")
     return _grid(function, sizes, kernel, dilation, padding, stride)
 
@@ -389,7 +392,7 @@ def _grid(function: str, sizes: Sizes, kernel: Sizes, dilation, padding, stride)
     pairs = pads(function, padding, dims)
     extents = tuple(map(extent, kernel, dilation))
     padded = tuple(n + low + high for n, (low, high) in zip(sizes, pairs, strict=True))
-    if any(certainly(lambda p=p, e=e: p < e) for p, e in zip(padded, extents, strict=True)):
+    if any(certainly(lt, p, e) for p, e in zip(padded, extents, strict=True)):
         raise _check.kernel_too_large(function, "kernel_size", padded, extents)
     counts = tuple((p - e) // s + 1 for p, e, s in zip(padded, extents, stride, strict=True))
     return Grid(sizes, kernel, stride, dilation, pairs, counts)
@@ -418,7 +421,7 @@ def _ranks(function: str, dims: int | None, x: Sizes, weight: Sizes, layout: str
         raise _check.wrong_input_rank(function, x, dims)
     batched = len(x) == dims + 2
     for axis, size in enumerate(x[batched:]):
-        if certainly(lambda size=size: size == 0):
+        if certainly(eq, size, 0):
             name = "a channel axis" if axis == 0 else f"spatial axis {axis - 1}"
             raise _check.empty_axis(function, "x", x, name)
     for axis, size in enumerate(weight):
@@ -432,11 +435,10 @@ def _bias(function: str, bias: Any, channels: int) -> None:
         raise _check.wrong_bias(function, bias.shape, channels)
 
 
-def _boundaries(function: str, mode: Any, pairs: Pads, sizes: Sizes) -> Boundary:
-    if mode not in _boundary.TORCH:
-        raise _check.unknown_name(function, "padding_mode", mode, _boundary.TORCH)
-    limit = _boundary.TORCH[mode].widest
+def _boundaries(function: str, mode: Any, pairs: Pads, sizes: Sizes) -> Boundary | None:
+    known_name(function, "padding_mode", mode, _boundary.TORCH)
+    kind, widest = _boundary.TORCH[mode]
     for size, pad in zip(sizes, map(max, pairs), strict=True):
-        if limit is not None and certainly(lambda pad=pad, size=size: pad > limit(size)):
-            raise _check.pad_too_wide(function, mode, pad, size, limit(size))
-    return Boundary(mode, pairs)
+        if widest and certainly(lt, widest(size), pad):
+            raise _check.pad_too_wide(function, mode, pad, size, widest(size))
+    return None if kind == "constant" or not any(map(any, pairs)) else Boundary(kind, pairs)

@@ -1,12 +1,13 @@
 """The convolutions of networks, as torch.nn.functional has them."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Literal
 
 import jax
 from jax.typing import ArrayLike, DTypeLike
 
-from convjax import _call, _spec
+from convjax import _call, _select, _spec
 from convjax._spec import Options
 
 Ints = int | Sequence[int]
@@ -55,9 +56,9 @@ def conv(
       precision: as in `jax.lax.conv_general_dilated`; None follows `jax.default_matmul_precision`.
       preferred_element_type: dtype to accumulate in and to return; None is the dtype of the operands. float16 and
         bfloat16 accumulate in float32 either way.
-      algorithm: "auto", or the name of a lowering, which then runs or raises with the reason why it cannot. It holds for
-        this call, its tangents and its batched forms; gradients are other operations and choose for themselves, but for
-        "direct", which holds for them too.
+      algorithm: "auto", or the name of a lowering, which then runs or raises with the reason why it cannot. It holds
+        for this call, its tangents and its batched forms; gradients are other operations and choose for themselves,
+        but for "direct", which holds for them too.
 
     Returns:
       (N, O, *positions), or (O, *positions) for one image, in the dtype that JAX's promotion gives the operands.
@@ -65,8 +66,8 @@ def conv(
     Raises:
       ValueError, TypeError: at trace time, for arguments that torch refuses too; the message says what to pass instead.
 
-    Differs from torch: arrays may be anything array-like; mixed dtypes promote by JAX's rules where torch refuses; pairs
-    as padding and `padding_mode` have no counterpart in torch's functions (torch.nn's modules have the latter).
+    Differs from torch: arrays may be anything array-like; mixed dtypes promote by JAX's rules where torch refuses;
+    pairs as padding and `padding_mode` have no counterpart in torch's functions (torch.nn's modules have the latter).
 
     >>> import convjax, jax.numpy as jnp
     >>> x, ones = jnp.arange(16.0).reshape(1, 1, 4, 4), jnp.ones((1, 1, 2, 2))
@@ -194,8 +195,8 @@ def conv_transpose(
         several sizes to one; this chooses among them.
       groups: as in `convjax.conv`.
       dilation: distance in elements between the taps of the kernel.
-      padding_mode: that of the convolution which this one transposes. With any but "zeros", what falls on the padding is
-        not cropped but added onto the elements that the padding repeats ("circular" wraps round, for instance).
+      padding_mode: that of the convolution which this one transposes. With any but "zeros", what falls on the padding
+        is not cropped but added onto the elements that the padding repeats ("circular" wraps round, for instance).
       precision, preferred_element_type, algorithm: as in `convjax.conv`.
 
     Returns:
@@ -314,8 +315,8 @@ def unfold(x: ArrayLike, kernel_size: Ints, dilation: Ints = 1, padding: Padding
       dilation, padding, stride: as in `convjax.conv`; the padding is zeros, and names are not taken.
 
     Returns:
-      (N, C * prod(kernel_size), positions), or without N: channels first, then the taps of the kernel, last one fastest;
-      positions in the same order. The elements are copied: no arithmetic, so a NaN stays where it is.
+      (N, C * prod(kernel_size), positions), or without N: channels first, then the taps of the kernel, last one
+      fastest; positions in the same order. The elements are copied: no arithmetic, so a NaN stays where it is.
 
     Raises:
       ValueError, TypeError: at trace time, for arguments that torch refuses too.
@@ -375,7 +376,7 @@ def fold(
 def _conv(function, dims, x, weight, bias, stride, padding, dilation, groups, options):
     x, weight, bias = _spec.arrays(function, x, weight, bias)
     call = _spec.conv_call(function, dims, x, weight, bias, stride, padding, dilation, groups, options)
-    return _call.conv(x, weight, bias, call=call)
+    return _run(function, x, weight, bias, call)
 
 
 def _conv_transpose(function, dims, x, weight, bias, stride, padding, output_padding, groups, dilation, options):
@@ -383,6 +384,13 @@ def _conv_transpose(function, dims, x, weight, bias, stride, padding, output_pad
     call = _spec.conv_transpose_call(
         function, dims, x, weight, bias, stride, padding, output_padding, groups, dilation, options
     )
+    return _run(function, x, weight, bias, call)
+
+
+def _run(function, x, weight, bias, call):
+    if call.algorithm != "auto":
+        lhs, rhs = jax.eval_shape(partial(_call.operands, call=call), x, weight)
+        _select.require(function, call.algorithm, call.spec, lhs, rhs)
     return _call.conv(x, weight, bias, call=call)
 
 

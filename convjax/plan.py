@@ -3,8 +3,7 @@
 import inspect
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,8 +16,7 @@ from convjax._spec import ConvSpec
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(NamedTuple):
     """One convolution of a plan, on one platform."""
 
     platform: str
@@ -32,8 +30,7 @@ class Step:
     spec: ConvSpec
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(NamedTuple):
     """What convjax would run for a call. Printing it shows it; `steps` holds the same as data."""
 
     call: str
@@ -42,6 +39,7 @@ class Plan:
     steps: tuple[Step, ...]
 
     def step(self, platform: str, direction: str = "forward") -> Step:
+        """The step of one platform and direction."""
         return next(s for s in self.steps if (s.platform, s.direction) == (platform, direction))
 
     def __str__(self) -> str:

@@ -3,7 +3,6 @@
 import math
 
 import jax
-import jax.numpy as jnp
 from jax import lax
 
 from convjax._lowerings._lowering import Lowering
