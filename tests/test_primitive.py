@@ -1,0 +1,159 @@
+"""The primitive's rules: what they compute, and that each is again the primitive."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import reference
+from cases import BY_NAME, CASES, normal
+from jax.extend.core import subjaxprs
+from jax.test_util import check_grads
+
+import convjax
+from convjax._primitive import convolve
+from convjax._spec import ConvSpec
+
+# The five kinds of spec that the rules tell apart, beyond what the cases hold.
+SPECS = {
+    "dense": (ConvSpec((1, 1), ((0, 0), (0, 0)), (1, 1), (1, 1)), (2, 3, 6, 5), (4, 3, 3, 2)),
+    "grouped": (ConvSpec((2, 3), ((1, 2), (0, 1)), (1, 1), (1, 1), 2), (2, 4, 7, 8), (6, 2, 3, 2)),
+    "depthwise": (ConvSpec((1,), ((2, 1),), (1,), (3,), 4), (2, 4, 12), (4, 1, 3)),
+    "transposed": (ConvSpec((1, 1), ((2, 1), (1, 1)), (2, 3), (1, 2), 1), (1, 3, 4, 3), (2, 3, 3, 2)),
+    "everything": (ConvSpec((2, 1), ((-1, 4), (2, -2)), (3, 2), (1, 2), 2), (2, 4, 4, 5), (6, 2, 3, 2)),
+}
+every_spec = pytest.mark.parametrize("name", SPECS)
+
+
+def operands(name):
+    spec, x, w = SPECS[name]
+    return spec, jnp.asarray(normal(0, x)), jnp.asarray(normal(1, w))
+
+
+def primitives(jaxpr) -> list[str]:
+    """The names of all primitives in a jaxpr and in those it calls."""
+    return [e.primitive.name for e in jaxpr.eqns] + [p for inner in subjaxprs(jaxpr) for p in primitives(inner)]
+
+
+@every_spec
+def test_values_and_gradients(name):
+    spec, x, w = operands(name)
+    y, vjp = jax.vjp(lambda x, w: convolve(x, w, spec), x, w)
+    ct = normal(2, y.shape)
+    for got, want in zip(
+        (y, *vjp(ct)), (reference.conv(x, w, spec), *reference.gradients(x, w, ct, spec)), strict=True
+    ):
+        np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-4)
+
+
+@every_spec
+@pytest.mark.parametrize("axes", [a for a in itertools.product((0, 1, 2, None), repeat=2) if a != (None, None)])
+def test_batching(name, axes):
+    spec, x, w = operands(name)
+
+    def stacked(a, axis):
+        return a if axis is None else jnp.stack([a, 2 * a + 1, a - 1], axis)
+
+    def each(a, axis, i):
+        return a if axis is None else jnp.take(a, i, axis)
+
+    def everything(x, w):
+        y, vjp = jax.vjp(lambda x, w: convolve(x, w, spec), x, w)
+        return y, *vjp(jnp.cos(y))
+
+    xs, ws = stacked(x, axes[0]), stacked(w, axes[1])
+    got = jax.vmap(everything, axes)(xs, ws)
+    for i in range(3):
+        want = everything(each(xs, axes[0], i), each(ws, axes[1], i))
+        for g, e in zip(got, want, strict=True):
+            np.testing.assert_allclose(g[i], e, rtol=1e-4, atol=1e-4)
+
+
+def test_batching_twice():
+    spec, x, w = operands("grouped")
+    xs, ws = jnp.stack([x, -x, 2 * x]), jnp.stack([w, w + 1])
+    got = jax.vmap(jax.vmap(lambda x, w: convolve(x, w, spec), (None, 0)), (0, None))(xs, ws)
+    for i, j in itertools.product(range(3), range(2)):
+        np.testing.assert_allclose(got[i, j], convolve(xs[i], ws[j], spec), rtol=1e-5, atol=1e-4)
+
+
+@every_spec
+@pytest.mark.parametrize("dtype", [np.float64, np.complex128])
+def test_two_orders_in_both_modes_by_finite_differences(name, dtype):
+    if not jax.config.jax_enable_x64:
+        dtype = {np.float64: np.float32, np.complex128: np.complex64}[dtype]
+    spec, x, w = SPECS[name]
+    # The step of the differences balances their truncation against rounding.
+    tolerance, eps = (1e-6, 1e-5) if jax.config.jax_enable_x64 else (3e-2, 1e-2)
+    weights = normal(2, jax.eval_shape(lambda: convolve(jnp.zeros(x), jnp.zeros(w), spec)).shape, dtype)
+
+    def f(x, w):  # a random cotangent, and curvature that a bilinear function lacks
+        y = convolve(x, w, spec)
+        return (y * weights + y * y / 8).sum()
+
+    operands = jnp.asarray(normal(0, x, dtype)), jnp.asarray(normal(1, w, dtype))
+    check_grads(f, operands, order=2, modes=("fwd", "rev"), rtol=tolerance, atol=tolerance, eps=eps)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_each_derivative_is_the_primitive(case):
+    x, w = normal(0, case.x), normal(1, case.weight)
+    y = case(x, w)
+
+    def count(f, *args):
+        names = primitives(jax.make_jaxpr(f)(*args).jaxpr)
+        assert not [p for p in names if "scatter" in p or "gather" in p or p == "conv_general_dilated"]
+        return names.count("convjax_conv")
+
+    assert count(case, x, w) == 1
+    assert count(lambda x, w: jax.jvp(case, (x, w), (x, w)), x, w) == 3
+    assert count(lambda x, w, ct: jax.vjp(case, x, w)[1](ct), x, w, y) == 3
+    assert count(jax.vmap(case), x[None], w[None]) == 1
+    # Forward over reverse: the result and both gradients, each with its value and a tangent for either operand.
+    gradient = jax.grad(lambda x, w: (case(x, w) ** 2).sum(), (0, 1))
+    assert count(lambda x, w: jax.jvp(gradient, (x, w), (x, w)), x, w) == 9
+
+
+@pytest.mark.parametrize("mode", ["zeros", "reflect", "replicate", "circular"])
+def test_no_scatter_behind_borders_or_windows(mode):
+    x, w = normal(0, (2, 3, 6, 6)), normal(1, (4, 3, 3, 3))
+
+    def both(x, w):
+        y = convjax.conv2d(x, w, padding=((2, 1), (0, 2)), padding_mode=mode)
+        z = convjax.conv_transpose2d(y, w, stride=2, padding=1, padding_mode=mode)
+        return convjax.fold(convjax.unfold(z, 3, 2, 1, 2), z.shape[2:], 3, 2, 1, 2)
+
+    compiled = jax.jit(jax.grad(lambda x, w: (both(x, w) ** 2).sum(), (0, 1))).lower(x, w)
+    names = primitives(jax.make_jaxpr(jax.grad(lambda x, w: (both(x, w) ** 2).sum(), (0, 1)))(x, w).jaxpr)
+    assert not [p for p in names if "scatter" in p or "gather" in p]
+    assert "scatter" not in compiled.as_text()
+
+
+def test_a_large_window_is_a_handful_of_operations():
+    x = jnp.zeros((1, 1, 2000))
+    names = primitives(jax.make_jaxpr(lambda x: convjax.unfold(x, (999,)))(x).jaxpr)
+    assert len(names) < 20
+
+
+def test_named_direct_holds_for_gradients():
+    x, w = normal(0, (1, 1, 4, 4)), normal(1, (1, 1, 3, 3))
+
+    def algorithms(name):
+        f = lambda x, w: convjax.conv2d(x, w, algorithm=name)  # noqa: E731
+        jaxpr = jax.make_jaxpr(lambda x, w, ct: jax.vjp(f, x, w)[1](ct))(x, w, f(x, w)).jaxpr
+        return [e.params["algorithm"] for e in jaxpr.eqns if e.primitive.name == "convjax_conv"]
+
+    assert algorithms("direct") == ["direct"] * 3
+    assert algorithms("auto") == ["auto"] * 3
+
+
+def test_gradient_specs_of_a_case_by_hand():
+    # Stride 2 over 5 elements with a kernel of 3 and padding 1: 3 positions, none left over.
+    case = BY_NAME["grouped_strided"]
+    x, w = normal(0, case.x), normal(1, case.weight)
+    y, vjp = jax.vjp(case, x, w)
+    jaxpr = jax.make_jaxpr(vjp)(y).jaxpr
+    specs = [e.params["spec"] for e in jaxpr.eqns if e.primitive.name == "convjax_conv"]
+    assert ConvSpec((2, 1), ((1, 0), (0, 0)), (1, 1), (2, 1), 2)._replace(stride=(1, 1)) in specs  # weight
+    assert ConvSpec((1, 1), ((1, 2), (1, 1)), (2, 1), (1, 1), 2) in specs  # input

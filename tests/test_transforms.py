@@ -1,0 +1,273 @@
+"""Every transformation of JAX around the public functions, compared by value with the plain call."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from cases import normal
+from jax import lax
+from jax.sharding import AxisType, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+import convjax
+
+
+def conv(x, weight, bias):
+    return convjax.conv2d(x, weight, bias, padding=1, groups=2)
+
+
+def down(x, weight, bias):
+    return convjax.conv2d(x, weight, bias, stride=2, padding=((1, 0), (0, 2)), padding_mode="circular", groups=2)
+
+
+def up(x, weight, bias):
+    return convjax.conv_transpose2d(x, weight, bias, stride=2, padding=1, output_padding=1, groups=2)
+
+
+FUNCTIONS = {"conv": conv, "down": down, "up": up}
+SHAPES = {
+    "conv": ((8, 4, 8, 8), (6, 2, 3, 3), (6,)),
+    "down": ((8, 4, 8, 8), (6, 2, 3, 3), (6,)),
+    "up": ((8, 4, 4, 4), (4, 3, 3, 3), (6,)),
+}
+every_function = pytest.mark.parametrize("name", FUNCTIONS)
+
+
+def case(name):
+    f = FUNCTIONS[name]
+    args = [jnp.asarray(normal(i, shape)) for i, shape in enumerate(SHAPES[name])]
+    weights = jnp.asarray(normal(9, jax.eval_shape(f, *args).shape))
+
+    def loss(*args):
+        return (f(*args) * weights + f(*args) ** 2 / 2).sum()
+
+    return f, args, loss
+
+
+def same(got, want, rtol=2e-5):
+    got, want = jax.tree.leaves(got), jax.tree.leaves(want)
+    assert len(got) == len(want)
+    for g, w in zip(got, want, strict=True):
+        assert g.shape == w.shape
+        scale = max(float(jnp.abs(w).max()), 1.0)
+        np.testing.assert_allclose(np.asarray(g) / scale, np.asarray(w) / scale, rtol=rtol, atol=rtol)
+
+
+@every_function
+def test_jit_and_grad(name):
+    f, args, loss = case(name)
+    same(jax.jit(f)(*args), f(*args))
+    same(jax.jit(jax.value_and_grad(loss, (0, 1, 2)))(*args), jax.value_and_grad(loss, (0, 1, 2))(*args))
+
+
+@every_function
+def test_jvp_linearize_and_linear_transpose(name):
+    f, args, _ = case(name)
+    tangents = [jnp.asarray(normal(20 + i, a.shape)) for i, a in enumerate(args)]
+    y, dy = jax.jvp(f, args, tangents)
+    x, w, b = args
+    zero = jnp.zeros_like(b)
+    want = f(tangents[0], w, zero) + f(x, tangents[1], tangents[2])
+    same((y, dy), (f(*args), want), 1e-4)
+    same(jax.linearize(f, *args)[1](*tangents), dy)
+    ct = jnp.asarray(normal(30, y.shape))
+    (back,) = jax.linear_transpose(lambda x: f(x, w, zero), x)(ct)
+    same(back, jax.vjp(f, *args)[1](ct)[0])
+    np.testing.assert_allclose(jnp.vdot(ct, f(tangents[0], w, zero)), jnp.vdot(back, tangents[0]), rtol=1e-3)
+
+
+@every_function
+def test_second_order(name):
+    _, args, loss = case(name)
+    vector = [jnp.asarray(normal(40 + i, a.shape)) for i, a in enumerate(args)]
+    gradient = jax.grad(loss, (0, 1, 2))
+    forward_over_reverse = jax.jvp(gradient, args, vector)[1]
+    reverse_over_reverse = jax.vjp(gradient, *args)[1](tuple(vector))
+    same(forward_over_reverse, reverse_over_reverse, 1e-4)
+    inner = lambda *args: jax.jvp(loss, args, tuple(vector))[1]  # noqa: E731
+    same(jax.grad(inner, (0, 1, 2))(*args), reverse_over_reverse, 1e-4)
+
+
+def test_hessian():
+    x, w = normal(0, (1, 1, 5)), jnp.asarray(normal(1, (1, 1, 3)))
+    f = lambda w: (convjax.conv1d(x, w) ** 2).sum()  # noqa: E731
+    columns = convjax.unfold(x, (3,))[0]
+    np.testing.assert_allclose(jax.hessian(f)(w).reshape(3, 3), 2 * columns @ columns.T, rtol=1e-5)
+
+
+@every_function
+@pytest.mark.parametrize(
+    "axes", [(0, None, None), (None, 0, None), (None, None, 0), (1, 2, 0), (4, None, 1), (2, 4, None), (0, 0, 0)]
+)
+def test_vmap_in_any_axes(name, axes):
+    f, args, loss = case(name)
+    args[0] = args[0][:2]
+    weights = jnp.asarray(normal(9, f(*args).shape))
+    loss = lambda *args: (f(*args) * weights).sum() + (f(*args) ** 2).sum()  # noqa: E731
+
+    def stacked(a, axis):
+        return a if axis is None else jnp.stack([a, 1 - a, 2 * a], axis)
+
+    batched = [stacked(a, axis) for a, axis in zip(args, axes, strict=True)]
+    for g in (f, jax.grad(loss, (0, 1, 2))):
+        got = jax.vmap(g, axes)(*batched)
+        for i in range(3):
+            one = [a if axis is None else jnp.take(a, i, axis) for a, axis in zip(batched, axes, strict=True)]
+            same(jax.tree.map(lambda a, i=i: a[i], got), g(*one), 1e-4)
+
+
+@every_function
+def test_checkpoint_scan_and_loops(name):
+    f, args, loss = case(name)
+    same(jax.grad(jax.checkpoint(loss), (0, 1, 2))(*args), jax.grad(loss, (0, 1, 2))(*args))
+    x, w, b = args
+    xs = jnp.stack([x, 2 * x, x + 1])
+    want = jnp.stack([f(a, w, b) for a in xs])
+    same(lax.scan(lambda _, x: (None, f(x, w, b)), None, xs)[1], want)
+
+    def scanned(w):
+        return lax.scan(lambda total, x: (total + loss(x, w, b), None), 0.0 * b[0], xs)[0]
+
+    same(jax.grad(scanned)(w), jax.grad(lambda w: sum(loss(a, w, b) for a in xs))(w), 1e-4)
+    looped = lax.fori_loop(0, 3, lambda i, y: y + f(x * i, w, b), jnp.zeros_like(want[0]))
+    same(looped, sum(f(x * i, w, b) for i in range(3)))
+    _, last = lax.while_loop(lambda s: s[0] < 2, lambda s: (s[0] + 1, f(x, w, b) + s[1]), (0, jnp.zeros_like(want[0])))
+    same(last, 2 * f(x, w, b))
+
+
+@every_function
+def test_complex(name):
+    f, args, _ = case(name)
+    args = [lax.complex(a, jnp.asarray(normal(50 + i, a.shape))) for i, a in enumerate(args)]
+    x, w, b = args
+    zero = jnp.zeros_like(b.real)
+    real = f(x.real, w.real, zero) - f(x.imag, w.imag, zero) + b.real.reshape(1, -1, 1, 1)
+    imaginary = f(x.real, w.imag, zero) + f(x.imag, w.real, zero) + b.imag.reshape(1, -1, 1, 1)
+    same(f(*args), lax.complex(real, imaginary), 1e-4)
+    gradient = jax.grad(lambda w: jnp.abs(f(x, w, b) ** 2).sum())(w)
+    step = jnp.conj(gradient) * (1e-3 / jnp.abs(gradient).max()).astype(gradient.dtype)
+    rise = [jnp.abs(f(x, w + step * s, b) ** 2).sum() for s in (-1, 1)]
+    np.testing.assert_allclose((rise[1] - rise[0]) / 2, jnp.vdot(jnp.conj(gradient), step).real, rtol=5e-2)
+
+
+def mesh(kind, shape=(4,), names=("data",)):
+    return jax.make_mesh(shape, names, axis_types=(kind,) * len(names))
+
+
+@every_function
+def test_shard_map_with_a_replicated_weight(name):
+    f, args, loss = case(name)
+    weights = jnp.asarray(normal(9, f(*args).shape))
+    specs = (P("data"), P(), P())
+    sharded = jax.shard_map(f, mesh=mesh(AxisType.Auto), in_specs=specs, out_specs=P("data"))
+    same(sharded(*args), f(*args))
+    objective = lambda g, *args: (g(*args) * weights + g(*args) ** 2 / 2).sum()  # noqa: E731
+    same(jax.grad(partial(objective, sharded), (0, 1, 2))(*args), jax.grad(loss, (0, 1, 2))(*args), 1e-4)
+
+    # The gradient taken inside: the weight's must be summed over the devices.
+    def inside(x, w, b, c):
+        local = lambda x, w, b: (f(x, w, b) * c + f(x, w, b) ** 2 / 2).sum()  # noqa: E731
+        return jax.grad(local, (0, 1, 2))(x, w, b)
+
+    out = (P("data"), P(), P())
+    inner = jax.jit(jax.shard_map(inside, mesh=mesh(AxisType.Auto), in_specs=(*specs, P("data")), out_specs=out))
+    same(inner(*args, weights), jax.grad(loss, (0, 1, 2))(*args), 1e-4)
+
+
+def test_shard_map_with_a_replicated_image_and_sharded_kernels():
+    x, w = jnp.asarray(normal(0, (2, 3, 6, 6))), jnp.asarray(normal(1, (8, 3, 3, 3)))
+    f = lambda x, w: convjax.conv2d(x, w, padding=1)  # noqa: E731
+    sharded = jax.shard_map(f, mesh=mesh(AxisType.Auto), in_specs=(P(), P("data")), out_specs=P(None, "data"))
+    same(sharded(x, w), f(x, w))
+    loss = lambda f, x, w: (jnp.sin(f(x, w))).sum()  # noqa: E731
+    same(jax.grad(partial(loss, sharded), (0, 1))(x, w), jax.grad(partial(loss, f), (0, 1))(x, w), 1e-4)
+
+
+@every_function
+@pytest.mark.parametrize(
+    "layout", [P("data"), P(None, None, "data"), P(None, None, None, "data"), P("data", None, "space")]
+)
+def test_jit_of_sharded_arrays(name, layout):
+    f, args, loss = case(name)
+    devices = mesh(AxisType.Auto, (2, 2), ("data", "space"))
+    placed = [jax.device_put(args[0], NamedSharding(devices, layout)), *args[1:]]
+    same(jax.jit(f)(*placed), f(*args))
+    same(jax.jit(jax.grad(loss, (0, 1, 2)))(*placed), jax.grad(loss, (0, 1, 2))(*args), 1e-4)
+
+
+@every_function
+def test_explicit_sharding(name):
+    f, args, loss = case(name)
+    want = f(*args), jax.grad(loss, (0, 1, 2))(*args)
+    with jax.sharding.set_mesh(mesh(AxisType.Explicit)):
+        x, w, b = jax.device_put(args[0], P("data")), *(jax.device_put(a, P()) for a in args[1:])
+        for call in (f, jax.jit(f)):
+            y = call(x, w, b)
+            assert jax.typeof(y).sharding.spec == P("data", None, None, None)
+            same(y, want[0])
+        weights = jax.device_put(jnp.asarray(normal(9, y.shape)), P("data"))
+        objective = lambda *args: (f(*args) * weights + f(*args) ** 2 / 2).sum()  # noqa: E731
+        for call in (jax.grad(objective, (0, 1, 2)), jax.jit(jax.grad(objective, (0, 1, 2)))):
+            gradients = call(x, w, b)
+            assert [jax.typeof(g).sharding.spec for g in gradients] == [jax.typeof(a).sharding.spec for a in (x, w, b)]
+            same(gradients, want[1], 1e-4)
+        hvp = jax.jit(lambda x, w, b: jax.jvp(jax.grad(objective, (0, 1)), (x, w, b), (x, w, b))[1])(x, w, b)
+    same(hvp, jax.jvp(jax.grad(loss, (0, 1)), tuple(args), tuple(args))[1], 1e-4)
+
+
+@pytest.mark.parametrize("layout", [P("data"), P(None, "data")])
+def test_vmap_under_explicit_sharding(layout):
+    f, (x, w, b), _ = case("conv")
+    xs, ws = jnp.stack([x, 2 * x, x - 1, -x]), jnp.stack([w, w + 1, -w, w * 2])
+    loss = lambda x, w: (f(x, w, b) ** 2).sum()  # noqa: E731
+    want = [
+        jax.vmap(g, axes)(xs, ws if axes == (0, 0) else w)
+        for axes in ((0, None), (0, 0))
+        for g in (lambda x, w: f(x, w, b), jax.grad(loss, (0, 1)))
+    ]
+    with jax.sharding.set_mesh(mesh(AxisType.Explicit)):
+        b = jax.device_put(b, P())
+        xs, w = jax.device_put(xs, layout), jax.device_put(w, P())
+        ws = jax.device_put(ws, P(layout[0]))
+        got = [
+            jax.jit(jax.vmap(g, axes))(xs, ws if axes == (0, 0) else w)
+            for axes in ((0, None), (0, 0))
+            for g in (lambda x, w: f(x, w, b), jax.grad(loss, (0, 1)))
+        ]
+    same(got, want, 1e-4)
+
+
+@every_function
+def test_export_with_a_symbolic_batch_for_several_platforms(name):
+    f, args, _ = case(name)
+    (n,) = jax.export.symbolic_shape("n")
+    structs = [
+        jax.ShapeDtypeStruct((n, *args[0].shape[1:]), args[0].dtype),
+        *[jax.ShapeDtypeStruct(a.shape, a.dtype) for a in args[1:]],
+    ]
+    objective = jax.grad(lambda *args: (f(*args) ** 2).sum(), (0, 1, 2))
+    for g in (f, objective):
+        exported = jax.export.export(jax.jit(g), platforms=["cpu", "cuda", "tpu"])(*structs)
+        again = jax.export.deserialize(exported.serialize())
+        for size in (1, 5):
+            batch = [args[0][:size], *args[1:]]
+            same(again.call(*batch), g(*batch), 1e-4)
+
+
+def test_export_with_symbolic_sizes():
+    shape = jax.export.symbolic_shape("n, c, h, w", constraints=["h >= 5", "w >= 5"])
+    shape = (shape[0], 3, *shape[2:])
+    weight = jnp.asarray(normal(1, (4, 3, 3, 3)))
+    for options in ({"padding": 1}, {"padding": "same", "padding_mode": "circular"}, {"stride": 2, "dilation": 2}):
+        f = lambda x, options=options: convjax.conv2d(x, weight, **options)  # noqa: E731
+        exported = jax.export.export(jax.jit(f))(jax.ShapeDtypeStruct(shape, weight.dtype))
+        x = normal(0, (2, 3, 7, 6))
+        same(exported.call(x), f(x))
+
+
+def test_pmapped_names_and_custom_jvp_neighbours_compose():
+    x, w = normal(0, (2, 1, 6)), normal(1, (1, 1, 3))
+    f = lambda x, w: jax.nn.relu(convjax.conv1d(x, w)).sum()  # noqa: E731
+    same(jax.grad(f)(x, w), jax.vjp(f, x, w)[1](np.float32(1))[0])
