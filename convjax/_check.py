@@ -53,11 +53,10 @@ def not_a_dtype(function: str, argument: str, value: Any) -> Exception:
 
 
 def wrong_input_rank(function: str, shape: tuple, dims: int) -> Exception:
-    spatial = "*spatial" if dims != 2 else "H, W"
-    remedy = "x.reshape into one of the two layouts"
+    spatial = {1: "L", 2: "H, W", 3: "D, H, W"}.get(dims, "*spatial")
+    remedy = f"x.reshape into (N, C, {spatial})"
     if len(shape) == dims:
-        axes = ", ".join([":"] * dims)
-        remedy = f"x[None, None] for one image of one channel (x[None] is (C, {spatial}) with C=1); x is {axes} only"
+        remedy = f"x[None, None] for a batch of one image of one channel, or x[None] for (C, {spatial}) with C = 1"
     elif len(shape) == dims + 3:
         remedy = "jax.vmap over the extra axis, or reshape it into the batch"
     return _error(
@@ -66,8 +65,7 @@ def wrong_input_rank(function: str, shape: tuple, dims: int) -> Exception:
         "x",
         "has the wrong number of axes.",
         f"shape {shape}, {len(shape)} axes",
-        f"(N, C, {spatial}), {dims + 2} axes, or one image (C, {spatial}), {dims + 1} axes, "
-        f"for {dims} spatial dimension{'s' * (dims > 1)}",
+        f"(N, C, {spatial}), {dims + 2} axes, or one image (C, {spatial}), {dims + 1} axes",
         remedy,
     )
 
@@ -133,13 +131,21 @@ def groups_do_not_divide(function: str, groups: int, count: int, what: str) -> E
     )
 
 
-def not_an_integer(function: str, argument: str, value: Any, expected: str) -> Exception:
+def not_an_integer(function: str, argument: str, entry: Any, whole: Any) -> Exception:
     remedy = f"{argument}=1, or a tuple of ints"
-    if type(value).__name__.endswith("Tracer"):
+    if type(entry).__name__.endswith("Tracer"):
         remedy = f"mark {argument} as static (jax.jit(..., static_argnames={argument!r})): shapes depend on it"
-    elif isinstance(value, float) and value == int(value):
-        remedy = f"{argument}={int(value)}"
-    return _error(TypeError, function, argument, "is not made of integers.", _shown(value), expected, remedy)
+    elif isinstance(entry, float) and entry.is_integer() and entry is whole:
+        remedy = f"{argument}={int(entry)}"
+    return _error(
+        TypeError,
+        function,
+        argument,
+        "is not made of integers.",
+        _shown(whole),
+        "an int, or a sequence of ints",
+        remedy,
+    )
 
 
 def too_small(function: str, argument: str, value: Any, minimum: int) -> Exception:
@@ -178,7 +184,7 @@ def unknown_name(function: str, argument: str, value: Any, known: Iterable[Any],
     is_text = isinstance(value, str)
     close = [name for name in known if is_text and str(name).lower()[:3] == value.lower()[:3]] or known
     return _error(
-        ValueError if is_text else TypeError,
+        ValueError if any(type(value) is type(name) for name in known) else TypeError,
         function,
         argument,
         "is not a name that is known here.",
@@ -415,4 +421,16 @@ def not_odd(function: str, argument: str, value: int) -> Exception:
         f"{argument}={value}",
         "an odd int",
         f"{argument}={value + 1}",
+    )
+
+
+def size_of_traced_sigma(function: str) -> Exception:
+    return _error(
+        TypeError,
+        function,
+        "size",
+        "is needed where `sigma` is traced, for the shape cannot follow it.",
+        "size=None",
+        "an odd int",
+        "size=2 * int(truncate * largest_sigma + 0.5) + 1",
     )

@@ -27,10 +27,7 @@ class Choice(NamedTuple):
 
 
 # Platforms that are not listed get "direct".
-RULES: dict[str, tuple[Rule, ...]] = {
-    "cpu": (),
-    "cuda": (),
-}
+RULES: dict[str, tuple[Rule, ...]] = {"cpu": (), "cuda": ()}
 
 
 def select(spec, x, w, platform: str, algorithm: str = "auto") -> Choice:

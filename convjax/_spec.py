@@ -149,13 +149,12 @@ def _entries(value: Any) -> Sequence[Any] | None:
 
 
 def _integer(function: str, argument: str, entry: Any, minimum: int, whole: Any) -> Any:
-    expected = "an int, or a sequence of ints"
     if isinstance(entry, (bool, np.bool_, str)) or entry is None:
-        raise _check.not_an_integer(function, argument, whole, expected)
+        raise _check.not_an_integer(function, argument, entry, whole)
     try:
         number = entry if jax.export.is_symbolic_dim(entry) else operator.index(entry)
     except (TypeError, jax.errors.JAXTypeError) as error:
-        raise _check.not_an_integer(function, argument, whole, expected) from error
+        raise _check.not_an_integer(function, argument, entry, whole) from error
     if certainly(lt, number, minimum):
         raise _check.too_small(function, argument, whole, minimum)
     return number

@@ -338,12 +338,7 @@ def unfold(x: ArrayLike, kernel_size: Ints, dilation: Ints = 1, padding: Padding
 
 
 def fold(
-    x: ArrayLike,
-    output_size: Ints,
-    kernel_size: Ints,
-    dilation: Ints = 1,
-    padding: Padding = 0,
-    stride: Ints = 1,
+    x: ArrayLike, output_size: Ints, kernel_size: Ints, dilation: Ints = 1, padding: Padding = 0, stride: Ints = 1
 ) -> jax.Array:
     """`torch.nn.functional.fold` (col2im): columns of patches summed into an image, the transpose of `convjax.unfold`.
 
@@ -394,13 +389,4 @@ def _run(function, x, weight, bias, call):
     return _call.conv(x, weight, bias, call=call)
 
 
-CONVOLUTIONS = (
-    conv,
-    conv1d,
-    conv2d,
-    conv3d,
-    conv_transpose,
-    conv_transpose1d,
-    conv_transpose2d,
-    conv_transpose3d,
-)
+CONVOLUTIONS = (conv, conv1d, conv2d, conv3d, conv_transpose, conv_transpose1d, conv_transpose2d, conv_transpose3d)

@@ -334,7 +334,7 @@ def _size(name: str, sigma: Any, size: int | None, truncate: float) -> int:
     if size is not None:
         return _odd(name, size)
     if isinstance(sigma, jax.core.Tracer):
-        raise _check.not_an_integer(function, "size", size, "an odd int, for the shape cannot follow a traced sigma")
+        raise _check.size_of_traced_sigma(function)
     return 2 * int(truncate * float(sigma) + 0.5) + 1
 
 

@@ -65,12 +65,7 @@ def _scaled(number: Any) -> str:
 
 
 def plan(
-    x: Any,
-    weight: Any,
-    *args: Any,
-    function: Callable = functional.conv,
-    platform: str | None = None,
-    **options: Any,
+    x: Any, weight: Any, *args: Any, function: Callable = functional.conv, platform: str | None = None, **options: Any
 ) -> Plan:
     """The lowering that each platform would run for a call and its gradients, and why. No array is touched.
 

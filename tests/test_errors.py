@@ -1,0 +1,251 @@
+"""Every kind of mistake, in one table: what is raised, for which argument, and that the message says what to do."""
+
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import convjax
+
+X, W = np.zeros((2, 4, 8, 8), np.float32), np.zeros((6, 4, 3, 3), np.float32)
+WT = np.zeros((4, 6, 3, 3), np.float32)
+COLUMNS = np.zeros((2, 36, 36), np.float32)
+KEY = np.array([0, 1], np.uint32)
+
+
+def a(*shape):
+    return np.zeros(shape, np.float32)
+
+
+# function, what differs from a good call, the error, the argument it names, a phrase of the message
+TABLE = [
+    # arrays
+    ("conv2d", {"x": None}, TypeError, "x", "NoneType"),
+    ("conv2d", {"x": "image.png"}, TypeError, "x", "image.png"),
+    ("conv2d", {"x": [[1, 2], [3]]}, TypeError, "x", "not an array"),
+    ("conv2d", {"x": np.array(["a"])}, TypeError, "x", "not an array"),
+    ("conv2d", {"x": object()}, TypeError, "x", "not an array"),
+    ("conv2d", {"weight": None}, TypeError, "weight", "NoneType"),
+    ("conv2d", {"weight": {"weight": W}}, TypeError, "weight", "dict"),
+    ("conv2d", {"x": X > 0, "weight": W > 0}, TypeError, "x", "dtype bool"),
+    ("conv2d", {"x": jax.ShapeDtypeStruct((1, 4, 8, 8), np.float32)}, TypeError, "x", "ShapeDtypeStruct"),
+    # ranks and sizes
+    ("conv2d", {"x": a(8, 8)}, ValueError, "x", "x[None, None]"),
+    ("conv2d", {"x": a(1, 2, 4, 8, 8)}, ValueError, "x", "5 axes"),
+    ("conv2d", {"x": a()}, ValueError, "x", "0 axes"),
+    ("conv2d", {"x": a(2, 4, 0, 8)}, ValueError, "x", "size 0"),
+    ("conv2d", {"x": a(2, 0, 8, 8), "weight": a(6, 0, 3, 3)}, ValueError, "x", "size 0"),
+    ("conv2d", {"weight": a(3, 3)}, ValueError, "weight", "weight[None, None]"),
+    ("conv2d", {"weight": a(6, 4, 3)}, ValueError, "weight", "convjax.conv1d"),
+    ("conv2d", {"weight": a(6, 4, 3, 3, 3)}, ValueError, "weight", "convjax.conv3d"),
+    ("conv2d", {"weight": a(6, 4, 0, 3)}, ValueError, "weight", "size 0"),
+    ("conv2d", {"weight": a(0, 4, 3, 3)}, ValueError, "weight", "size 0"),
+    ("conv", {"x": a(2, 4), "weight": a(6, 4)}, ValueError, "weight", "at least one spatial axis"),
+    ("conv1d", {"x": a(8), "weight": a(1, 1, 3)}, ValueError, "x", "x[None, None]"),
+    ("conv3d", {"x": a(4, 8, 8), "weight": a(1, 4, 3, 3, 3)}, ValueError, "x", "3 axes"),
+    # channels and groups
+    ("conv2d", {"x": a(2, 3, 8, 8)}, ValueError, "weight", "takes 4"),
+    ("conv2d", {"x": a(2, 8, 8, 4)}, ValueError, "weight", "groups=2"),
+    ("conv2d", {"weight": a(6, 1, 3, 3)}, ValueError, "weight", "groups=4"),
+    ("conv2d", {"groups": 3}, ValueError, "groups", "4 input channels"),
+    ("conv2d", {"weight": a(3, 2, 3, 3), "groups": 2}, ValueError, "groups", "3 output channels"),
+    ("conv2d", {"x": a(1, 2, 8, 8), "weight": a(3, 1, 3, 3), "groups": 2}, ValueError, "groups", "groups=1, 3"),
+    ("conv2d", {"groups": 0}, ValueError, "groups", "below 1"),
+    ("conv2d", {"groups": -1}, ValueError, "groups", "groups=-1"),
+    ("conv2d", {"groups": 1.0}, TypeError, "groups", "groups=1"),
+    ("conv2d", {"groups": True}, TypeError, "groups", "bool"),
+    ("conv2d", {"groups": None}, TypeError, "groups", "NoneType"),
+    ("conv2d", {"groups": (1,)}, TypeError, "groups", "tuple"),
+    # stride and dilation
+    ("conv2d", {"stride": 0}, ValueError, "stride", "below 1"),
+    ("conv2d", {"stride": (1, -2)}, ValueError, "stride", "(1, -2)"),
+    ("conv2d", {"stride": 2.0}, TypeError, "stride", "stride=2"),
+    ("conv2d", {"stride": 1.5}, TypeError, "stride", "1.5"),
+    ("conv2d", {"stride": (1, 2.0)}, TypeError, "stride", "(1, 2.0)"),
+    ("conv2d", {"stride": np.float32(2)}, TypeError, "stride", "float32"),
+    ("conv2d", {"stride": float("nan")}, TypeError, "stride", "nan"),
+    ("conv2d", {"stride": float("inf")}, TypeError, "stride", "inf"),
+    ("conv2d", {"stride": True}, TypeError, "stride", "bool"),
+    ("conv2d", {"stride": None}, TypeError, "stride", "NoneType"),
+    ("conv2d", {"stride": "2"}, TypeError, "stride", "str"),
+    ("conv2d", {"stride": (1, 1, 1)}, ValueError, "stride", "2 entries"),
+    ("conv2d", {"stride": ()}, ValueError, "stride", "2 entries"),
+    ("conv2d", {"stride": ((1, 1), (1, 1))}, TypeError, "stride", "tuple"),
+    ("conv2d", {"stride": np.ones((2, 2), int)}, TypeError, "stride", "ndarray"),
+    ("conv2d", {"dilation": 0}, ValueError, "dilation", "below 1"),
+    ("conv2d", {"dilation": -1}, ValueError, "dilation", "below 1"),
+    ("conv2d", {"dilation": 1.0}, TypeError, "dilation", "dilation=1"),
+    ("conv2d", {"dilation": (1, 1, 1)}, ValueError, "dilation", "2 entries"),
+    # padding
+    ("conv2d", {"padding": -1}, ValueError, "padding", "crop"),
+    ("conv2d", {"padding": ((1, -1), (0, 0))}, ValueError, "padding", "crop"),
+    ("conv2d", {"padding": 0.5}, TypeError, "padding", "0.5"),
+    ("conv2d", {"padding": None}, TypeError, "padding", "NoneType"),
+    ("conv2d", {"padding": (1, 1, 1)}, ValueError, "padding", "2 entries"),
+    ("conv2d", {"padding": (1, 1, 1, 1)}, ValueError, "padding", "pair"),
+    ("conv2d", {"padding": ((1, 1),)}, ValueError, "padding", "2 entries"),
+    ("conv2d", {"padding": ((1, 1, 1), (1, 1, 1))}, ValueError, "padding", "pair"),
+    ("conv2d", {"padding": ((1, 1), None)}, TypeError, "padding", "None"),
+    ("conv2d", {"padding": "SAME"}, ValueError, "padding", "padding='same'"),
+    ("conv2d", {"padding": "full"}, ValueError, "padding", "'valid'"),
+    ("conv2d", {"padding": "same", "stride": 2}, ValueError, "padding", "padding=((1, 1), (1, 1))"),
+    ("conv1d", {"x": a(1, 1, 9), "weight": a(1, 1, 3), "padding": (1, 2)}, ValueError, "padding", "((1, 2),)"),
+    ("conv2d", {"padding_mode": "symmetric"}, ValueError, "padding_mode", "'reflect'"),
+    ("conv2d", {"padding_mode": None}, TypeError, "padding_mode", "NoneType"),
+    ("conv2d", {"padding_mode": ["zeros"]}, TypeError, "padding_mode", "list"),
+    ("conv2d", {"padding_mode": "reflect", "padding": 8}, ValueError, "padding", "at most 7"),
+    ("conv2d", {"padding_mode": "circular", "padding": 9}, ValueError, "padding", "at most 8"),
+    # kernels larger than the image
+    ("conv2d", {"weight": a(6, 4, 9, 9)}, ValueError, "weight", "kernel extent (9, 9)"),
+    ("conv2d", {"dilation": 4}, ValueError, "weight", "kernel extent (9, 9)"),
+    # bias
+    ("conv2d", {"bias": a(5)}, ValueError, "bias", "(6,)"),
+    ("conv2d", {"bias": a(1, 6, 1, 1)}, ValueError, "bias", "bias.reshape(-1)"),
+    ("conv2d", {"bias": np.float32(0)}, ValueError, "bias", "shape ()"),
+    ("conv2d", {"bias": "zeros"}, TypeError, "bias", "zeros"),
+    ("conv2d", {"bias": [0, 0]}, ValueError, "bias", "shape (2,)"),
+    # what only convjax has
+    ("conv2d", {"precision": "exact"}, ValueError, "precision", "'highest'"),
+    ("conv2d", {"precision": 7}, TypeError, "precision", "7"),
+    ("conv2d", {"precision": ("high", "exact")}, TypeError, "precision", "exact"),
+    ("conv2d", {"preferred_element_type": "floaty"}, TypeError, "preferred_element_type", "floaty"),
+    ("conv2d", {"preferred_element_type": jnp.bfloat16}, TypeError, "preferred_element_type", "bfloat16"),
+    ("conv2d", {"preferred_element_type": jnp.int32}, TypeError, "preferred_element_type", "int32"),
+    ("conv2d", {"algorithm": "fastest"}, ValueError, "algorithm", "'direct'"),
+    ("conv2d", {"algorithm": None}, TypeError, "algorithm", "NoneType"),
+    # transposed
+    ("conv_transpose2d", {"x": a(2, 3, 8, 8)}, ValueError, "weight", "takes 4"),
+    ("conv_transpose2d", {"groups": 3}, ValueError, "groups", "4 input channels"),
+    ("conv_transpose2d", {"weight": a(4, 6, 3)}, ValueError, "weight", "convjax.conv_transpose1d"),
+    ("conv_transpose2d", {"bias": a(4)}, ValueError, "bias", "(6,)"),
+    ("conv_transpose2d", {"padding": "same"}, ValueError, "padding", "numbers only"),
+    ("conv_transpose2d", {"padding": -1}, ValueError, "padding", "below 0"),
+    ("conv_transpose2d", {"padding": 5}, ValueError, "padding", "(0, 0)"),
+    ("conv_transpose2d", {"output_padding": 1}, ValueError, "output_padding", "not smaller than the stride"),
+    ("conv_transpose2d", {"output_padding": (0, 2), "stride": (3, 2)}, ValueError, "output_padding", "(0, 2)"),
+    ("conv_transpose2d", {"output_padding": -1}, ValueError, "output_padding", "below 0"),
+    ("conv_transpose2d", {"output_padding": 0.0}, TypeError, "output_padding", "output_padding=0"),
+    ("conv_transpose2d", {"output_padding": (0, 0, 0)}, ValueError, "output_padding", "2 entries"),
+    ("conv_transpose2d", {"stride": 0}, ValueError, "stride", "below 1"),
+    ("conv_transpose2d", {"x": a(8, 8)}, ValueError, "x", "x[None, None]"),
+    ("conv_transpose2d", {"x": a(2, 4, 0, 8)}, ValueError, "x", "size 0"),
+    ("conv_transpose2d", {"algorithm": "polyphasic"}, ValueError, "algorithm", "polyphasic"),
+    # unfold and fold
+    ("unfold", {"kernel_size": 0}, ValueError, "kernel_size", "below 1"),
+    ("unfold", {"kernel_size": None}, TypeError, "kernel_size", "NoneType"),
+    ("unfold", {"kernel_size": ()}, ValueError, "kernel_size", "2 entries"),
+    ("unfold", {"kernel_size": 9}, ValueError, "kernel_size", "(9, 9)"),
+    ("unfold", {"padding": -1}, ValueError, "padding", "below 0"),
+    ("unfold", {"padding": "same"}, ValueError, "padding", "numbers only"),
+    ("unfold", {"stride": 0}, ValueError, "stride", "below 1"),
+    ("unfold", {"x": a(2, 0, 8, 8)}, ValueError, "x", "size 0"),
+    ("unfold", {"x": a(2, 4, 8, 8, 8)}, ValueError, "x", "5 axes"),
+    ("fold", {"x": a(2, 36, 35)}, ValueError, "x", "36 patches"),
+    ("fold", {"x": a(2, 35, 36)}, ValueError, "x", "9 kernel taps"),
+    ("fold", {"x": a(36)}, ValueError, "x", "1 axes"),
+    ("fold", {"output_size": 2}, ValueError, "kernel_size", "(3, 3)"),
+    ("fold", {"output_size": (8, 8, 8)}, ValueError, "output_size", "2 entries"),
+    ("fold", {"output_size": None}, TypeError, "output_size", "NoneType"),
+    ("fold", {"kernel_size": 2.0}, TypeError, "kernel_size", "kernel_size=2"),
+    # parameters, kernels, plans, shapes
+    ("init_conv", {"key": 0}, TypeError, "key", "jax.random.key(0)"),
+    ("init_conv", {"key": None}, TypeError, "key", "NoneType"),
+    ("init_conv", {"in_channels": 0}, ValueError, "in_channels", "below 1"),
+    ("init_conv", {"out_channels": 6.0}, TypeError, "out_channels", "out_channels=6"),
+    ("init_conv", {"groups": 3}, ValueError, "groups", "4 input channels"),
+    ("init_conv", {"kernel_size": (3, 0)}, ValueError, "kernel_size", "below 1"),
+    ("init_conv", {"kernel_size": ()}, ValueError, "kernel_size", "2 entries"),
+    ("init_conv", {"bias": None}, TypeError, "bias", "True or False"),
+    ("init_conv", {"transpose": 1}, TypeError, "transpose", "int"),
+    ("init_conv", {"dtype": "int32"}, TypeError, "dtype", "int32"),
+    ("init_conv", {"dtype": None}, TypeError, "dtype", "NoneType"),
+    ("kernels.gaussian", {"sigma": 0.0}, ValueError, "sigma", "above 0"),
+    ("kernels.gaussian", {"sigma": "wide"}, ValueError, "sigma", "wide"),
+    ("kernels.gaussian", {"size": 4}, ValueError, "size", "size=5"),
+    ("kernels.gaussian", {"sigma": jnp.ones(2)}, ValueError, "sigma", "above 0"),
+    ("kernels.gaussian", {"size": 0}, ValueError, "size", "below 1"),
+    ("kernels.laplacian", {"neighbours": 6}, ValueError, "neighbours", "8"),
+    ("kernels.sobel", {"channels": 0}, ValueError, "channels", "below 1"),
+    ("kernels.sobel", {"dtype": "uint8"}, TypeError, "dtype", "uint8"),
+    ("plan", {"platform": "abacus"}, ValueError, "platform", "'cuda'"),
+    ("plan", {"function": jax.lax.conv}, TypeError, "function", "convjax.conv"),
+    ("plan", {"x": None}, TypeError, "x", "NoneType"),
+    ("conv_output_shape", {"x_shape": 8}, TypeError, "x", "not a shape"),
+    ("conv_output_shape", {"x_shape": (1, 2.0, 3)}, TypeError, "x", "2.0"),
+    ("conv_output_shape", {"function": "conv"}, TypeError, "function", "convjax.conv"),
+    ("conv_output_shape", {"strides": 2}, TypeError, "function", "strides"),
+]  # fmt: skip
+
+GOOD = {
+    "conv": {"x": X, "weight": W},
+    "conv1d": {},
+    "conv2d": {"x": X, "weight": W},
+    "conv3d": {},
+    "conv_transpose2d": {"x": X, "weight": WT},
+    "unfold": {"x": X, "kernel_size": 3},
+    "fold": {"x": COLUMNS, "output_size": 8, "kernel_size": 3},
+    "init_conv": {"key": KEY, "in_channels": 4, "out_channels": 6, "kernel_size": (3, 3)},
+    "kernels.gaussian": {},
+    "kernels.laplacian": {},
+    "kernels.sobel": {},
+    "plan": {"x": X, "weight": W},
+    "conv_output_shape": {"x_shape": X.shape, "weight": W.shape},
+}
+
+
+def public(name):
+    function = convjax
+    for part in name.split("."):
+        function = getattr(function, part)
+    return function
+
+
+def label(row):
+    return f"{row[0]}-" + "-".join(f"{k}={v.shape if isinstance(v, np.ndarray) else v!r}" for k, v in row[1].items())
+
+
+@pytest.mark.parametrize("row", TABLE, ids=label)
+def test_each_mistake(row):
+    name, wrong, error, argument, phrase = row
+    with pytest.raises(error) as caught, jax.numpy_dtype_promotion("standard"):
+        public(name)(**{**GOOD[name], **wrong})
+    message = str(caught.value)
+    assert type(caught.value) is error
+    # plan and conv_output_shape call the function, whose own words then stand.
+    assert re.match(rf"convjax\.({name}|conv): `{argument}` ", message)
+    for part in ("got:", "expected:", "try:"):
+        assert re.search(rf"^  {part} +\S", message, re.MULTILINE), message
+    assert phrase in message
+
+
+def test_the_table_is_long_enough_and_distinct():
+    assert len({label(row) for row in TABLE}) == len(TABLE) >= 40
+
+
+@pytest.mark.parametrize("name", [name for name, call in GOOD.items() if call])
+def test_the_good_calls_are_good(name):
+    public(name)(**GOOD[name])
+
+
+def test_errors_come_at_trace_time():
+    with pytest.raises(ValueError, match=r"convjax.conv2d: `groups`"):
+        jax.jit(lambda x, w: convjax.conv2d(x, w, groups=3)).lower(X, W)
+    with pytest.raises(TypeError, match=r"mark stride as static"):
+        jax.jit(lambda x, w, s: convjax.conv2d(x, w, stride=s))(X, W, 2)
+    with pytest.raises(TypeError, match=r"`size` is needed"):
+        jax.jit(convjax.kernels.gaussian)(2.0)
+    with pytest.raises(TypeError, match=r"mark padding as static"):
+        jax.vmap(lambda p: convjax.conv2d(X, W, padding=((p, 1), (1, 1))))(jnp.arange(3))
+
+
+def test_a_message_in_full():
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 (the text is the test)
+        convjax.conv2d(a(28, 28), W)
+    assert str(caught.value) == (
+        "convjax.conv2d: `x` has the wrong number of axes.\n"
+        "  got:      shape (28, 28), 2 axes\n"
+        "  expected: (N, C, H, W), 4 axes, or one image (C, H, W), 3 axes\n"
+        "  try:      x[None, None] for a batch of one image of one channel, or x[None] for (C, H, W) with C = 1"
+    )
