@@ -9,7 +9,6 @@ for every channel, to be used with `groups=channels`. And `dtype`, a floating dt
 """
 
 import math
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -200,8 +199,8 @@ def gaussian(
      [0.01134374 0.08381951 0.01134374]]
     """
     size = _size("gaussian", sigma, size, truncate)
-    _, _, kernel = _bell(sigma, size)
-    return _stack("gaussian", kernel[None], channels, dtype)
+    sigma, y, x = _numbers(size, dtype, sigma)
+    return _stack("gaussian", _bell(sigma, y, x)[None], channels, dtype)
 
 
 def log(
@@ -223,8 +222,8 @@ def log(
     ((1, 1, 13, 13), True, True)
     """
     size = _size("log", sigma, size, truncate)
-    y, x, bell = _bell(sigma, size)
-    kernel = bell * (x**2 + y**2 - 2 * sigma**2) / sigma**4
+    sigma, y, x = _numbers(size, dtype, sigma)
+    kernel = _bell(sigma, y, x) * (x**2 + y**2 - 2 * sigma**2) / sigma**4
     return _stack("log", (kernel - kernel.mean())[None], channels, dtype)
 
 
@@ -247,8 +246,8 @@ def dog(
     (1, 1, 13, 13)
     """
     size = _size("dog", ratio * sigma, size, truncate)
-    kernel = _bell(sigma, size)[2] - _bell(ratio * sigma, size)[2]
-    return _stack("dog", kernel[None], channels, dtype)
+    sigma, ratio, y, x = _numbers(size, dtype, sigma, ratio)
+    return _stack("dog", (_bell(sigma, y, x) - _bell(ratio * sigma, y, x))[None], channels, dtype)
 
 
 def gabor(
@@ -283,10 +282,11 @@ def gabor(
     [-0.14000000059604645, -0.0, 1.0, -0.0, -0.14000000059604645]
     """
     size = _size("gabor", sigma if size is not None else sigma / min(aspect, 1), size, truncate)
-    y, x = _grid(size)
-    u, v = x * jnp.cos(theta) + y * jnp.sin(theta), y * jnp.cos(theta) - x * jnp.sin(theta)
-    wave = jnp.cos(2 * math.pi * u / wavelength + phase)
-    kernel = jnp.exp(-(u**2 + (aspect * v) ** 2) / (2 * sigma**2)) * wave
+    wavelength, theta, sigma, aspect, phase, y, x = _numbers(size, dtype, wavelength, theta, sigma, aspect, phase)
+    xp = _module(y)
+    u, v = x * xp.cos(theta) + y * xp.sin(theta), y * xp.cos(theta) - x * xp.sin(theta)
+    wave = xp.cos(2 * math.pi * u / wavelength + phase)
+    kernel = xp.exp(-(u**2 + (aspect * v) ** 2) / (2 * sigma**2)) * wave
     return _stack("gabor", kernel[None], channels, dtype)
 
 
@@ -315,16 +315,26 @@ def _stack(name: str, kernels: Any, channels: int, dtype: DTypeLike) -> jax.Arra
     return jnp.tile(jnp.asarray(kernels, dtype)[:, None], (channels, 1, 1, 1))
 
 
-def _grid(size: int) -> Sequence[np.ndarray]:
+def _numbers(size: int, dtype: DTypeLike, *values: Any) -> list[Any]:
+    """The values, then the rows and columns of a kernel counted from its centre.
+
+    In float64 by NumPy; where a value is JAX's, and may be traced, all by JAX and in float32 at least.
+    """
     half = (size - 1) / 2
-    return np.meshgrid(*[np.arange(size) - half] * 2, indexing="ij")
+    numbers = [*values, *np.meshgrid(*[np.arange(size) - half] * 2, indexing="ij")]
+    if not any(isinstance(v, jax.Array) for v in values):
+        return [np.asarray(v, np.float64) for v in numbers]
+    wide = max(jnp.dtype(dtype), jnp.dtype(jnp.float32), key=lambda d: d.itemsize)
+    return [jnp.asarray(v, wide) for v in numbers]
 
 
-def _bell(sigma: Any, size: int) -> tuple[np.ndarray, np.ndarray, Any]:
-    y, x = _grid(size)
-    exp: Callable = jnp.exp if isinstance(sigma, jax.Array) else np.exp
-    bell = exp(-(x**2 + y**2) / (2 * sigma**2))
-    return y, x, bell / bell.sum()
+def _module(array: Any):
+    return jnp if isinstance(array, jax.Array) else np
+
+
+def _bell(sigma: Any, y: Any, x: Any) -> Any:
+    bell = _module(y).exp(-(x**2 + y**2) / (2 * sigma**2))
+    return bell / bell.sum()
 
 
 def _size(name: str, sigma: Any, size: int | None, truncate: float) -> int:

@@ -1,6 +1,7 @@
 """A ConvSpec computed by float64 loops over the taps, and both its gradients: slow, plain, and no JAX."""
 
 import itertools
+import math
 
 import numpy as np
 
@@ -34,6 +35,10 @@ def _grouped(a: np.ndarray, groups: int, axis: int) -> np.ndarray:
     return a.reshape(*a.shape[:axis], groups, a.shape[axis] // groups, *a.shape[axis + 1 :])
 
 
+def _ungrouped(a: np.ndarray) -> np.ndarray:
+    return a.reshape(a.shape[0], a.shape[1] * a.shape[2], *a.shape[3:])
+
+
 def _wide(a):
     a = np.asarray(a)
     return a.astype(np.complex128 if np.iscomplexobj(a) else np.float64)
@@ -46,7 +51,7 @@ def conv(x, w, spec) -> np.ndarray:
     y = 0
     for tap, window, _ in _taps(spec, x.shape[3:], w.shape[3:]):
         y = y + np.einsum("ngi...,goi->ngo...", x[window], w[tap])
-    return y.reshape(y.shape[0], -1, *y.shape[3:])
+    return _ungrouped(y)
 
 
 def gradients(x, w, ct, spec) -> tuple[np.ndarray, np.ndarray]:
@@ -58,8 +63,9 @@ def gradients(x, w, ct, spec) -> tuple[np.ndarray, np.ndarray]:
     x_ct, w_ct = np.zeros(padded.shape, ct.dtype), np.zeros(kernel.shape, ct.dtype)
     for tap, window, _ in _taps(spec, padded.shape[3:], kernel.shape[3:]):
         x_ct[window] += np.einsum("ngo...,goi->ngi...", ct, kernel[tap])
-        w_ct[tap] += np.einsum("ngop,ngip->goi", *[a.reshape(*a.shape[:3], -1) for a in (ct, padded[window])])
-    x_ct = x_ct.reshape(x_ct.shape[0], -1, *x_ct.shape[3:])
-    x_ct = _padded(x_ct, [(-low, -high) for low, high in spec.padding])
+        w_ct[tap] += np.einsum(
+            "ngop,ngip->goi", *[a.reshape(*a.shape[:3], math.prod(a.shape[3:])) for a in (ct, padded[window])]
+        )
+    x_ct = _padded(_ungrouped(x_ct), [(-low, -high) for low, high in spec.padding])
     x_ct = x_ct[..., *[slice(None, None, r) for r in spec.lhs_dilation]]
     return x_ct, w_ct.reshape(w.shape)

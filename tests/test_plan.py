@@ -1,0 +1,110 @@
+"""Plans and output shapes: the truth about what runs, told without arrays."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from cases import CASES, normal
+
+import convjax
+from convjax import _select
+from convjax._lowerings import LOWERINGS
+from convjax._lowerings._lowering import Lowering
+from convjax._select import RULES, Rule
+
+
+def structs(case):
+    return [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in (case.x, case.weight)]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_plan_and_shape_of_every_case(case):
+    result = jax.eval_shape(case, *structs(case))
+    plan = convjax.plan(*structs(case), function=case.function, **case.options)
+    assert plan.output_shape == result.shape
+    assert plan.dtype == result.dtype
+    directions = ["forward", "input gradient", "weight gradient"]
+    assert [(s.platform, s.direction) for s in plan.steps] == [
+        (p, d) for p in ("cpu", "cuda", "rocm", "tpu") for d in directions
+    ]
+    assert convjax.conv_output_shape(case.x, case.weight, function=case.function, **case.options) == result.shape
+    taps, groups = int(np.prod(case.weight[2:])), case.options.get("groups", 1)
+    if not case.transpose:
+        products = int(np.prod(result.shape)) * case.weight[1] * taps
+        assert plan.step("cpu").multiply_adds == products
+        assert plan.step("cpu", "weight gradient").multiply_adds == products
+    assert plan.step("cpu").bytes == 4 * (np.prod(case.x) + np.prod(case.weight) + np.prod(result.shape))
+    assert groups == plan.step("cpu").spec.groups
+
+
+def test_plan_touches_no_array_and_takes_what_the_call_takes():
+    x, weight = jnp.zeros((1, 4, 8, 8), jnp.float32), np.zeros((2, 4, 3, 3), np.float32)
+    plan = convjax.plan(x, weight, None, 2, padding=1, platform="tpu")
+    assert {s.platform for s in plan.steps} == {"tpu"}
+    assert plan.output_shape == (1, 2, 4, 4)
+    assert "stride" not in plan.call
+    assert "None, 2, padding=1" in plan.call
+    with pytest.raises(ValueError, match=r"convjax.conv: `groups`"):
+        convjax.plan(x, weight, groups=3)
+    integers = convjax.plan(x.astype(jnp.int32), weight.astype(np.int32), platform="cpu")
+    assert [s.direction for s in integers.steps] == ["forward"]
+
+
+def test_plan_with_symbolic_sizes():
+    (n,) = jax.export.symbolic_shape("n")
+    x, weight = jax.ShapeDtypeStruct((n, 3, 8, 8), jnp.float32), jax.ShapeDtypeStruct((4, 3, 3, 3), jnp.float32)
+    assert "n" in str(convjax.plan(x, weight, platform="cpu"))
+    assert convjax.conv_output_shape((n, 3, 8, 8), (4, 3, 3, 3)) == (n, 4, 6, 6)
+
+
+def test_shapes_of_the_windows():
+    assert convjax.conv_output_shape((2, 3, 8, 8), (3, 2), stride=2, function=convjax.unfold) == (2, 18, 12)
+    assert convjax.conv_output_shape((2, 18, 12), 8, (3, 2), stride=2, function=convjax.fold) == (2, 3, 8, 8)
+    assert convjax.conv_output_shape([1, 1, 4], [2, 1, 3], [2]) == (1, 2, 2)
+
+
+def zeros(x, w, spec):
+    return jnp.zeros(spec.output_shape(x.shape, w.shape), x.dtype)
+
+
+@pytest.fixture
+def another_lowering(monkeypatch):
+    """A lowering that serves ungrouped convolutions, makes zeros, and so shows that it ran."""
+    refuses = lambda spec, x, w: "groups above 1" if spec.groups > 1 else None  # noqa: E731
+    lowering = Lowering("zeros", "a test's", zeros, refuses, lambda spec, x, w: 0)
+    monkeypatch.setitem(LOWERINGS, "zeros", lowering)
+    jax.clear_caches()
+    yield lowering
+    jax.clear_caches()
+
+
+def test_a_new_lowering_is_one_entry_and_one_rule(another_lowering, monkeypatch):
+    x, w = normal(0, (1, 2, 6)), normal(1, (2, 2, 3))
+    grouped = w[:, :1]
+    assert np.any(convjax.conv1d(x, w))
+    assert not np.any(convjax.conv1d(x, w, algorithm="zeros"))
+    with pytest.raises(ValueError, match=r"algorithm='zeros': groups above 1"):
+        convjax.conv1d(x, grouped, groups=2, algorithm="zeros")
+    plan = convjax.plan(x, w, platform="cpu")
+    assert plan.step("cpu").algorithm == "direct"
+    assert plan.step("cpu").others == {"zeros": "0 multiply-adds"}
+    assert convjax.plan(x, grouped, groups=2).step("cpu").others == {"zeros": "groups above 1"}
+
+    small = Rule("zeros", lambda spec, x, w: x.shape[-1] < 10, "the test says so")
+    monkeypatch.setitem(RULES, "cpu", (small,))
+    jax.clear_caches()
+    assert not np.any(convjax.conv1d(x, w))
+    assert np.any(convjax.conv1d(normal(0, (1, 2, 12)), w))
+    assert np.any(convjax.conv1d(x, grouped, groups=2))
+    assert np.any(convjax.conv1d(x, w, algorithm="direct"))
+    plan = convjax.plan(x, w)
+    assert (plan.step("cpu").algorithm, plan.step("cpu").because) == ("zeros", "the test says so")
+    assert plan.step("cuda").algorithm == "direct"
+    assert "zeros" in str(plan)
+
+
+def test_rules_name_lowerings_that_exist():
+    for rules in RULES.values():
+        assert {rule.lowering for rule in rules} <= set(LOWERINGS)
+    assert [lowering.name for lowering in LOWERINGS.values()] == list(LOWERINGS)
+    assert _select.select(None, None, None, "no such platform").lowering.name == "direct"

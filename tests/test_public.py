@@ -1,0 +1,90 @@
+"""What the package promises to those who import it."""
+
+import ast
+import doctest
+import inspect
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+import convjax
+
+ROOT = pathlib.Path(convjax.__file__).parent
+
+NAMES = {
+    "ConvParams", "Plan", "conv", "conv1d", "conv2d", "conv3d", "conv_output_shape", "conv_transpose",
+    "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "fold", "init_conv", "kernels", "plan", "unfold",
+}  # fmt: skip
+
+CONV = "x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, *, padding_mode='zeros', "
+CONV_TRANSPOSE = (
+    "x, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1, *, padding_mode='zeros', "
+)
+MORE = "precision=None, preferred_element_type=None, algorithm='auto'"
+SIGNATURES = {
+    **dict.fromkeys(("conv", "conv1d", "conv2d", "conv3d"), CONV + MORE),
+    **dict.fromkeys([f"conv_transpose{d}" for d in ("", "1d", "2d", "3d")], CONV_TRANSPOSE + MORE),
+    "unfold": "x, kernel_size, dilation=1, padding=0, stride=1",
+    "fold": "x, output_size, kernel_size, dilation=1, padding=0, stride=1",
+    "init_conv": "key, in_channels, out_channels, kernel_size, *, groups=1, bias=True, transpose=False, dtype=float32",
+    "plan": "x, weight, *args, function=conv, platform=None, **options",
+    "conv_output_shape": "x_shape, *args, function=conv, **options",
+}
+
+
+def test_names():
+    assert set(convjax.__all__) == NAMES
+    assert sorted(convjax.__all__) == convjax.__all__
+    assert all(hasattr(convjax, name) for name in NAMES)
+
+
+@pytest.mark.parametrize("name", SIGNATURES)
+def test_signatures(name):
+    parameters, star = [], False
+    for p in inspect.signature(getattr(convjax, name)).parameters.values():
+        if p.kind is p.KEYWORD_ONLY and not star and "*args" not in parameters:
+            parameters.append("*")
+        star = star or p.kind is p.KEYWORD_ONLY
+        prefix = {p.VAR_POSITIONAL: "*", p.VAR_KEYWORD: "**"}.get(p.kind, "")
+        value = "" if p.default is p.empty else f"={getattr(p.default, '__name__', repr(p.default))}"
+        parameters.append(prefix + p.name + value)
+    assert ", ".join(parameters) == SIGNATURES[name]
+
+
+def test_every_public_function_has_an_example_that_runs():
+    objects = [getattr(convjax, name) for name in SIGNATURES] + [
+        getattr(convjax.kernels, n) for n in convjax.kernels.__all__
+    ]
+    for function in objects:
+        assert doctest.DocTestFinder().find(function)[0].examples, function.__name__
+
+
+def test_only_public_jax():
+    for path in ROOT.rglob("*.py"):
+        text = path.read_text()
+        assert "jax._src" not in text
+        imported = {
+            (alias.name if isinstance(node, ast.Import) else node.module).split(".")[0]
+            for node in ast.walk(ast.parse(text))
+            if isinstance(node, ast.Import | ast.ImportFrom)
+            for alias in node.names
+        }
+        assert imported <= {"jax", "numpy", "convjax", *sys.stdlib_module_names}
+        assert "custom_vjp" not in text
+        assert len(text.splitlines()) < 500
+
+
+def test_importing_touches_no_device():
+    def run(program):
+        env = {**os.environ, "JAX_PLATFORMS": "no_such_platform"}
+        return subprocess.run([sys.executable, "-c", program], env=env, capture_output=True).returncode
+
+    assert run("import convjax") == 0
+    assert run("import jax; jax.devices()") != 0
+
+
+def test_it_is_typed():
+    assert (ROOT / "py.typed").exists()
