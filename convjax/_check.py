@@ -424,13 +424,13 @@ def not_odd(function: str, argument: str, value: int) -> Exception:
     )
 
 
-def size_of_traced_sigma(function: str) -> Exception:
+def size_of_traced_scale(function: str, argument: str) -> Exception:
     return _error(
         TypeError,
         function,
         "size",
-        "is needed where `sigma` is traced, for the shape cannot follow it.",
+        f"is needed where `{argument}` is traced, for the shape cannot follow it.",
         "size=None",
         "an odd int",
-        "size=2 * int(truncate * largest_sigma + 0.5) + 1",
+        "size=9, or as far as the largest scale to be tried reaches",
     )

@@ -198,8 +198,8 @@ def gaussian(
      [0.08381951 0.61934704 0.08381951]
      [0.01134374 0.08381951 0.01134374]]
     """
-    size = _size("gaussian", sigma, size, truncate)
-    sigma, y, x = _numbers(size, dtype, sigma)
+    size = _size("gaussian", size, sigma=sigma, truncate=truncate)
+    sigma, y, x = _numbers("gaussian", size, dtype, sigma)
     return _stack("gaussian", _bell(sigma, y, x)[None], channels, dtype)
 
 
@@ -221,8 +221,8 @@ def log(
     >>> kernel.shape, abs(float(kernel.sum())) < 1e-5, float(kernel[0, 0, 6, 6]) < 0
     ((1, 1, 13, 13), True, True)
     """
-    size = _size("log", sigma, size, truncate)
-    sigma, y, x = _numbers(size, dtype, sigma)
+    size = _size("log", size, sigma=sigma, truncate=truncate)
+    sigma, y, x = _numbers("log", size, dtype, sigma)
     kernel = _bell(sigma, y, x) * (x**2 + y**2 - 2 * sigma**2) / sigma**4
     return _stack("log", (kernel - kernel.mean())[None], channels, dtype)
 
@@ -245,8 +245,8 @@ def dog(
     >>> convjax.kernels.dog(1.0).shape
     (1, 1, 13, 13)
     """
-    size = _size("dog", ratio * sigma, size, truncate)
-    sigma, ratio, y, x = _numbers(size, dtype, sigma, ratio)
+    size = _size("dog", size, sigma=sigma, ratio=ratio, truncate=truncate)
+    sigma, ratio, y, x = _numbers("dog", size, dtype, sigma, ratio)
     return _stack("dog", (_bell(sigma, y, x) - _bell(ratio * sigma, y, x))[None], channels, dtype)
 
 
@@ -278,11 +278,13 @@ def gabor(
       phase: in radians; pi / 2 makes an edge detector of the bar detector.
 
     >>> import convjax
-    >>> convjax.kernels.gabor(4.0, sigma=1.0, size=5)[0, 0, 2].round(2).tolist()
-    [-0.14000000059604645, -0.0, 1.0, -0.0, -0.14000000059604645]
+    >>> print(convjax.kernels.gabor(4.0, sigma=1.0, size=5)[0, 0, 2].round(3))
+    [-0.135  0.     1.     0.    -0.135]
     """
-    size = _size("gabor", sigma if size is not None else sigma / min(aspect, 1), size, truncate)
-    wavelength, theta, sigma, aspect, phase, y, x = _numbers(size, dtype, wavelength, theta, sigma, aspect, phase)
+    size = _size("gabor", size, wavelength=wavelength, sigma=sigma, aspect=aspect, truncate=truncate)
+    wavelength, theta, sigma, aspect, phase, y, x = _numbers(
+        "gabor", size, dtype, wavelength, theta, sigma, aspect, phase
+    )
     xp = _module(y)
     u, v = x * xp.cos(theta) + y * xp.sin(theta), y * xp.cos(theta) - x * xp.sin(theta)
     wave = xp.cos(2 * math.pi * u / wavelength + phase)
@@ -315,7 +317,7 @@ def _stack(name: str, kernels: Any, channels: int, dtype: DTypeLike) -> jax.Arra
     return jnp.tile(jnp.asarray(kernels, dtype)[:, None], (channels, 1, 1, 1))
 
 
-def _numbers(size: int, dtype: DTypeLike, *values: Any) -> list[Any]:
+def _numbers(name: str, size: int, dtype: DTypeLike, *values: Any) -> list[Any]:
     """The values, then the rows and columns of a kernel counted from its centre.
 
     In float64 by NumPy; where a value is JAX's, and may be traced, all by JAX and in float32 at least.
@@ -324,7 +326,7 @@ def _numbers(size: int, dtype: DTypeLike, *values: Any) -> list[Any]:
     numbers = [*values, *np.meshgrid(*[np.arange(size) - half] * 2, indexing="ij")]
     if not any(isinstance(v, jax.Array) for v in values):
         return [np.asarray(v, np.float64) for v in numbers]
-    wide = max(jnp.dtype(dtype), jnp.dtype(jnp.float32), key=lambda d: d.itemsize)
+    wide = max(_spec.float_dtype(f"kernels.{name}", dtype), jnp.dtype(jnp.float32), key=lambda d: d.itemsize)
     return [jnp.asarray(v, wide) for v in numbers]
 
 
@@ -337,19 +339,30 @@ def _bell(sigma: Any, y: Any, x: Any) -> Any:
     return bell / bell.sum()
 
 
-def _size(name: str, sigma: Any, size: int | None, truncate: float) -> int:
+def _size(name: str, size: int | None, **positive: Any) -> int:
+    """The size asked for, or the one that reaches as far as `truncate` says; the other arguments must be positive."""
     function = f"kernels.{name}"
-    if not isinstance(sigma, jax.core.Tracer) and not (np.ndim(sigma) == 0 and _is_number(sigma) and sigma > 0):
-        raise _check.not_positive(function, "sigma", sigma)
+    for argument, value in positive.items():
+        if not _is_positive(value):
+            raise _check.not_positive(function, argument, value)
     if size is not None:
         return _odd(name, size)
-    if isinstance(sigma, jax.core.Tracer):
-        raise _check.size_of_traced_sigma(function)
-    return 2 * int(truncate * float(sigma) + 0.5) + 1
+    for argument, value in positive.items():
+        if isinstance(value, jax.core.Tracer):
+            raise _check.size_of_traced_scale(function, argument)
+    return 2 * int(float(_reach(**positive)) + 0.5) + 1
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float, np.number, np.ndarray, jax.Array)) and not isinstance(value, bool)
+def _reach(sigma: Any, truncate: Any, ratio: Any = 1, aspect: Any = 1, wavelength: Any = None) -> Any:
+    """Half the width of a kernel: standard deviations of its widest Gaussian."""
+    return truncate * sigma * max(ratio, 1) / min(aspect, 1)
+
+
+def _is_positive(value: Any) -> bool:
+    if isinstance(value, jax.core.Tracer):
+        return value.ndim == 0
+    is_number = isinstance(value, (int, float, np.number, np.ndarray, jax.Array)) and not isinstance(value, bool)
+    return is_number and np.ndim(value) == 0 and bool(0 < value < math.inf)
 
 
 def _odd(name: str, size: int) -> int:

@@ -23,8 +23,8 @@ class Case(NamedTuple):
     def function(self):
         return convjax.conv_transpose if self.transpose else convjax.conv
 
-    def __call__(self, x, weight, **more):
-        return self.function(x, weight, **self.options, **more)
+    def __call__(self, x, weight, bias=None, **more):
+        return self.function(x, weight, bias, **self.options, **more)
 
     def spec(self) -> ConvSpec:
         """What the primitive is bound to, before any border is filled."""
