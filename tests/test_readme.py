@@ -1,0 +1,52 @@
+"""The README keeps its word."""
+
+import pathlib
+import re
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+import convjax
+
+README = (pathlib.Path(__file__).parents[1] / "README.md").read_text()
+
+
+def block(language):
+    return re.search(rf"```{language}\n(.*?)```", README, re.DOTALL)[1]
+
+
+@pytest.fixture(autouse=True)
+def _defaults():
+    with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        yield
+
+
+def test_the_ten_lines_run(capsys):
+    scope = {}
+    exec(block("python"), scope)
+    assert scope["y"].shape == (8, 64, 16, 16)
+    assert scope["up"].shape == (8, 3, 32, 32)
+    assert scope["edges"].shape == (8, 6, 32, 32)
+    assert isinstance(scope["grads"], convjax.ConvParams)
+    assert scope["per_example"].shape == (8, 64, 3, 3, 3)
+    assert "direct" in capsys.readouterr().out
+
+
+def test_the_error_is_the_one_shown():
+    with pytest.raises(ValueError, match="wrong number of axes") as caught:
+        convjax.conv2d(jnp.ones((28, 28)), convjax.kernels.sobel())
+    assert f"ValueError: {caught.value}" in block("text")
+
+
+def test_the_table_of_pieces_is_complete():
+    names = set(re.findall(r"`(\w+)`", README[README.index("## The pieces") : README.index("## Examples")]))
+    numbered = {f"conv_transpose{d}d" for d in (1, 2, 3)}
+    assert set(convjax.__all__) - names - numbered == {"Plan"}
+    listed = re.search(r"\| `kernels` \| (.*?) \|", README)[1].split(", ")
+    assert sorted(listed) == sorted(convjax.kernels.__all__)
+
+
+def test_the_files_it_names_exist():
+    for path in re.findall(r"(?:\]\(|`)((?:docs|examples)/[\w./]+|[A-Z]+\.md)", README):
+        assert (pathlib.Path(__file__).parents[1] / path).exists(), path
