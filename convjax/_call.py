@@ -11,6 +11,7 @@ from jax import lax
 
 from convjax import _boundary, _windows
 from convjax._primitive import convolve, transposed_weight
+from convjax._sharding import laid_out
 from convjax._spec import ConvCall, Grid
 
 
@@ -25,6 +26,10 @@ def operands(x: jax.Array, weight: jax.Array, *, call: ConvCall) -> tuple[jax.Ar
 
 @partial(jax.jit, static_argnames="call", inline=True)
 def conv(x: jax.Array, weight: jax.Array, bias: jax.Array | None, *, call: ConvCall) -> jax.Array:
+    return laid_out(partial(_conv, call=call), partial(_conv_layout, call=call), x, weight, bias)
+
+
+def _conv(x, weight, bias, *, call: ConvCall):
     y = convolve(*operands(x, weight, call=call), call.spec, call.algorithm)
     if call.transposed and call.boundary:
         y = _boundary.fold_back(y, *call.boundary)
@@ -33,8 +38,26 @@ def conv(x: jax.Array, weight: jax.Array, bias: jax.Array | None, *, call: ConvC
     return y if call.batched else lax.squeeze(y, (0,))
 
 
+def _conv_layout(x, weight, bias, *, call: ConvCall):
+    """Batch and space lie as those of x, channels as the kernels, or the bias, or the groups that they belong to."""
+    grouped = call.spec.groups > 1
+    outputs = weight[0] if not call.transposed else None if grouped else weight[1]
+    channels = outputs or (bias and bias[0]) or (x[call.batched] if grouped else None)
+    return (*x[: call.batched], channels, *x[call.batched + 1 :])
+
+
 @partial(jax.jit, static_argnames="grid", inline=True)
 def unfold(x: jax.Array, *, grid: Grid) -> jax.Array:
+    layout = partial(_batch_layout, batched=x.ndim == len(grid.sizes) + 2, rest=2)
+    return laid_out(partial(_unfold, grid=grid), layout, x)
+
+
+def _batch_layout(x, *, batched: bool, rest: int):
+    """The batch, if there is one, lies as that of x; the other axes are whole on every device."""
+    return (*x[:batched], *[None] * rest)
+
+
+def _unfold(x, *, grid: Grid):
     dims = len(grid.sizes)
     first = x.ndim - dims
     x = _boundary.extend(x, "constant", grid.padding)
@@ -48,6 +71,11 @@ def unfold(x: jax.Array, *, grid: Grid) -> jax.Array:
 
 @partial(jax.jit, static_argnames=("grid", "channels"), inline=True)
 def fold(x: jax.Array, *, grid: Grid, channels: int) -> jax.Array:
+    layout = partial(_batch_layout, batched=x.ndim == 3, rest=1 + len(grid.sizes))
+    return laid_out(partial(_fold, grid=grid, channels=channels), layout, x)
+
+
+def _fold(x, *, grid: Grid, channels: int):
     dims = len(grid.sizes)
     first = x.ndim - 1
     x = x.reshape(*x.shape[:-2], channels, *grid.kernel, *grid.counts)

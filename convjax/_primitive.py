@@ -17,7 +17,6 @@ import jax.numpy as jnp
 from jax import lax
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
-from jax.sharding import NamedSharding, PartitionSpec
 
 from convjax import _select
 from convjax._lowerings import LOWERINGS
@@ -121,22 +120,10 @@ def _transpose(gradient, name: str, ct, x, w, *, spec: ConvSpec, algorithm: str)
     # A gradient is another operation, so the algorithm named for this one need not serve it. "direct" serves all.
     algorithm = algorithm if algorithm == "direct" else "auto"
     operand, known = (x, w) if name == "x" else (w, x)
-    rule = partial(gradient, **{name: operand.aval}, spec=spec, algorithm=algorithm)
-    return _unsharded(rule, operand.aval.sharding)(ct, known)
+    return gradient(ct, known, **{name: operand.aval}, spec=spec, algorithm=algorithm)
 
 
 ad.defbilinear(conv_p, partial(_transpose, _input_gradient, "x"), partial(_transpose, _weight_gradient, "w"))
-
-
-def _unsharded(f, sharding):
-    """f, where the mesh has explicit axes, with those left to the compiler inside f and the result laid out as given.
-
-    Under explicit sharding each reshape that merges a sharded axis is an error, and a rule here merges many.
-    """
-    mesh = jax.sharding.get_abstract_mesh()
-    if mesh.empty or not mesh.explicit_axes:
-        return f
-    return jax.sharding.auto_axes(f, out_sharding=sharding)
 
 
 # ---- vmap ----
@@ -151,11 +138,8 @@ def _batch(args, axes, *, spec: ConvSpec, algorithm: str):
 
 def _batch_x(x, w, x_axis, _, spec: ConvSpec, algorithm: str):
     x = jnp.moveaxis(x, x_axis, 0)
-    # A reshape may merge a sharded axis only where it is the major one.
-    at = 0 if jax.typeof(x).sharding.spec[1] is None else 1
-    x = jnp.moveaxis(x, 0, at)
     y = convolve(x.reshape(x.shape[0] * x.shape[1], *x.shape[2:]), w, spec, algorithm)
-    return y.reshape(*x.shape[:2], *y.shape[1:]), at
+    return y.reshape(*x.shape[:2], *y.shape[1:]), 0
 
 
 def _batch_w(x, w, _, w_axis, spec: ConvSpec, algorithm: str):
@@ -174,15 +158,10 @@ def _batch_both(x, w, x_axis, w_axis, spec: ConvSpec, algorithm: str):
         shape = spec.output_shape((batch, *x.shape[2:]), w.shape[1:])
         return jnp.zeros((0, *shape), spec.out_dtype or x.dtype), 0
 
-    def fold(x, w):
-        x = x.reshape(batch, size * x.shape[2], *x.shape[3:])
-        w = w.reshape(size * out, *w.shape[2:])
-        y = convolve(x, w, spec._replace(groups=size * spec.groups), algorithm)
-        return y.reshape(batch, size, out, *y.shape[2:])
-
-    sharding = jax.typeof(x).sharding
-    layout = PartitionSpec(*sharding.spec[:2], *[None] * (spec.dims + 1))
-    return _unsharded(fold, NamedSharding(sharding.mesh, layout))(x, w), 1
+    x = x.reshape(batch, size * x.shape[2], *x.shape[3:])
+    w = w.reshape(size * out, *w.shape[2:])
+    y = convolve(x, w, spec._replace(groups=size * spec.groups), algorithm)
+    return y.reshape(batch, size, out, *y.shape[2:]), 1
 
 
 batching.primitive_batchers[conv_p] = _batch

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jax.extend.core import subjaxprs
 
 import convjax
 from convjax import _spec
@@ -79,3 +80,12 @@ def normal(seed: int, shape: tuple[int, ...], dtype: Any = np.float32) -> np.nda
     if np.issubdtype(dtype, np.integer):
         values = np.round(3 * values)
     return values.astype(dtype)
+
+
+def equations(f, *args) -> list:
+    """All equations of the jaxpr of f, those of the jaxprs it calls included."""
+
+    def of(jaxpr):
+        return [*jaxpr.eqns, *(e for inner in subjaxprs(jaxpr) for e in of(inner))]
+
+    return of(jax.make_jaxpr(f)(*args).jaxpr)

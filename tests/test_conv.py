@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import reference
-from cases import BY_NAME, CASES, normal
+from cases import BY_NAME, CASES, equations, normal
 
 import convjax
 from convjax import _boundary
@@ -234,17 +234,16 @@ def test_a_nan_stays_within_its_windows():
 def test_precision_reaches_the_convolution():
     x, w = normal(0, (1, 1, 4, 4)), normal(1, (1, 1, 3, 3))
 
-    def of(jaxpr):
-        (equation,) = [e for e in jaxpr.eqns if e.primitive.name == "convjax_conv"]
-        return equation.params["spec"].precision
+    def precision(**options):
+        found = equations(lambda x, w: convjax.conv2d(x, w, **options), x, w)
+        return next(e for e in found if e.primitive.name == "convjax_conv").params["spec"].precision
 
     high = jax.lax.Precision.HIGHEST
-    assert of(jax.make_jaxpr(lambda x, w: convjax.conv2d(x, w, precision="highest"))(x, w).jaxpr) == high
+    assert precision(precision="highest") == high
     with jax.default_matmul_precision("highest"):
-        assert of(jax.make_jaxpr(convjax.conv2d)(x, w).jaxpr) == high
-    assert of(jax.make_jaxpr(convjax.conv2d)(x, w).jaxpr) is None
-    mixed = ("default", jax.lax.Precision.HIGHEST)
-    assert of(jax.make_jaxpr(lambda x, w: convjax.conv2d(x, w, precision=mixed))(x, w).jaxpr)[1] == high
+        assert precision() == high
+    assert precision() is None
+    assert precision(precision=("default", high)) == (jax.lax.Precision.DEFAULT, high)
 
 
 def test_primitive_serves_specs_that_no_function_makes():

@@ -202,13 +202,9 @@ def public(name):
     return function
 
 
-def label(row):
-    return f"{row[0]}-" + "-".join(f"{k}={v.shape if isinstance(v, np.ndarray) else v!r}" for k, v in row[1].items())
-
-
-@pytest.mark.parametrize("row", TABLE, ids=label)
-def test_each_mistake(row):
-    name, wrong, error, argument, phrase = row
+@pytest.mark.parametrize("index", range(len(TABLE)), ids=lambda i: f"{i}-{TABLE[i][0]}-{TABLE[i][3]}")
+def test_each_mistake(index):
+    name, wrong, error, argument, phrase = TABLE[index]
     with pytest.raises(error) as caught, jax.numpy_dtype_promotion("standard"):
         public(name)(**{**GOOD[name], **wrong})
     message = str(caught.value)
@@ -221,7 +217,8 @@ def test_each_mistake(row):
 
 
 def test_the_table_is_long_enough_and_distinct():
-    assert len({label(row) for row in TABLE}) == len(TABLE) >= 40
+    kinds = {(name, argument, phrase) for name, _, _, argument, phrase in TABLE}
+    assert len(TABLE) >= len(kinds) >= 100
 
 
 @pytest.mark.parametrize("name", [name for name, call in GOOD.items() if call])

@@ -217,6 +217,43 @@ def test_explicit_sharding(name):
     same(hvp, jax.jvp(jax.grad(loss, (0, 1)), tuple(args), tuple(args))[1], 1e-4)
 
 
+@every_function
+@pytest.mark.parametrize("image", [P("a", "b"), P(("a", "b")), P("a", None, "b"), P(None, None, "a", "b")])
+@pytest.mark.parametrize("kernels", [P(), P("b"), P(None, "b")])
+def test_explicit_sharding_of_any_axis(name, image, kernels):
+    f, (x, w, b), _ = case(name)
+    gradient = jax.grad(lambda *args: (f(*args) ** 2).sum(), (0, 1, 2))
+    want = f(x, w, b), gradient(x, w, b)
+    if w.shape[1] % 2:  # only what the mesh divides can be sharded
+        kernels = P(*kernels[:1])
+    with jax.sharding.set_mesh(mesh(AxisType.Explicit, (2, 2), ("a", "b"))):
+        args = [jax.device_put(a, layout) for a, layout in ((x, image), (w, kernels), (b, P("b")))]
+        got = jax.jit(f)(*args), jax.jit(gradient)(*args)
+        assert [jax.typeof(g).sharding.spec for g in got[1]] == [jax.typeof(a).sharding.spec for a in args]
+    same(got, want, 1e-4)
+
+
+def test_layout_of_the_result_under_explicit_sharding():
+    def layout(x, w, bias=None, **options):
+        shapes = (4, 4, 9, 8), (6, 4 // options.get("groups", 1), 3, 3), (6,)
+        operands = [jax.device_put(jnp.zeros(s), p) for s, p in zip(shapes, (x, w, bias or P()), strict=True)]
+        return tuple(jax.typeof(convjax.conv2d(*operands, **options)).sharding.spec)
+
+    with jax.sharding.set_mesh(mesh(AxisType.Explicit, (2, 2), ("a", "b"))):
+        assert layout(P("a"), P()) == ("a", None, None, None)
+        assert layout(P("a"), P("b")) == ("a", "b", None, None)
+        assert layout(P("a"), P(), P("b")) == ("a", "b", None, None)
+        assert layout(P("a", "b"), P(None, "b")) == ("a", None, None, None)  # contracted, and summed
+        assert layout(P("a", "b"), P(), groups=2) == ("a", "b", None, None)
+        assert layout(P("a", None, None, "b"), P(), padding=1) == ("a", None, None, "b")
+        assert layout(P("a", None, None, "b"), P("b"), padding=1) == ("a", "b", None, None)
+        assert layout(P("a", None, None, "b"), P(), padding=(0, 3), stride=(1, 4)) == ("a", None, None, None)
+        patches = convjax.unfold(jax.device_put(jnp.zeros((4, 2, 5, 5)), P("a", "b")), 3)
+        assert tuple(jax.typeof(patches).sharding.spec) == ("a", None, None)
+        back = jax.jit(jax.grad(lambda p: (convjax.fold(p, 5, 3) ** 2).sum()))(patches)
+        assert tuple(jax.typeof(back).sharding.spec) == ("a", None, None)
+
+
 @pytest.mark.parametrize("layout", [P("data"), P(None, "data")])
 def test_vmap_under_explicit_sharding(layout):
     f, (x, w, b), _ = case("conv")

@@ -1,0 +1,33 @@
+"""Where a result lies, under a mesh with explicit axes.
+
+There a reshape that merges a sharded axis is an error, and convolutions merge many, in gradients and under vmap most of
+all. So a public function states its result's layout here, and leaves the axes to the compiler in between.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+from jax.sharding import NamedSharding, PartitionSpec
+
+
+def laid_out(f: Callable, layout: Callable[..., Sequence[Any]], *operands: jax.Array | None) -> jax.Array:
+    """f(*operands), laid out as layout(*specs) says from the operands' own specs: mesh axes per axis of the result.
+
+    Where a mesh axis is asked for twice, or does not divide the size, that axis of the result is not sharded.
+    """
+    mesh = next((m for m in (jax.typeof(a).sharding.mesh for a in operands if a is not None) if m.explicit_axes), None)
+    if mesh is None:
+        return f(*operands)
+    free = jax.sharding.auto_axes(f, out_sharding=NamedSharding(mesh, PartitionSpec()))
+    shape = jax.eval_shape(free, *operands).shape
+    specs = [() if a is None else jax.typeof(a).sharding.spec for a in operands]
+    chosen: list[tuple[str, ...] | None] = []
+    for size, wanted in zip(shape, layout(*specs), strict=True):
+        axes = wanted if isinstance(wanted, tuple) else (wanted,) if wanted else ()
+        taken = any(set(axes) & set(other or ()) for other in chosen)
+        divides = size % math.prod(mesh.shape[axis] for axis in axes) == 0
+        chosen.append(axes if axes and divides and not taken else None)
+    sharding = NamedSharding(mesh, PartitionSpec(*chosen))
+    return jax.sharding.auto_axes(f, out_sharding=sharding)(*operands)

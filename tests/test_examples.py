@@ -1,0 +1,501 @@
+"""The examples as a user runs them. The values of the labs row by row are in test_labs.py."""
+
+import importlib
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+for needed in ("optax", "matplotlib", "tqdm"):
+    pytest.importorskip(needed)
+Image = pytest.importorskip("PIL.Image")
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+LEARN = EXAMPLES / "learn_edges.py"
+FIGURES = {
+    "edges_after.png",
+    "edges_before.png",
+    "edges_teacher.png",
+    "kernels.png",
+    "learn_edges.png",
+    "loss.png",
+    "photograph.png",
+}
+FILES = FIGURES | {"learn_edges.npz"}
+LABS = ("what_is_convolution", "several_channels", "true_convolution")
+SMALL = ("--batch", "2", "--crop", "8")
+
+
+USUAL = {name: value for name, value in os.environ.items() if name not in ("JAX_ENABLE_X64", "XLA_FLAGS")}
+
+
+def run(script, *arguments, **environment):
+    command = [sys.executable, str(script), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, env=USUAL | environment)
+
+
+def in_one_process(*runs, figures=True):
+    """main(argv) of learn_edges for each of the runs, in one new process; the output of all."""
+    code = "import json, sys, learn_edges\n"
+    code += "" if figures else "learn_edges.edge_figures.save_all = lambda *_: []\n"
+    code += "for argv in json.loads(sys.argv[1]):\n    learn_edges.main(argv)"
+    argv = json.dumps([[str(argument) for argument in each] for each in runs])
+    done = subprocess.run([sys.executable, "-c", code, argv], capture_output=True, text=True, cwd=EXAMPLES, env=USUAL)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def names(folder):
+    return {path.name for path in folder.iterdir()}
+
+
+def saved(folder):
+    with np.load(folder / "learn_edges.npz") as file:
+        return dict(file)
+
+
+def printed_errors(text):
+    return [float(error) for error in re.findall(r"largest absolute error (\S+)", text)]
+
+
+@pytest.fixture
+def example(monkeypatch):
+    """Imports an example by its name."""
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    return importlib.import_module
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """30 steps; 70 steps at once; 70 steps, 40 of them resumed; and 20 steps of other settings."""
+    folder = tmp_path_factory.mktemp("trained")
+    first = folder / "first" / "learn_edges.npz"
+    noisy = (*SMALL, "--noise", "0.1", "--seed", "3")
+    in_one_process(
+        [*noisy, "--steps", 30, "--out", folder / "first"],
+        [*noisy, "--steps", 70, "--out", folder / "straight"],
+        ["--steps", 70, "--resume", first, "--out", folder / "resumed"],
+        ["--teacher", "laplacian", "--half-life", "10", *SMALL, "--steps", 20, "--out", folder / "laplacian"],
+        figures=False,
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def default_run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("default") / "new" / "out"
+    return run(LEARN, "--out", folder), folder
+
+
+# ---- learn_edges: what it does ----
+
+
+def test_default_run_learns_sobel(default_run):
+    done, folder = default_run
+    assert done.returncode == 0, done.stderr
+    assert "learned  |  true" in done.stdout
+    assert "loss" in done.stderr
+    assert printed_errors(done.stdout)[0] < 1e-3
+    assert names(folder) == FILES
+    np.testing.assert_allclose(saved(folder)["weight"][0, 0], [[1, 0, -1], [2, 0, -2], [1, 0, -1]], atol=1e-3)
+    np.testing.assert_allclose(saved(folder)["bias"], 0, atol=1e-3)
+
+
+def test_default_run_learns_every_other_teacher(tmp_path):
+    others = ("prewitt", "scharr", "laplacian", "kirsch")
+    errors = printed_errors(in_one_process(*[["--teacher", name, "--out", tmp_path / name] for name in others]))
+    assert len(errors) == len(others)
+    assert max(errors) < 1e-3
+    assert all(names(tmp_path / name) == FILES for name in others)
+
+
+def test_figures_are_pictures(default_run):
+    for name in FIGURES:
+        with Image.open(default_run[1] / name) as picture:
+            picture.load()
+            assert min(picture.size) > 300, name
+
+
+def test_npz_holds_the_run(trained):
+    file = saved(trained / "first")
+    assert file["weight"].shape == (2, 1, 3, 3)
+    assert file["bias"].shape == (2,)
+    assert file["step"] == 30
+    assert file["key"].dtype == np.uint32
+    assert file["losses"].shape == (30,)
+    assert file["teacher"] == "sobel"
+    assert {"optimiser_0_mu_weight", "optimiser_0_nu_bias"} <= set(file)
+    assert json.loads(str(file["settings"])) == {
+        "teacher": "sobel",
+        "image": "",
+        "noise": 0.1,
+        "batch": 2,
+        "crop": 8,
+        "lr": 0.2,
+        "half_life": 500,
+        "seed": 3,
+    }
+
+
+def test_resuming_continues_exactly(trained):
+    straight, resumed = saved(trained / "straight"), saved(trained / "resumed")
+    assert straight["step"] == resumed["step"] == 70
+    history = {"frames", "frame_steps"}  # taken after every chunk, and the chunks begin elsewhere
+    for name in set(straight) - history:
+        np.testing.assert_array_equal(straight[name], resumed[name], err_msg=name)
+    assert not np.array_equal(straight["weight"], saved(trained / "first")["weight"])
+
+
+def test_64_bit_types_change_nothing(trained, tmp_path):
+    noisy = (*SMALL, "--noise", "0.1", "--seed", "3", "--steps", "30", "--out", tmp_path)
+    done = run(LEARN, *noisy, JAX_ENABLE_X64="1")
+    assert done.returncode == 0, done.stderr
+    np.testing.assert_allclose(saved(tmp_path)["weight"], saved(trained / "first")["weight"], rtol=1e-4, atol=1e-5)
+    assert saved(tmp_path)["weight"].dtype == np.float32
+
+
+def test_half_life_halves_the_rate(example):
+    training = example("edge_training")
+    settings = training.Settings(half_life=10, lr=0.5)
+    transformation = training.optimiser(settings)
+    weight = np.float32(0)
+    state, sizes = transformation.init(weight), []
+    with jax.numpy_dtype_promotion("standard"):
+        for _ in range(21):
+            update, state = transformation.update(np.float32(1), state, weight)
+            sizes.append(abs(float(update)))
+    assert sizes[0] == pytest.approx(0.5, rel=2e-3)
+    assert sizes[10] / sizes[0] == pytest.approx(1 / 2, rel=1e-3)
+    assert sizes[20] / sizes[0] == pytest.approx(1 / 4, rel=1e-3)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "I;16", "P", "RGBA", "1"])
+def test_reads_any_picture(example, tmp_path, mode):
+    ramp = np.tile(np.arange(64, dtype=np.uint16) * 4, (48, 1))
+    deep = mode == "I;16"
+    picture = Image.fromarray(ramp * 200) if deep else Image.fromarray(ramp.astype(np.uint8)).convert(mode)
+    picture.save(tmp_path / "picture.png")
+    grey = example("pictures").read_photograph(tmp_path / "picture.png")
+    assert grey.shape == (48, 64)
+    assert grey.dtype == np.float32
+    assert grey.min() >= 0
+    assert grey.max() <= 1
+    assert grey[:, -8:].mean() > 0.8 > 0.2 > grey[:, :8].mean()
+
+
+def test_sample_photograph_is_grey_from_0_to_1(example):
+    grey = example("pictures").read_photograph()
+    assert grey.shape == (600, 512)
+    assert grey.dtype == np.float32
+    assert 0 <= grey.min() < grey.max() <= 1
+
+
+def test_learns_from_another_picture(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 50), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "noise.png")
+    done = run(LEARN, "--image", tmp_path / "noise.png", "--steps", "600", "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert printed_errors(done.stdout)[0] < 1e-3
+
+
+def test_ctrl_c_saves_what_was_learned(tmp_path):
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)  # a child would inherit that it is ignored
+    try:
+        process = subprocess.Popen(
+            [sys.executable, str(LEARN), *SMALL, "--steps", "10000000", "--out", str(tmp_path / "out")],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=USUAL,
+        )
+    finally:
+        signal.signal(signal.SIGINT, usual)
+    with process:
+        seen = ""
+        while "loss" not in seen:  # the bar shows that training is under way
+            piece = process.stderr.read(1)
+            assert piece, seen
+            seen += piece
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted after step" in out
+    assert names(tmp_path / "out") == FILES
+    file = saved(tmp_path / "out")
+    assert 0 < file["step"] == len(file["losses"])
+    assert np.isfinite(file["weight"]).all()
+
+
+def test_interrupt_before_the_first_step(example, tmp_path, monkeypatch, capsys):
+    learn_edges = example("learn_edges")
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(learn_edges, "train", interrupted)
+    assert learn_edges.main([*SMALL, "--out", str(tmp_path)]) == 130
+    assert "interrupted after step 0" in capsys.readouterr().out
+    assert names(tmp_path) == FILES
+
+
+# ---- learn_edges: what it refuses ----
+
+
+def refused(learn_edges, capsys, tmp_path, *arguments, out=None):
+    """The one line with which a command line is refused, nothing being written."""
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    with pytest.raises(SystemExit) as leaving:
+        learn_edges.main([*map(str, arguments), "--out", str(out or tmp_path / "out")])
+    captured = capsys.readouterr()
+    assert leaving.value.code == 2
+    assert captured.out == ""
+    assert re.fullmatch(r"[^\n]*: error: [^\n]+\n", captured.err)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    assert not (tmp_path / "out").is_dir()
+    return captured.err
+
+
+BAD_OPTIONS = [
+    ("--steps", "0"),
+    ("--steps", "-5"),
+    ("--steps", "2.5"),
+    ("--steps", "many"),
+    ("--steps", "nan"),
+    ("--steps", ""),
+    ("--batch", "0"),
+    ("--batch", "99999999999"),
+    ("--crop", "2"),
+    ("--crop", "-32"),
+    ("--lr", "0"),
+    ("--lr", "-0.1"),
+    ("--lr", "nan"),
+    ("--lr", "inf"),
+    ("--noise", "-1"),
+    ("--noise", "nan"),
+    ("--half-life", "0"),
+    ("--seed", "-1"),
+    ("--seed", "1e3"),
+    ("--teacher", "canny"),
+    ("--image", ""),
+    ("--image", "no/such/picture.jpg"),
+    ("--step", "5"),
+    ("--resume",),
+    ("surplus",),
+]
+
+
+@pytest.mark.parametrize("arguments", BAD_OPTIONS, ids=" ".join)
+def test_bad_option(example, capsys, tmp_path, arguments):
+    message = refused(example("learn_edges"), capsys, tmp_path, *arguments)
+    assert arguments[0] in message
+
+
+def test_error_line_of_the_program(tmp_path):
+    done = run(LEARN, "--lr", "nan", "--out", tmp_path / "out")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr == "learn_edges.py: error: argument --lr: expected a number above 0 to 1e+06, got 'nan'\n"
+    assert not (tmp_path / "out").exists()
+
+
+def truncated_png():
+    file = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8)).save(file, "png")
+    return file.getvalue()[:1500]
+
+
+@pytest.mark.parametrize("content", [b"", b"not a picture", truncated_png()], ids=["empty", "text", "truncated"])
+def test_broken_picture(example, capsys, tmp_path, content):
+    (tmp_path / "picture.png").write_bytes(content)
+    message = refused(example("learn_edges"), capsys, tmp_path, "--image", tmp_path / "picture.png")
+    assert "picture.png" in message
+
+
+def test_picture_that_is_a_folder(example, capsys, tmp_path):
+    assert "cannot read" in refused(example("learn_edges"), capsys, tmp_path, "--image", tmp_path)
+
+
+def test_picture_smaller_than_a_crop(example, capsys, tmp_path):
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (31, 60), np.uint8)).save(tmp_path / "small.png")
+    message = refused(example("learn_edges"), capsys, tmp_path, "--image", tmp_path / "small.png")
+    assert "60 x 31" in message
+    assert "--crop 32" in message
+
+
+def test_picture_of_one_grey(example, capsys, tmp_path):
+    Image.new("L", (64, 64), 128).save(tmp_path / "grey.png")
+    assert "same grey" in refused(example("learn_edges"), capsys, tmp_path, "--image", tmp_path / "grey.png")
+
+
+def test_crops_larger_than_memory(example, capsys, tmp_path):
+    message = refused(example("learn_edges"), capsys, tmp_path, "--batch", 2**20, "--crop", 500)
+    assert "--batch" in message
+
+
+@pytest.mark.parametrize("where", ["a file", "below a file", "no such place"])
+def test_folder_that_cannot_be_written(example, capsys, tmp_path, where):
+    (tmp_path / "file").write_text("here first")
+    out = {"a file": tmp_path / "file", "below a file": tmp_path / "file/out", "no such place": "/proc/none/out"}[where]
+    message = refused(example("learn_edges"), capsys, tmp_path, out=out)
+    assert str(out) in message
+
+
+def test_folder_in_the_place_of_a_file(example, capsys, tmp_path):
+    (tmp_path / "results" / "loss.png").mkdir(parents=True)
+    assert "loss.png" in refused(example("learn_edges"), capsys, tmp_path, out=tmp_path / "results")
+
+
+def test_learning_that_diverges(example, capsys, tmp_path, monkeypatch):
+    learn_edges = example("learn_edges")
+    training = example("edge_training")
+    monkeypatch.setattr(
+        training, "advance", lambda state, *_, **__: (state._replace(step=state.step + 50), np.full(50, np.nan))
+    )
+    with pytest.raises(SystemExit) as leaving:
+        learn_edges.main([*SMALL, "--out", str(tmp_path)])
+    assert leaving.value.code == 2
+    assert capsys.readouterr().err.splitlines()[-1].endswith("a lower --lr than 0.2 may help")
+    assert names(tmp_path) == set()
+
+
+# ---- learn_edges: what it refuses to resume ----
+
+
+def altered(folder, tmp_path, **changes):
+    """The file of a run with some of its arrays replaced, or left out where None."""
+    arrays = {name: array for name, array in (saved(folder) | changes).items() if array is not None}
+    np.savez(tmp_path / "altered.npz", **arrays)
+    return tmp_path / "altered.npz"
+
+
+def test_resume_from_another_teacher(example, capsys, tmp_path, trained):
+    path = trained / "laplacian" / "learn_edges.npz"
+    message = refused(example("learn_edges"), capsys, tmp_path, "--resume", path, "--teacher", "sobel")
+    assert "--teacher laplacian" in message
+    assert "--teacher sobel" in message
+
+
+def test_resume_with_another_setting(example, capsys, tmp_path, trained):
+    path = trained / "first" / "learn_edges.npz"
+    assert "--batch 2" in refused(example("learn_edges"), capsys, tmp_path, "--resume", path, "--batch", 4)
+
+
+def test_resume_with_another_picture(example, capsys, tmp_path, trained):
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8)).save(tmp_path / "other.png")
+    path = trained / "first" / "learn_edges.npz"
+    message = refused(example("learn_edges"), capsys, tmp_path, "--resume", path, "--image", tmp_path / "other.png")
+    assert "another picture" in message
+
+
+def test_resume_with_no_steps_left(example, capsys, tmp_path, trained):
+    path = trained / "first" / "learn_edges.npz"
+    assert "holds 30 steps" in refused(example("learn_edges"), capsys, tmp_path, "--resume", path, "--steps", 30)
+
+
+def test_resume_from_no_file(example, capsys, tmp_path):
+    assert "there is no file" in refused(example("learn_edges"), capsys, tmp_path, "--resume", tmp_path / "none.npz")
+
+
+def contents(folder):
+    whole = (folder / "first" / "learn_edges.npz").read_bytes()
+    array = io.BytesIO()
+    np.save(array, np.zeros(3))
+    return {
+        "empty": b"",
+        "text": b"weights",
+        "truncated": whole[: len(whole) // 2],
+        "damaged": whole[:200] + bytes(400) + whole[600:],
+        "npy": array.getvalue(),
+        "png": truncated_png(),
+    }
+
+
+@pytest.mark.parametrize("kind", ["empty", "text", "truncated", "damaged", "npy", "png"])
+def test_resume_from_a_broken_file(example, capsys, tmp_path, trained, kind):
+    path = tmp_path / "broken.npz"
+    path.write_bytes(contents(trained)[kind])
+    assert "broken.npz" in refused(example("learn_edges"), capsys, tmp_path, "--resume", path)
+
+
+CHANGES = {
+    "no weight": {"weight": None},
+    "no optimiser": {"optimiser_0_mu_weight": None},
+    "no settings": {"settings": None},
+    "no teacher": {"teacher": None},
+    "no losses": {"losses": None},
+    "no frames": {"frames": None},
+    "other teacher": {"teacher": np.array("prewitt")},
+    "other shape": {"weight": np.zeros((2, 1, 5, 5), np.float32)},
+    "other dtype": {"weight": np.zeros((2, 1, 3, 3))},
+    "nan": {"bias": np.full(2, np.nan, np.float32)},
+    "negative step": {"step": np.array(-1, np.int32), "losses": np.zeros(0, np.float32)},
+    "odd settings": {"settings": np.array("[1, 2]")},
+    "bad setting": {"settings": np.array('{"teacher": "sobel", "lr": "nan"}')},
+    "few settings": {"settings": np.array('{"teacher": "sobel"}')},
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_resume_from_an_altered_file(example, capsys, tmp_path, trained, change):
+    path = altered(trained / "first", tmp_path, **CHANGES[change])
+    message = refused(example("learn_edges"), capsys, tmp_path, "--resume", path)
+    assert "cannot resume from" in message
+
+
+def test_writing_is_whole_or_not_at_all(example, tmp_path):
+    command = example("command")
+    path = tmp_path / "file"
+    command.write(path, lambda file: file.write(b"first"))
+
+    def fails(file):
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(command.Problem, match="No space left"):
+        command.write(path, fails)
+    assert path.read_bytes() == b"first"
+    assert names(tmp_path) == {"file"}
+
+
+# ---- the labs ----
+
+
+@pytest.mark.parametrize("lab", LABS)
+def test_lab_prints_and_draws(example, tmp_path, lab):
+    done = run(EXAMPLES / f"{lab}.py", "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    for experiment in example(lab).EXPERIMENTS:
+        assert experiment.__doc__.splitlines()[0] in done.stdout
+    assert names(tmp_path / "out") == {f"{lab}.png"}
+    with Image.open(tmp_path / "out" / f"{lab}.png") as picture:
+        picture.load()
+
+
+@pytest.mark.parametrize("lab", LABS)
+def test_lab_refuses_a_bad_folder(example, capsys, tmp_path, lab):
+    (tmp_path / "file").touch()
+    with pytest.raises(SystemExit) as leaving:
+        example(lab).main(["--out", str(tmp_path / "file")])
+    assert leaving.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_lab_values(example):
+    first, second, third = map(example, LABS)
+    np.testing.assert_array_equal(first.edges()["conv2d"][0, 0], [[-4, 0, 4]] * 3)
+    np.testing.assert_array_equal(first.padding()["stride 3, padding 1"][0, 0], [[1, 2], [2, 4]])
+    np.testing.assert_array_equal(second.two_inputs()["output"][0, 0, :, 0], [0, -4, 0])
+    np.testing.assert_array_equal(second.channel_by_channel()["sum"], second.two_inputs()["output"])
+    np.testing.assert_array_equal(third.by_the_formula()["formula"], third.by_conv2d()["conv2d"][0, 0])
+    np.testing.assert_array_equal(third.mirrored_borders()["conv2d"][0, 0, 0], [0, 0, 0, 0, 9, 9, 0, 0, 0, 0])
+    np.testing.assert_array_equal(third.three_outputs()["10 conv2d + 0.5"][0, :, 0, 0], [-3, 3, 0])
+    assert "groups" in third.groups_refused()["4 channels to 64, groups=16"]
