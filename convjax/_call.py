@@ -11,7 +11,7 @@ from jax import lax
 
 from convjax import _boundary, _windows
 from convjax._primitive import convolve, transposed_weight
-from convjax._sharding import laid_out
+from convjax._sharding import laid_out, mesh_axes
 from convjax._spec import ConvCall, Grid
 
 
@@ -43,7 +43,11 @@ def _conv_layout(x, weight, bias, *, call: ConvCall):
     grouped = call.spec.groups > 1
     outputs = weight[0] if not call.transposed else None if grouped else weight[1]
     channels = outputs or (bias and bias[0]) or (x[call.batched] if grouped else None)
-    return (*x[: call.batched], channels, *x[call.batched + 1 :])
+    space = x[call.batched + 1 :]
+    # Where channels take a mesh axis that shards the space of x, XLA's partitioner computes a wrong input gradient
+    # (transposed convolution, stride 2, 2x2 mesh; plain lax too; jax 0.10.2 and 0.12.0).
+    taken = {axis for entry in space for axis in mesh_axes(entry)}
+    return (*x[: call.batched], None if taken & {*mesh_axes(channels)} else channels, *space)
 
 
 @partial(jax.jit, static_argnames="grid", inline=True)

@@ -25,9 +25,14 @@ def laid_out(f: Callable, layout: Callable[..., Sequence[Any]], *operands: jax.A
     specs = [() if a is None else jax.typeof(a).sharding.spec for a in operands]
     chosen: list[tuple[str, ...] | None] = []
     for size, wanted in zip(shape, layout(*specs), strict=True):
-        axes = wanted if isinstance(wanted, tuple) else (wanted,) if wanted else ()
+        axes = mesh_axes(wanted)
         taken = any(set(axes) & set(other or ()) for other in chosen)
         divides = size % math.prod(mesh.shape[axis] for axis in axes) == 0
         chosen.append(axes if axes and divides and not taken else None)
     sharding = NamedSharding(mesh, PartitionSpec(*chosen))
     return jax.sharding.auto_axes(f, out_sharding=sharding)(*operands)
+
+
+def mesh_axes(entry: Any) -> tuple[str, ...]:
+    """The mesh axes in one entry of a PartitionSpec."""
+    return entry if isinstance(entry, tuple) else () if entry is None else (entry,)

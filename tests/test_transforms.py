@@ -246,7 +246,7 @@ def test_layout_of_the_result_under_explicit_sharding():
         assert layout(P("a", "b"), P(None, "b")) == ("a", None, None, None)  # contracted, and summed
         assert layout(P("a", "b"), P(), groups=2) == ("a", "b", None, None)
         assert layout(P("a", None, None, "b"), P(), padding=1) == ("a", None, None, "b")
-        assert layout(P("a", None, None, "b"), P("b"), padding=1) == ("a", "b", None, None)
+        assert layout(P("a", None, None, "b"), P("b"), padding=1) == ("a", None, None, "b")
         assert layout(P("a", None, None, "b"), P(), padding=(0, 3), stride=(1, 4)) == ("a", None, None, None)
         patches = convjax.unfold(jax.device_put(jnp.zeros((4, 2, 5, 5)), P("a", "b")), 3)
         assert tuple(jax.typeof(patches).sharding.spec) == ("a", None, None)

@@ -1,0 +1,125 @@
+"""The command line that the examples share: options, one-line errors, files written whole or not at all."""
+
+import argparse
+import math
+import os
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import IO, Never
+
+
+class Problem(Exception):
+    """What the user can put right. `run` prints it as one line and exits with status 2."""
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line."""
+
+    def __init__(self, description: str, out: str):
+        super().__init__(
+            description=description, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        self.add_argument("--out", metavar="FOLDER", type=Path, default=Path(out), help="where files go (%(default)s)")
+
+    def error(self, message: str) -> Never:
+        """Say what is wrong in one line, and leave with status 2."""
+        self.exit(2, f"{self.prog}: error: {' '.join(message.split())}\n")
+
+
+def run(parser: Parser, job: Callable[[argparse.Namespace], int], argv: list[str] | None = None) -> int:
+    """Do the job that the command line asks for; the exit status."""
+    arguments = parser.parse_args(argv)
+    try:
+        return job(arguments)
+    except Problem as problem:
+        parser.error(str(problem))
+    except KeyboardInterrupt:
+        print(f"{parser.prog}: interrupted", file=sys.stderr)
+        return 130
+
+
+def whole(low: int, high: int) -> Callable[[str], int]:
+    """The type of an option that takes an integer from low to high."""
+
+    def parse(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = low - 1
+        if not low <= number <= high:
+            raise argparse.ArgumentTypeError(f"expected a whole number from {low} to {high}, got {text!r}")
+        return number
+
+    return parse
+
+
+def real(high: float, *, zero: bool = False) -> Callable[[str], float]:
+    """The type of an option that takes a number above 0, or 0 too, up to high."""
+
+    def parse(text: str) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            number = math.nan
+        if not (0 < number <= high or (number == 0 and zero)):
+            raise argparse.ArgumentTypeError(
+                f"expected a number {'from' if zero else 'above'} 0 to {high:g}, got {text!r}"
+            )
+        return number
+
+    return parse
+
+
+def one_of(names: Iterable[str]) -> Callable[[str], str]:
+    """The type of an option that takes one of a few words."""
+
+    def parse(text: str) -> str:
+        if text not in names:
+            raise argparse.ArgumentTypeError(f"expected one of {', '.join(names)}, got {text!r}")
+        return text
+
+    return parse
+
+
+def existing_file(text: str) -> str:
+    """The type of an option that takes a file to read."""
+    if not text or not os.path.exists(text):
+        raise argparse.ArgumentTypeError(f"there is no file {text!r}")
+    return os.path.abspath(text)
+
+
+def open_folder(folder: Path, names: Iterable[str]) -> None:
+    """Make the folder if need be, and make sure that files of these names can be written there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = _beside(folder / "probe")
+        probe.touch()
+        probe.unlink()
+    except (OSError, ValueError) as error:
+        raise Problem(f"cannot write into the folder {folder}: {_reason(error)}") from error
+    for name in names:
+        if (folder / name).is_dir():
+            raise Problem(f"cannot write {folder / name}: it is a folder")
+
+
+def write(path: Path, fill: Callable[[IO[bytes]], object]) -> Path:
+    """Write a file that is complete or not there: `fill` writes a temporary one, which then takes its place."""
+    temporary = _beside(path)
+    try:
+        with temporary.open("wb") as file:
+            fill(file)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise Problem(f"cannot write {path}: {_reason(error)}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)

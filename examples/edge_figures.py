@@ -1,0 +1,186 @@
+"""The figures of learn_edges.py."""
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pictures
+from edge_training import COMPASS, TEACHERS, Run, Settings, conv2d, start, teach, teacher_of
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+Responses = jax.Array  # (channels, height, width)
+
+
+class Scene(NamedTuple):
+    """What the figures show: a photograph of a size to look at, and what teacher and student see in it."""
+
+    run: Run
+    settings: Settings
+    photograph: np.ndarray
+    taught: Responses
+    before: Responses
+    after: Responses
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """The names of the teacher's kernels."""
+        return TEACHERS[self.settings.teacher]
+
+    @property
+    def true(self) -> np.ndarray:
+        """The teacher's kernels."""
+        return np.asarray(teacher_of(self.settings))
+
+
+def scene(run: Run, settings: Settings, photograph: np.ndarray) -> Scene:
+    every = math.ceil(max(photograph.shape) / 1200)
+    photograph = photograph[::every, ::every]
+    x, taught = teach(photograph, teacher_of(settings))
+    first = start(settings).state.params
+    return Scene(run, settings, photograph, taught, conv2d(x, *first), conv2d(x, *run.state.params))
+
+
+def save_all(scene: Scene, folder: Path) -> list[Path]:
+    return [pictures.save(draw(scene), folder / name) for name, draw in FIGURES.items()]
+
+
+def photograph(scene: Scene) -> Figure:
+    return _wall(scene, "", [("The photograph", scene.photograph)], panel=4.5)
+
+
+def edges_taught(scene: Scene) -> Figure:
+    return _wall(scene, f"What the teacher sees with the {_name(scene)}", _responses(scene, scene.taught))
+
+
+def edges_before(scene: Scene) -> Figure:
+    return _wall(scene, "What the student sees before training", _responses(scene, scene.before))
+
+
+def edges_after(scene: Scene) -> Figure:
+    return _wall(scene, f"What the student sees after {scene.run.step} steps", _responses(scene, scene.after))
+
+
+def kernels(scene: Scene) -> Figure:
+    """A film strip: the kernels as they change, and the true ones in the last column."""
+    stages = [(f"step {step}", weight) for step, weight in _chosen(scene.run.frames, 8)]
+    stages.append(("true", scene.true))
+    height = 1.3 * len(scene.channels) + 0.55
+    figure = Figure(figsize=(1.3 * len(stages) + 1.4, height + 0.3))
+    figure.suptitle(f"The {_name(scene)} in training", fontsize=13, y=1 - 0.12 / (height + 0.3))
+    _draw_kernels(figure, stages, scene, height=height, across=True)
+    return figure
+
+
+def loss(scene: Scene) -> Figure:
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    _draw_loss(figure.add_subplot(), scene)
+    return figure
+
+
+def overview(scene: Scene) -> Figure:
+    """All of it in one figure."""
+    seen = [
+        ("photograph", scene.photograph),
+        ("teacher's edges", _strength(scene.taught)),
+        ("student before training", _strength(scene.before)),
+        (f"student after {scene.run.step} steps", _strength(scene.after)),
+    ]
+    title = f"A random convolution learns the {_name(scene)} from one photograph"
+    figure = _wall(scene, title, seen, columns=4, panel=2.8, below=3.4)
+    stages = [("start", scene.run.frames[0][1]), ("learned", scene.run.frames[-1][1]), ("true", scene.true)]
+    used = _draw_kernels(figure, stages, scene, height=3.3, across=len(scene.channels) < len(COMPASS))
+    wide, high = figure.get_size_inches()
+    left = used + 0.9
+    _draw_loss(figure.add_axes((left / wide, 0.55 / high, (wide - left - 0.4) / wide, 2.3 / high)), scene)
+    return figure
+
+
+FIGURES: dict[str, Callable[[Scene], Figure]] = {
+    "learn_edges.png": overview,
+    "photograph.png": photograph,
+    "edges_teacher.png": edges_taught,
+    "edges_before.png": edges_before,
+    "edges_after.png": edges_after,
+    "kernels.png": kernels,
+    "loss.png": loss,
+}
+
+
+def _strength(responses: Responses) -> np.ndarray:
+    """Several responses as one: the largest of the compass, else the length of the gradient."""
+    whole = responses.max(axis=0) if len(responses) == len(COMPASS) else jnp.linalg.norm(responses, axis=0)
+    return np.asarray(whole)
+
+
+def _responses(scene: Scene, responses: Responses) -> list[pictures.Picture]:
+    each = zip(scene.channels, np.asarray(responses), strict=True)
+    return [("edge strength", _strength(responses)), *[(f"channel {name}", image) for name, image in each]]
+
+
+def _wall(
+    scene: Scene,
+    title: str,
+    shown: Sequence[pictures.Picture],
+    *,
+    columns: int = 3,
+    panel: float = 3.2,
+    below: float = 0,
+) -> Figure:
+    height, width = scene.photograph.shape
+    columns = min(columns, len(shown))
+    return pictures.grid([("", shown)], columns, panel=panel, aspect=height / width, title=title, below=below)
+
+
+def _draw_kernels(
+    figure: Figure, stages: Sequence[tuple[str, np.ndarray]], scene: Scene, *, height: float, across: bool
+) -> float:
+    """The kernels of every stage at the foot of a figure, on one scale of grey; the width that they take, in inches.
+
+    There is a column for each stage, or a row where not `across`.
+    """
+    table = np.stack([weight[:, 0] for _, weight in stages], axis=1)
+    rows, columns = scene.channels, tuple(name for name, _ in stages)
+    if not across:
+        table, rows, columns = table.swapaxes(0, 1), columns, rows
+    wide, high = figure.get_size_inches()
+    left, bottom, gap = 0.75, 0.15, 0.12
+    size = min((height - bottom - 0.4) / len(rows) - gap, 1.5)
+    bottom += (height - 0.4 - bottom - (size + gap) * len(rows)) / 2
+    for row, column in np.ndindex(len(rows), len(columns)):
+        x, y = left + (size + gap) * column, bottom + (size + gap) * (len(rows) - 1 - row)
+        axes = figure.add_axes((x / wide, y / high, size / wide, size / high))
+        title = columns[column] if row == 0 else ""
+        grey = pictures.draw(axes, title, table[row, column], shown=pictures.limits(scene.true), bar=False)
+        if column == 0:
+            axes.set_ylabel(rows[row], fontsize=9, rotation=0, ha="right", va="center", labelpad=6)
+    right, tall = left + (size + gap) * len(columns), (size + gap) * len(rows) - gap
+    pictures.add_bar(grey, figure.add_axes((right / wide, bottom / high, 0.12 / wide, tall / high)))
+    return right + 0.6
+
+
+def _name(scene: Scene) -> str:
+    return f"{scene.settings.teacher.title()} kernel{'s' if len(scene.channels) > 1 else ''}"
+
+
+def _chosen(frames: Sequence[tuple[int, np.ndarray]], most: int) -> list[tuple[int, np.ndarray]]:
+    """The first and the last frame, and some between, closer together at the start."""
+    places = np.geomspace(1, len(frames), most).round().astype(int) - 1
+    return [frames[place] for place in sorted(set(places.tolist()))]
+
+
+def _draw_loss(axes: Axes, scene: Scene) -> None:
+    losses = np.concatenate((np.zeros(0, np.float32), *scene.run.losses))
+    errors = [(step, np.abs(weight - scene.true).max()) for step, weight in scene.run.frames]
+    axes.set_yscale("log")
+    axes.plot(np.arange(len(losses)), np.maximum(losses, 1e-30), color="0.65", linewidth=0.7, label="loss of a step")
+    axes.plot(*zip(*errors, strict=True), color="black", linewidth=1.4, label="largest error of a weight")
+    axes.set_xlabel("step")
+    axes.set_title("How far the student is off", fontsize=10)
+    axes.legend(frameon=False, fontsize=9)
+    axes.grid(color="0.92")
+    axes.spines[["top", "right"]].set_visible(False)

@@ -1,0 +1,148 @@
+"""How the student of learn_edges.py learns: Adam on random crops of one photograph, the steps inside one scan."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import command
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax  # type: ignore[import-untyped]
+
+import convjax
+
+CHUNK = 50  # steps in one call of the compiled function
+
+PAIR, COMPASS = ("Gx", "Gy"), ("N", "NE", "E", "SE", "S", "SW", "W", "NW")
+TEACHERS = {"sobel": PAIR, "prewitt": PAIR, "scharr": PAIR, "laplacian": ("L",), "kirsch": COMPASS}
+
+conv2d = partial(convjax.conv2d, precision="highest")  # accelerators would round the kernels to fewer digits
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What decides, together with the number of steps, what is learned."""
+
+    teacher: str = "sobel"
+    image: str = ""  # the sample photograph
+    noise: float = 0.0
+    batch: int = 16
+    crop: int = 32
+    lr: float = 0.2
+    half_life: int = 500
+    seed: int = 0
+
+
+class Lesson(NamedTuple):
+    """All that the student is shown: a photograph (1, H, W), and the teacher's responses (O, H - 2, W - 2)."""
+
+    photograph: jax.Array
+    responses: jax.Array
+
+
+class State(NamedTuple):
+    """What a step changes; the key stays, and every step derives its own from it."""
+
+    params: convjax.ConvParams
+    optimiser: Any
+    key: jax.Array
+    step: jax.Array
+
+
+class Run(NamedTuple):
+    """A state and how it came about: the loss of every step, and the weights at step 0 and after every chunk."""
+
+    state: State
+    losses: tuple[np.ndarray, ...]
+    frames: tuple[tuple[int, np.ndarray], ...]
+
+    @property
+    def step(self) -> int:
+        """The steps made so far."""
+        return int(self.state.step)
+
+
+def teacher_of(settings: Settings) -> jax.Array:
+    return getattr(convjax.kernels, settings.teacher)()
+
+
+def teach(photograph: np.ndarray, teacher: jax.Array) -> Lesson:
+    """The photograph at mean 0 and standard deviation 1, which is easier to learn from, and the responses to it."""
+    x = jnp.asarray((photograph - photograph.mean()) / photograph.std(), jnp.float32)[None]
+    return Lesson(x, conv2d(x, teacher))
+
+
+def optimiser(settings: Settings) -> optax.GradientTransformation:
+    # The rate follows the number of the step alone, so that training can stop and go on anywhere. The gradients shrink
+    # by orders of magnitude: b2 is short, for the steps to follow them, and eps large, for the end to be calm.
+    return optax.adam(optax.exponential_decay(settings.lr, settings.half_life, 0.5), b2=0.99, eps=1e-3)
+
+
+def start(settings: Settings) -> Run:
+    first, later = jax.random.split(jax.random.key(settings.seed))
+    params = convjax.init_conv(first, 1, len(TEACHERS[settings.teacher]), 3)
+    state = State(params, optimiser(settings).init(params), later, jnp.int32(0))
+    return Run(state, (), ((0, np.asarray(params.weight)),))
+
+
+def draw_crops(key: jax.Array, lesson: Lesson, settings: Settings) -> tuple[jax.Array, jax.Array]:
+    """Random crops of the photograph, and what the teacher answers to them."""
+    where, noise = jax.random.split(key)
+    height, width = lesson.photograph.shape[1:]
+    room = jnp.array([[height - settings.crop], [width - settings.crop]], jnp.int32)
+    corners = jax.random.randint(where, (2, settings.batch), 0, room + 1, jnp.int32)
+
+    def cut(image: jax.Array, size: int) -> jax.Array:
+        shape = (image.shape[0], size, size)
+        return jax.vmap(lambda y, x: jax.lax.dynamic_slice(image, (jnp.int32(0), y, x), shape))(*corners)
+
+    x, target = cut(lesson.photograph, settings.crop), cut(lesson.responses, settings.crop - 2)
+    if settings.noise:
+        target += jnp.float32(settings.noise) * jax.random.normal(noise, target.shape, target.dtype)
+    return x, target
+
+
+def loss_of(params: convjax.ConvParams, x: jax.Array, target: jax.Array) -> jax.Array:
+    return jnp.mean((conv2d(x, *params) - target) ** 2)
+
+
+def learn(state: State, lesson: Lesson, settings: Settings) -> tuple[State, jax.Array]:
+    """One step of gradient descent."""
+    x, target = draw_crops(jax.random.fold_in(state.key, state.step), lesson, settings)
+    loss, gradient = jax.value_and_grad(loss_of)(state.params, x, target)
+    updates, memory = optimiser(settings).update(gradient, state.optimiser)
+    return State(optax.apply_updates(state.params, updates), memory, state.key, state.step + 1), loss
+
+
+@partial(jax.jit, static_argnames="settings")
+def advance(state: State, lesson: Lesson, end: jax.Array, *, settings: Settings) -> tuple[State, jax.Array]:
+    """CHUNK steps, or fewer where `end` comes first: one compiled function for any number of steps."""
+
+    def go(state: State) -> tuple[State, jax.Array]:
+        return learn(state, lesson, settings)
+
+    def stay(state: State) -> tuple[State, jax.Array]:
+        return state, jnp.float32(jnp.nan)
+
+    return jax.lax.scan(lambda state, _: jax.lax.cond(state.step < end, go, stay, state), state, length=CHUNK)
+
+
+def train(run: Run, lesson: Lesson, settings: Settings, end: int) -> Iterator[Run]:
+    """Learn up to step `end`, one chunk at a time."""
+    while run.step < end:
+        state, losses = advance(run.state, lesson, jnp.int32(end), settings=settings)
+        step = int(state.step)
+        known = np.asarray(losses)[: step - run.step]
+        if not np.isfinite(known).all():
+            raise command.Problem(f"learning diverged before step {step}; a lower --lr than {settings.lr:g} may help")
+        run = Run(state, (*run.losses, known), (*run.frames, (step, np.asarray(state.params.weight))))
+        yield run
+
+
+def largest_error(params: convjax.ConvParams, teacher: jax.Array) -> float:
+    """The largest distance of a learned number from the true one, which is 0 for a bias."""
+    true = convjax.ConvParams(teacher, jnp.zeros(len(teacher), teacher.dtype))
+    errors = jax.tree.map(lambda learned, number: jnp.abs(learned - number).max(), params, true)
+    return max(map(float, jax.tree.leaves(errors)))

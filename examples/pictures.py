@@ -1,0 +1,136 @@
+"""Photographs in, pictures out: what the examples draw with. It touches no global state of matplotlib."""
+
+import math
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import command
+import numpy as np
+from matplotlib import cbook
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.ticker import MaxNLocator
+from PIL import Image, ImageOps
+
+SMALL = 144  # up to this many numbers can be read in the picture itself
+
+Picture = tuple[str, np.ndarray]  # a title, and an image, a kernel or a feature map of two axes
+
+
+def read_photograph(path: Path | None = None) -> np.ndarray:
+    """A picture as a grey float32 array from 0 (black) to 1 (white); None is matplotlib's sample photograph."""
+    source = path or cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns of odd files; what it cannot read it raises
+            with Image.open(source) as image:
+                return _grey(ImageOps.exif_transpose(image))
+    except FileNotFoundError as error:
+        raise command.Problem(f"there is no picture {source}") from error
+    except Exception as error:  # a broken file can make Pillow raise nearly anything
+        raise command.Problem(f"cannot read {source} as a picture: {error}") from error
+
+
+def _grey(image: Image.Image) -> np.ndarray:
+    if image.mode in ("F", "I") or image.mode.startswith("I;"):  # more than 8 bits have no fixed white
+        deep = np.asarray(image, np.float32)
+        deep = deep - deep.min()
+        return deep / max(deep.max(), np.float32(1e-30))
+    return np.asarray(image.convert("L"), np.float32) / 255
+
+
+def limits(array: np.ndarray) -> tuple[float, float]:
+    """The values shown black and white: 0 is mid-grey where there are negative values, else black.
+
+    Few values that are much larger than the rest are cut off, or they would leave the rest dark.
+    """
+    sizes = np.abs(array)
+    top, most = float(np.max(sizes, initial=0)), float(np.percentile(sizes, 99.5))
+    if array.size > SMALL and most < 0.8 * top:
+        top = most
+    return (-top if np.min(array, initial=0) < 0 else 0.0), top or 1.0
+
+
+def draw(
+    axes: Axes, title: str, array: np.ndarray, *, shown: tuple[float, float] | None = None, bar: bool = True
+) -> AxesImage:
+    """A titled grey picture with a colour bar; the numbers are written into the cells where there is room."""
+    low, high = shown or limits(array)
+    grey = axes.imshow(
+        array, cmap="gray", vmin=low, vmax=high, interpolation="nearest" if array.size <= SMALL else "antialiased"
+    )
+    axes.set_title(title, fontsize=9)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    if bar:
+        inch = axes.figure.dpi / axes.bbox.width
+        add_bar(grey, axes.inset_axes((1 + 0.08 * inch, 0, 0.1 * inch, 1)))
+    if array.size <= SMALL:
+        _write_numbers(axes, array, 0.6 * low + 0.4 * high, digits=3 - math.floor(math.log10(high)))
+    return grey
+
+
+def add_bar(grey: AxesImage, place: Axes) -> None:
+    """A colour bar; its ends are pointed where the picture has values beyond them."""
+    values, (low, high) = grey.get_array(), grey.get_clim()
+    beyond = (values is not None and values.min() < low, values is not None and values.max() > high)
+    extend = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}[beyond]
+    bar = place.figure.colorbar(
+        grey, cax=place, ticks=MaxNLocator(5, steps=[1, 2, 5, 10]), extend=extend, extendfrac=0.04
+    )
+    bar.ax.tick_params(labelsize=7, length=2, pad=1)
+
+
+def _write_numbers(axes: Axes, array: np.ndarray, darkest: float, digits: int) -> None:
+    axes.set_xticks(np.arange(0.5, array.shape[1] - 1), minor=True)
+    axes.set_yticks(np.arange(0.5, array.shape[0] - 1), minor=True)
+    axes.tick_params(which="minor", length=0)
+    axes.grid(which="minor", color="0.7", linewidth=0.4)
+    texts = [f"{value:.3g}" for value in array.astype(float).round(digits).ravel() + 0.0]
+    cell = min(axes.bbox.width, axes.bbox.height) / axes.figure.dpi * 72 / max(array.shape)
+    size = min(9, 0.8 * cell, cell / (0.62 * max(map(len, texts), default=1)))
+    if size < 4:
+        return
+    for (row, column), text in zip(np.ndindex(array.shape), texts, strict=True):
+        dark = array[row, column] < darkest
+        axes.text(column, row, text, ha="center", va="center", fontsize=size, color="white" if dark else "black")
+
+
+def grid(
+    groups: Sequence[tuple[str, Sequence[Picture]]],
+    columns: int,
+    *,
+    panel: float = 1.4,
+    aspect: float = 1,
+    title: str = "",
+    below: float = 0,
+) -> Figure:
+    """A figure of titled groups of pictures, each group on lines of its own.
+
+    Panel is the width of a picture in inches, aspect its height over its width, below some room left at the foot.
+    """
+    lines = [-(-len(pictures) // columns) for _, pictures in groups]
+    name_space = [0.3 if name else 0.0 for name, _ in groups]
+    line = panel * aspect + 0.45
+    heights = [space + line * count for space, count in zip(name_space, lines, strict=True)]
+    head = 0.5 if title else 0.0
+    figure = Figure(figsize=((panel + 0.65) * columns, head + sum(heights) + 0.1 + below))
+    wide, high = figure.get_size_inches()
+    figure.text(0.5, 1 - 0.15 / high, title, fontsize=14, ha="center", va="top")
+    top = high - head
+    for (name, pictures), space, height in zip(groups, name_space, heights, strict=True):
+        figure.text(0.15 / wide, (top - 0.12) / high, name, fontsize=11, fontweight="bold", va="top")
+        for place, (label, array) in enumerate(pictures):
+            row, column = divmod(place, columns)
+            left, bottom = 0.15 + (panel + 0.65) * column, top - space - line * (row + 1) + 0.08
+            box = (left / wide, bottom / high, panel / wide, panel * aspect / high)
+            draw(figure.add_axes(box), label, array)
+        top -= height
+    return figure
+
+
+def save(figure: Figure, path: Path, dpi: int = 110) -> Path:
+    """Write a figure as a png, complete or not at all."""
+    return command.write(path, lambda file: figure.savefig(file, format="png", dpi=dpi))
