@@ -13,10 +13,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-
-for needed in ("optax", "matplotlib", "tqdm"):
-    pytest.importorskip(needed)
-Image = pytest.importorskip("PIL.Image")
+from PIL import Image
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 LEARN = EXAMPLES / "learn_edges.py"
