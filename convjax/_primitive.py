@@ -50,11 +50,14 @@ def _abstract(x, w, *, spec: ConvSpec, algorithm: str):
 
 
 @partial(jax.jit, static_argnames=("spec", "algorithm"))
-def _execute(x, w, *, spec: ConvSpec, algorithm: str):
+def _compiled(x, w, *, spec: ConvSpec, algorithm: str):
     return convolve(x, w, spec, algorithm)
 
 
-conv_p.def_impl(_execute)
+@conv_p.def_impl
+def _execute(x, w, **params):
+    with jax.disable_jit(False):  # a primitive is compiled under jax.disable_jit too
+        return _compiled(x, w, **params)
 
 
 # ---- lowering ----

@@ -304,7 +304,10 @@ def test_export_with_symbolic_sizes():
         same(exported.call(x), f(x))
 
 
-def test_pmapped_names_and_custom_jvp_neighbours_compose():
-    x, w = normal(0, (2, 1, 6)), normal(1, (1, 1, 3))
-    f = lambda x, w: jax.nn.relu(convjax.conv1d(x, w)).sum()  # noqa: E731
-    same(jax.grad(f)(x, w), jax.vjp(f, x, w)[1](np.float32(1))[0])
+@every_function
+def test_without_jit(name):
+    f, args, loss = case(name)
+    with jax.disable_jit():
+        same(f(*args), jax.jit(f)(*args))
+        gradient = jax.grad(loss, (0, 1, 2))(*args)
+    same(gradient, jax.jit(jax.grad(loss, (0, 1, 2)))(*args))
