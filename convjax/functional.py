@@ -61,7 +61,9 @@ def conv(
         but for "direct", which holds for them too.
 
     Returns:
-      (N, O, *positions), or (O, *positions) for one image, in the dtype that JAX's promotion gives the operands.
+      (N, O, *positions), or (O, *positions) for one image, in the dtype that JAX's promotion gives the operands. Under
+      a mesh with explicit axes, N and the positions are sharded as x is, O as weight or bias is, and what is contracted
+      is summed over the devices; an axis that the mesh does not divide is whole on each of them.
 
     Raises:
       ValueError, TypeError: at trace time, for arguments that torch refuses too; the message says what to pass instead.
