@@ -7,6 +7,7 @@ import math
 from functools import partial
 
 import jax
+import jax.numpy as jnp
 from jax import lax
 
 from convjax import _boundary, _windows
@@ -34,7 +35,9 @@ def _conv(x, weight, bias, *, call: ConvCall):
     if call.transposed and call.boundary:
         y = _boundary.fold_back(y, *call.boundary)
     if bias is not None:
-        y = y + bias.reshape(1, -1, *[1] * call.spec.dims).astype(y.dtype)
+        # In float32 at least, for the gradient of the bias is a long sum in this dtype.
+        wide = jnp.float32 if y.dtype in (jnp.float16, jnp.bfloat16) else y.dtype
+        y = (y.astype(wide) + bias.reshape(1, -1, *[1] * call.spec.dims).astype(wide)).astype(y.dtype)
     return y if call.batched else lax.squeeze(y, (0,))
 
 

@@ -163,6 +163,18 @@ def too_small(function: str, argument: str, value: Any, minimum: int) -> Excepti
     )
 
 
+def too_large(function: str, argument: str, value: Any) -> Exception:
+    return _error(
+        ValueError,
+        function,
+        argument,
+        "is too large for a size.",
+        f"{argument}={_shown(value)}",
+        "numbers, and sizes that follow from them, below 2**63",
+        "a smaller number",
+    )
+
+
 def wrong_count(function: str, argument: str, value: Any, dims: int, pairs: bool) -> Exception:
     remedy = f"one int for all dimensions, or {dims} of them"
     if pairs and dims == 1 and isinstance(value, (tuple, list)) and len(value) == 2:

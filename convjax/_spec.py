@@ -136,6 +136,9 @@ def integers(function: str, argument: str, value: Any, dims: int, minimum: int) 
     return tuple(_integer(function, argument, entry, minimum, value) for entry in entries)
 
 
+_LARGEST = 2**63 - 1  # XLA counts in 64 bits
+
+
 def integer(function: str, argument: str, value: Any, minimum: int) -> int:
     return _integer(function, argument, value, minimum, value)
 
@@ -157,6 +160,8 @@ def _integer(function: str, argument: str, entry: Any, minimum: int, whole: Any)
         raise _check.not_an_integer(function, argument, entry, whole) from error
     if certainly(lt, number, minimum):
         raise _check.too_small(function, argument, whole, minimum)
+    if certainly(lt, _LARGEST, number):
+        raise _check.too_large(function, argument, whole)
     return number
 
 
@@ -290,6 +295,8 @@ def conv_call(
     extents = tuple(map(extent, kernel, dilation))
     if any(certainly(lt, p, e) for p, e in zip(padded, extents, strict=True)):
         raise _check.kernel_too_large(function, "weight", padded, extents)
+    if any(certainly(lt, _LARGEST, p) for p in padded):
+        raise _check.too_large(function, "padding", padding)
     spec = ConvSpec(
         stride=stride,
         padding=((0, 0),) * dims if boundary else pairs,
@@ -344,6 +351,8 @@ def conv_transpose_call(
     size = tuple(f - low - high for f, (low, high) in zip(full, pairs, strict=True))
     if any(certainly(lt, n, 1) for n in size):
         raise _check.output_is_empty(function, size)
+    if any(certainly(lt, _LARGEST, n) for n in full):
+        raise _check.too_large(function, "stride", stride)
     boundary = _boundaries(function, options.padding_mode, pairs, size)
     cropped = ((0, 0),) * dims if boundary else pairs
     spec = ConvSpec(

@@ -70,6 +70,8 @@ def test_low_precision_accumulates_in_float32(dtype):
     ct = jnp.ones((1, 1, 4096), dtype)
     _, vjp = jax.vjp(lambda w: convjax.conv(jnp.ones((1, 1, 4096), dtype), w), jnp.ones((1, 1, 1), dtype))
     np.testing.assert_array_equal(vjp(ct)[0], jnp.full((1, 1, 1), 4096, dtype))
+    _, vjp = jax.vjp(lambda b: convjax.conv(jnp.ones((2, 1, 2048), dtype), ct[..., :1], b), jnp.ones(1, dtype))
+    np.testing.assert_array_equal(vjp(jnp.ones((2, 1, 2048), dtype))[0], jnp.full(1, 4096, dtype))
 
 
 @pytest.mark.parametrize("dtype", ["int8", "float16", "bfloat16", "float32"])

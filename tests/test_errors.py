@@ -61,6 +61,9 @@ TABLE = [
     # stride and dilation
     ("conv2d", {"stride": 0}, ValueError, "stride", "below 1"),
     ("conv2d", {"stride": (1, -2)}, ValueError, "stride", "(1, -2)"),
+    ("conv2d", {"stride": 2**63}, ValueError, "stride", "below 2**63"),
+    ("conv2d", {"padding": 2**62}, ValueError, "padding", "below 2**63"),
+    ("conv_transpose2d", {"stride": 2**62}, ValueError, "stride", "below 2**63"),
     ("conv2d", {"stride": 2.0}, TypeError, "stride", "stride=2"),
     ("conv2d", {"stride": 1.5}, TypeError, "stride", "1.5"),
     ("conv2d", {"stride": (1, 2.0)}, TypeError, "stride", "(1, 2.0)"),

@@ -128,6 +128,13 @@ def test_no_scatter_behind_borders_or_windows(mode):
     assert "scatter" not in jax.jit(gradient).lower(x, w).as_text()
 
 
+def test_what_xla_mistakes_for_a_batch_axis():
+    # In plain lax this ends the process: see direct.py.
+    x, w = normal(0, (2, 2, 5, 3)), normal(1, (2, 2, 2, 5))
+    spec = ConvSpec((1, 1), ((0, 0), (4, 4)), (2, 2), (1, 1))
+    np.testing.assert_allclose(convolve(jnp.asarray(x), jnp.asarray(w), spec), reference.conv(x, w, spec), atol=1e-5)
+
+
 def test_a_large_window_is_a_handful_of_operations():
     x = jnp.zeros((1, 1, 2000))
     names = primitives(lambda x: convjax.unfold(x, (999,)), x)

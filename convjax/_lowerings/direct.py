@@ -3,12 +3,14 @@
 import math
 
 import jax
+import jax.numpy as jnp
 from jax import lax
 
 from convjax._lowerings._lowering import Lowering
 
 
 def run(x: jax.Array, w: jax.Array, spec) -> jax.Array:
+    x, spec = _apart(x, w, spec)
     layout = lax.ConvDimensionNumbers(*[tuple(range(spec.dims + 2))] * 3)  # (N, C, *n), (O, I, *k), (N, O, *m)
     return lax.conv_general_dilated(
         x,
@@ -22,6 +24,24 @@ def run(x: jax.Array, w: jax.Array, spec) -> jax.Array:
         precision=spec.precision,
         preferred_element_type=spec.out_dtype,
     )
+
+
+def _apart(x: jax.Array, w: jax.Array, spec):
+    """Dilate x beforehand along the axes that XLA would mistake for batch axes.
+
+    Its simplifier takes a window of k taps over an input dilated by k, moved by max(k - 1, 1) without padding, for an
+    encoded batch axis, whatever the size of the input. Where another axis then makes it swap input and kernel, it
+    builds a convolution whose window is not its kernel and aborts the process (jax 0.10.2 and 0.12.0, CPU: x 5x3,
+    w 2x5, lhs_dilation 2, padding ((0, 0), (4, 4))).
+    """
+    dims = zip(w.shape[2:], spec.stride, spec.padding, *spec.dilations, strict=True)
+    mistaken = [k == a > 1 and s == max(k - 1, 1) and not any(pads) and r == 1 for k, s, pads, a, r in dims]
+    if not any(mistaken):
+        return x, spec
+    between = [a - 1 if m else 0 for a, m in zip(spec.lhs_dilation, mistaken, strict=True)]
+    x = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0)] * 2 + [(0, 0, b) for b in between])
+    rest = tuple(1 if m else a for a, m in zip(spec.lhs_dilation, mistaken, strict=True))
+    return x, spec._replace(lhs_dilation=rest)
 
 
 def refuses(spec, x, w) -> str | None:
