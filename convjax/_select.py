@@ -5,7 +5,7 @@ holds, and whose lowering does not refuse, wins; "direct" serves what is left.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from convjax import _check
 from convjax._lowerings import LOWERINGS
@@ -40,11 +40,13 @@ def select(spec, x, w, platform: str, algorithm: str = "auto") -> Choice:
     return Choice(LOWERINGS["direct"], "no rule of this platform prefers another")
 
 
-def require(function: str, algorithm: str, spec, x, w) -> None:
-    """Raise where a lowering that is asked for by name is unknown or cannot serve."""
+def known_algorithm(function: str, algorithm: Any) -> None:
+    """Raise where no lowering has this name."""
     known_name(function, "algorithm", algorithm, ("auto", *LOWERINGS))
-    if algorithm == "auto":
-        return
+
+
+def serves(function: str, algorithm: str, spec, x, w) -> None:
+    """Raise where the lowering that is asked for by name cannot serve."""
     reason = LOWERINGS[algorithm].refuses(spec, x, w)
     if reason is not None:
         raise _check.algorithm_refuses(function, algorithm, reason)

@@ -385,9 +385,10 @@ def _conv_transpose(function, dims, x, weight, bias, stride, padding, output_pad
 
 
 def _run(function, x, weight, bias, call):
+    _select.known_algorithm(function, call.algorithm)
     if call.algorithm != "auto":
         lhs, rhs = jax.eval_shape(partial(_call.operands, call=call), x, weight)
-        _select.require(function, call.algorithm, call.spec, lhs, rhs)
+        _select.serves(function, call.algorithm, call.spec, lhs, rhs)
     return _call.conv(x, weight, bias, call=call)
 
 

@@ -117,6 +117,7 @@ TABLE = [
     ("conv2d", {"preferred_element_type": jnp.bfloat16}, TypeError, "preferred_element_type", "bfloat16"),
     ("conv2d", {"preferred_element_type": jnp.int32}, TypeError, "preferred_element_type", "int32"),
     ("conv2d", {"algorithm": "fastest"}, ValueError, "algorithm", "'direct'"),
+    ("conv2d", {"algorithm": np.array([])}, TypeError, "algorithm", "ndarray"),
     ("conv2d", {"algorithm": None}, TypeError, "algorithm", "NoneType"),
     # transposed
     ("conv_transpose2d", {"x": a(2, 3, 8, 8)}, ValueError, "weight", "takes 4"),
