@@ -143,7 +143,9 @@ def not_an_integer(function: str, argument: str, entry: Any, whole: Any) -> Exce
         argument,
         "is not made of integers.",
         _shown(whole),
-        "an int, or a sequence of ints",
+        "an int, or an int or (low, high) pair per spatial dimension"
+        if argument == "padding"
+        else "an int, or a sequence of ints",
         remedy,
     )
 
