@@ -49,13 +49,20 @@ def extend(x: jax.Array, kind: str, padding: Sequence[tuple[int, int]], value: f
     return x
 
 
+def _cut(x: jax.Array, axis: int, start: int, size: int) -> jax.Array:
+    """size elements of an axis from start on.
+
+    Not by a slice: the transpose of one is a pad, and XLA's partitioner gets the concatenation of a cropping pad wrong
+    along a sharded axis (off by the size of the values; jax 0.10.2 and 0.12.0).
+    """
+    return lax.split(x, (start, size, x.shape[axis] - start - size), axis)[1]
+
+
 def _edges(x: jax.Array, axis: int, low: int, high: int) -> tuple[jax.Array, jax.Array]:
     def repeat(a, width):
         return jnp.broadcast_to(a, (*x.shape[:axis], width, *x.shape[axis + 1 :]))
 
-    n = x.shape[axis]
-    first, last = lax.slice_in_dim(x, 0, 1, axis=axis), lax.slice_in_dim(x, n - 1, n, axis=axis)
-    return repeat(first, low), repeat(last, high)
+    return repeat(_cut(x, axis, 0, 1), low), repeat(_cut(x, axis, x.shape[axis] - 1, 1), high)
 
 
 def _periods(x: jax.Array, axis: int, low: int, high: int, *, rest: Callable) -> tuple[jax.Array, jax.Array]:
@@ -63,8 +70,7 @@ def _periods(x: jax.Array, axis: int, low: int, high: int, *, rest: Callable) ->
     period = [x, *rest(x, axis)]
     before = _repeat(period, axis, low)
     after = _repeat(period[1:] + period[:1], axis, high)
-    n = before.shape[axis]
-    return lax.slice_in_dim(before, n - low, n, axis=axis), lax.slice_in_dim(after, 0, high, axis=axis)
+    return _cut(before, axis, before.shape[axis] - low, low), _cut(after, axis, 0, high)
 
 
 def _repeat(period: list[jax.Array], axis: int, width: int) -> jax.Array:
@@ -76,7 +82,7 @@ def _repeat(period: list[jax.Array], axis: int, width: int) -> jax.Array:
 
 def _inner(x: jax.Array, axis: int) -> list[jax.Array]:
     n = x.shape[axis]
-    return [] if n == 1 else [lax.rev(lax.slice_in_dim(x, 1, n - 1, axis=axis), (axis,))]
+    return [] if n == 1 else [lax.rev(_cut(x, axis, 1, n - 2), (axis,))]
 
 
 _PERIODIC = {
@@ -89,6 +95,8 @@ _PERIODIC = {
 def fold_back(y: jax.Array, kind: str, padding: Sequence[tuple[int, int]]) -> jax.Array:
     """The transpose of `extend`: the borders of y added onto the elements that they continue."""
     first = y.ndim - len(padding)
-    inner = [n - low - high for n, (low, high) in zip(y.shape[first:], padding, strict=True)]
-    shape = jax.ShapeDtypeStruct((*y.shape[:first], *inner), y.dtype)
-    return jax.linear_transpose(lambda x: extend(x, kind, padding), shape)(y)[0]
+    lows = [0] * first + [low for low, _ in padding]
+    highs = [0] * first + [high for _, high in padding]
+    # A slice of y and not its bare shape, for under shard_map its type says which axes it varies over.
+    like = lax.slice(y, lows, [n - high for n, high in zip(y.shape, highs, strict=True)])
+    return jax.linear_transpose(lambda x: extend(x, kind, padding), like)(y)[0]

@@ -6,6 +6,7 @@ all. So a public function states its result's layout here, and leaves the axes t
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -20,8 +21,8 @@ def laid_out(f: Callable, layout: Callable[..., Sequence[Any]], *operands: jax.A
     mesh = next((m for m in (jax.typeof(a).sharding.mesh for a in operands if a is not None) if m.explicit_axes), None)
     if mesh is None:
         return f(*operands)
-    free = jax.sharding.auto_axes(f, out_sharding=NamedSharding(mesh, PartitionSpec()))
-    shape = jax.eval_shape(free, *operands).shape
+    free = partial(jax.sharding.auto_axes, f, axes=tuple(mesh.explicit_axes))
+    shape = jax.eval_shape(free(out_sharding=NamedSharding(mesh, PartitionSpec())), *operands).shape
     specs = [() if a is None else jax.typeof(a).sharding.spec for a in operands]
     chosen: list[tuple[str, ...] | None] = []
     for size, wanted in zip(shape, layout(*specs), strict=True):
@@ -29,8 +30,7 @@ def laid_out(f: Callable, layout: Callable[..., Sequence[Any]], *operands: jax.A
         taken = any(set(axes) & set(other or ()) for other in chosen)
         divides = size % math.prod(mesh.shape[axis] for axis in axes) == 0
         chosen.append(axes if axes and divides and not taken else None)
-    sharding = NamedSharding(mesh, PartitionSpec(*chosen))
-    return jax.sharding.auto_axes(f, out_sharding=sharding)(*operands)
+    return free(out_sharding=NamedSharding(mesh, PartitionSpec(*chosen)))(*operands)
 
 
 def mesh_axes(entry: Any) -> tuple[str, ...]:

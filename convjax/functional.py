@@ -55,7 +55,7 @@ def conv(
 
       precision: as in `jax.lax.conv_general_dilated`; None follows `jax.default_matmul_precision`.
       preferred_element_type: dtype to accumulate in and to return; None is the dtype of the operands. float16 and
-        bfloat16 accumulate in float32 either way.
+        bfloat16 accumulate in float32 either way; the bias is added to the sum as stored.
       algorithm: "auto", or the name of a lowering, which then runs or raises with the reason why it cannot. It holds
         for this call, its tangents and its batched forms; gradients are other operations and choose for themselves,
         but for "direct", which holds for them too.
@@ -387,7 +387,8 @@ def _conv_transpose(function, dims, x, weight, bias, stride, padding, output_pad
 def _run(function, x, weight, bias, call):
     _select.known_algorithm(function, call.algorithm)
     if call.algorithm != "auto":
-        lhs, rhs = jax.eval_shape(partial(_call.operands, call=call), x, weight)
+        shapes = (jax.ShapeDtypeStruct(a.shape, a.dtype) for a in (x, weight))  # free of any sharding
+        lhs, rhs = jax.eval_shape(partial(_call.operands, call=call), *shapes)
         _select.serves(function, call.algorithm, call.spec, lhs, rhs)
     return _call.conv(x, weight, bias, call=call)
 

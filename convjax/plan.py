@@ -194,6 +194,7 @@ def conv_output_shape(
     except TypeError as error:
         raise _check.wrong_arguments(caller, name, str(error)) from error
     given = bound.arguments
+    given.pop("preferred_element_type", None)  # says nothing of the shape, and shapes have no dtype to hold it against
     arrays = {k: _shape(caller, k, given.pop(k)) for k in ("x", "weight", "bias") if given.get(k) is not None}
     return jax.eval_shape(lambda **operands: function(**operands, **given), **arrays).shape
 
