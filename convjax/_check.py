@@ -4,6 +4,7 @@ Each builds the exception and the caller raises it, so that the condition stays 
 here. A message names the function, the argument, what was got, what was expected and what to do about it.
 """
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -18,6 +19,10 @@ def _shown(value: Any) -> str:
     """A value as a person would recognise it, with its type where that is the mistake."""
     text = repr(value)
     return f"{text if len(text) <= 60 else text[:57] + '...'} ({type(value).__name__})"
+
+
+def _axes(shape: tuple) -> str:
+    return "1 axis" if len(shape) == 1 else f"{len(shape)} axes"
 
 
 def _listed(names: Iterable[Any]) -> str:
@@ -64,7 +69,7 @@ def wrong_input_rank(function: str, shape: tuple, dims: int) -> Exception:
         function,
         "x",
         "has the wrong number of axes.",
-        f"shape {shape}, {len(shape)} axes",
+        f"shape {shape}, {_axes(shape)}",
         f"(N, C, {spatial}), {dims + 2} axes, or one image (C, {spatial}), {dims + 1} axes",
         remedy,
     )
@@ -76,14 +81,17 @@ def wrong_weight_rank(function: str, shape: tuple, dims: int | None, layout: str
     else:
         expected = f"{layout}, {dims + 2} axes, for {dims} spatial dimension{'s' * (dims > 1)}"
     suggestion = {3: "1d", 4: "2d", 5: "3d"}.get(len(shape))
-    family = function.rstrip("123d") if function[-1] == "d" else function
-    remedy = f"convjax.{family}{suggestion}" if suggestion and dims else "weight[None, None] for a single bare kernel"
+    remedy = f"a weight with the axes {layout}"
+    if dims is not None and len(shape) == dims:
+        remedy = "weight[None, None] for a single bare kernel"
+    elif dims is not None and suggestion is not None:
+        remedy = f"convjax.{function.rstrip('123d')}{suggestion}"
     return _error(
         ValueError,
         function,
         "weight",
         "has the wrong number of axes.",
-        f"shape {shape}, {len(shape)} axes",
+        f"shape {shape}, {_axes(shape)}",
         expected,
         remedy,
     )
@@ -102,11 +110,15 @@ def empty_axis(function: str, argument: str, shape: tuple, axis: str) -> Excepti
 
 
 def channels_do_not_match(function: str, x: tuple, weight: tuple, channels: int, groups: int, takes: int) -> Exception:
-    remedy = "transpose x if its channels stand last (jnp.moveaxis(x, -1, 1)), or make weight for these channels"
-    if groups == 1 and weight[1] and channels % weight[1] == 0 and not function.startswith("conv_transpose"):
-        remedy = (
-            f"groups={channels // weight[1]}, if each kernel is meant to see {weight[1]} of the {channels} channels"
-        )
+    transposed = function.startswith("conv_transpose")
+    remedy = f"a weight made for {channels} channels"
+    fitting = None if transposed else _fitting_groups(channels, weight)
+    if x[-1] == takes:
+        remedy = f"jax.numpy.moveaxis(x, -1, {len(x) + 1 - len(weight)}), if the channels of x stand last"
+    elif transposed and weight[1] == channels:
+        remedy = "weight.swapaxes(0, 1): a transposed convolution takes (C, O/groups, *kernel)"
+    elif fitting is not None:
+        remedy = f"groups={fitting}, if each kernel is meant to see {weight[1]} of the {channels} channels"
     return _error(
         ValueError,
         function,
@@ -118,16 +130,32 @@ def channels_do_not_match(function: str, x: tuple, weight: tuple, channels: int,
     )
 
 
-def groups_do_not_divide(function: str, groups: int, count: int, what: str) -> Exception:
-    divisors = [str(g) for g in range(1, min(count, 10_000) + 1) if count % g == 0]
+def _fitting_groups(channels: Any, weight: tuple) -> int | None:
+    """The one number of groups under which a weight fits x, if there is one."""
+    if not isinstance(channels, int) or channels % weight[1]:
+        return None
+    groups = channels // weight[1]
+    return groups if groups and weight[0] % groups == 0 else None
+
+
+def groups_do_not_divide(
+    function: str, groups: int, what: str, inputs: Any, outputs: int, weight: tuple = ()
+) -> Exception:
+    """`outputs` is 0 where any number of them can be had, and `weight` is empty where there is none yet."""
+    fitting = _fitting_groups(inputs, weight) if weight and outputs else None
+    remedy = f"groups={fitting}"
+    if fitting is None:
+        common = math.gcd(inputs, outputs) if isinstance(inputs, int) else 1
+        divisors = [str(g) for g in range(1, min(common, 1000) + 1) if common % g == 0]
+        remedy = f"groups={', '.join(divisors)}" + ", with a weight to match" * bool(weight)
     return _error(
         ValueError,
         function,
         "groups",
-        f"does not divide the {what}.",
-        f"groups={groups}, {count} {what}",
+        f"does not divide the {what} channels.",
+        f"groups={groups}, {inputs if what == 'input' else outputs} {what} channels",
         "groups that divide both the input and the output channels",
-        "groups=" + (", ".join(divisors) if len(divisors) < 13 else ", ".join([*divisors[:12], "..."])),
+        remedy,
     )
 
 
@@ -257,7 +285,7 @@ def kernel_too_large(function: str, argument: str, padded: tuple, kernel: tuple)
 
 
 def wrong_bias(function: str, shape: tuple, channels: int) -> Exception:
-    remedy = "bias.reshape(-1)" if _size(shape) == channels else "bias=None for none"
+    remedy = "bias.reshape(-1)" if math.prod(shape) == channels else "bias=None for none"
     return _error(
         ValueError,
         function,
@@ -267,13 +295,6 @@ def wrong_bias(function: str, shape: tuple, channels: int) -> Exception:
         f"shape ({channels},)",
         remedy,
     )
-
-
-def _size(shape: tuple) -> int:
-    size = 1
-    for n in shape:
-        size *= n
-    return size
 
 
 def output_padding_too_large(function: str, value: tuple, stride: tuple, dilation: tuple) -> Exception:
@@ -342,7 +363,7 @@ def wrong_patch_rank(function: str, shape: tuple) -> Exception:
         function,
         "x",
         "has the wrong number of axes.",
-        f"shape {shape}, {len(shape)} axes",
+        f"shape {shape}, {_axes(shape)}",
         "(N, C * prod(kernel_size), patches) or (C * prod(kernel_size), patches)",
         "the output of convjax.unfold",
     )
@@ -410,7 +431,7 @@ def not_a_shape(function: str, argument: str, value: Any) -> Exception:
         "is not a shape.",
         _shown(value),
         "a tuple of ints, or something with .shape and .dtype",
-        f"{argument}={argument}_array.shape",
+        f"{argument}=array.shape",
     )
 
 
@@ -447,4 +468,16 @@ def size_of_traced_scale(function: str, argument: str) -> Exception:
         "size=None",
         "an odd int",
         "size=9, or as far as the largest scale to be tried reaches",
+    )
+
+
+def not_a_number(function: str, argument: str, value: Any) -> Exception:
+    return _error(
+        TypeError,
+        function,
+        argument,
+        "is not a real number.",
+        _shown(value),
+        "a number, or a traced scalar",
+        f"{argument}=1.0",
     )

@@ -160,6 +160,9 @@ def _batch_both(x, w, x_axis, w_axis, spec: ConvSpec, algorithm: str):
     if size == 0:  # no groups at all is not a convolution
         shape = spec.output_shape((batch, *x.shape[2:]), w.shape[1:])
         return jnp.zeros((0, *shape), spec.out_dtype or x.dtype), 0
+    if not isinstance(size, int):  # XLA counts groups when it compiles, so a symbolic number of them is a loop
+        each = lambda pair: convolve(pair[0], pair[1], spec, algorithm)  # noqa: E731
+        return lax.map(each, (jnp.moveaxis(x, 1, 0), w)), 0
 
     x = x.reshape(batch, size * x.shape[2], *x.shape[3:])
     w = w.reshape(size * out, *w.shape[2:])

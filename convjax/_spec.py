@@ -104,7 +104,7 @@ def array(function: str, argument: str, value: Any) -> jax.Array:
     if not isinstance(value, jax.Array):
         try:
             value = jnp.asarray(value)
-        except (TypeError, ValueError, OverflowError) as error:
+        except (TypeError, ValueError, OverflowError, RuntimeError) as error:  # torch's tensors raise the last
             raise _check.not_an_array(function, argument, value) from error
     if not (jnp.issubdtype(value.dtype, jnp.number) or value.dtype == np.bool_):
         raise _check.wrong_dtype(function, argument, value.dtype, "numbers", "jax.random.normal, or .astype")
@@ -281,11 +281,11 @@ def conv_call(
     channels, kernel = x.shape[batched], weight.shape[2:]
     if channels != weight.shape[1] * groups:
         if certainly(lambda c: c % groups, channels):
-            raise _check.groups_do_not_divide(function, groups, channels, "input channels")
+            raise _check.groups_do_not_divide(function, groups, "input", channels, weight.shape[0], weight.shape)
         takes = weight.shape[1] * groups
         raise _check.channels_do_not_match(function, x.shape, weight.shape, channels, groups, takes)
     if weight.shape[0] % groups:
-        raise _check.groups_do_not_divide(function, groups, weight.shape[0], "output channels")
+        raise _check.groups_do_not_divide(function, groups, "output", channels, weight.shape[0], weight.shape)
     _bias(function, bias, weight.shape[0])
     stride = integers(function, "stride", stride, dims, 1)
     dilation = integers(function, "dilation", dilation, dims, 1)
@@ -332,7 +332,7 @@ def conv_transpose_call(
     groups = integer(function, "groups", groups, 1)
     channels, kernel = x.shape[batched], weight.shape[2:]
     if weight.shape[0] % groups:
-        raise _check.groups_do_not_divide(function, groups, weight.shape[0], "input channels")
+        raise _check.groups_do_not_divide(function, groups, "input", weight.shape[0], 0, weight.shape)
     if channels != weight.shape[0]:
         raise _check.channels_do_not_match(function, x.shape, weight.shape, channels, groups, weight.shape[0])
     _bias(function, bias, weight.shape[1] * groups)

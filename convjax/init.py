@@ -68,9 +68,9 @@ def init_conv(
     in_channels = _spec.integer(function, "in_channels", in_channels, 1)
     out_channels = _spec.integer(function, "out_channels", out_channels, 1)
     groups = _spec.integer(function, "groups", groups, 1)
-    for count, what in ((in_channels, "input channels"), (out_channels, "output channels")):
+    for count, what in ((in_channels, "input"), (out_channels, "output")):
         if count % groups:
-            raise _check.groups_do_not_divide(function, groups, count, what)
+            raise _check.groups_do_not_divide(function, groups, what, in_channels, out_channels)
     kernel = _spec.kernel_sizes(function, kernel_size)
     for name, flag in (("bias", bias), ("transpose", transpose)):
         if not isinstance(flag, bool):

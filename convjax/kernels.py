@@ -132,7 +132,7 @@ def laplacian(neighbours: int = 4, *, channels: int = 1, dtype: DTypeLike = jnp.
            [ 1., -4.,  1.],
            [ 0.,  1.,  0.]], dtype=float32)
     """
-    if neighbours not in (4, 8) or isinstance(neighbours, bool):
+    if not isinstance(neighbours, int) or neighbours not in (4, 8):
         raise _check.unknown_name("kernels.laplacian", "neighbours", neighbours, (4, 8), "neighbours=4")
     corner = int(neighbours == 8)
     kernel = [[corner, 1, corner], [1, -neighbours, 1], [corner, 1, corner]]
@@ -150,7 +150,11 @@ def sharpen(amount: float = 1.0, *, channels: int = 1, dtype: DTypeLike = jnp.fl
            [-1.,  5., -1.],
            [ 0., -1.,  0.]], dtype=float32)
     """
-    return identity(3, channels=channels, dtype=dtype) - amount * laplacian(channels=channels, dtype=dtype)
+    amount, y, x = _numbers("sharpen", 3, dtype, amount=amount)
+    distance = abs(y) + abs(x)  # 0 in the centre, 1 at its four neighbours
+    xp = _module(y)
+    kernel = xp.where(distance == 0, 1 + 4 * amount, xp.where(distance == 1, -amount, 0 * amount))
+    return _stack("sharpen", kernel[None], channels, dtype)
 
 
 def identity(size: int = 3, *, channels: int = 1, dtype: DTypeLike = jnp.float32) -> jax.Array:
@@ -199,7 +203,7 @@ def gaussian(
      [0.01134374 0.08381951 0.01134374]]
     """
     size = _size("gaussian", size, sigma=sigma, truncate=truncate)
-    sigma, y, x = _numbers("gaussian", size, dtype, sigma)
+    sigma, y, x = _numbers("gaussian", size, dtype, sigma=sigma)
     return _stack("gaussian", _bell(sigma, y, x)[None], channels, dtype)
 
 
@@ -222,7 +226,7 @@ def log(
     ((1, 1, 13, 13), True, True)
     """
     size = _size("log", size, sigma=sigma, truncate=truncate)
-    sigma, y, x = _numbers("log", size, dtype, sigma)
+    sigma, y, x = _numbers("log", size, dtype, sigma=sigma)
     kernel = _bell(sigma, y, x) * (x**2 + y**2 - 2 * sigma**2) / sigma**4
     return _stack("log", (kernel - kernel.mean())[None], channels, dtype)
 
@@ -246,7 +250,7 @@ def dog(
     (1, 1, 13, 13)
     """
     size = _size("dog", size, sigma=sigma, ratio=ratio, truncate=truncate)
-    sigma, ratio, y, x = _numbers("dog", size, dtype, sigma, ratio)
+    sigma, ratio, y, x = _numbers("dog", size, dtype, sigma=sigma, ratio=ratio)
     return _stack("dog", (_bell(sigma, y, x) - _bell(ratio * sigma, y, x))[None], channels, dtype)
 
 
@@ -282,9 +286,8 @@ def gabor(
     [-0.135  0.     1.     0.    -0.135]
     """
     size = _size("gabor", size, wavelength=wavelength, sigma=sigma, aspect=aspect, truncate=truncate)
-    wavelength, theta, sigma, aspect, phase, y, x = _numbers(
-        "gabor", size, dtype, wavelength, theta, sigma, aspect, phase
-    )
+    given = {"wavelength": wavelength, "theta": theta, "sigma": sigma, "aspect": aspect, "phase": phase}
+    wavelength, theta, sigma, aspect, phase, y, x = _numbers("gabor", size, dtype, **given)
     xp = _module(y)
     u, v = x * xp.cos(theta) + y * xp.sin(theta), y * xp.cos(theta) - x * xp.sin(theta)
     wave = xp.cos(2 * math.pi * u / wavelength + phase)
@@ -317,14 +320,17 @@ def _stack(name: str, kernels: Any, channels: int, dtype: DTypeLike) -> jax.Arra
     return jnp.tile(jnp.asarray(kernels, dtype)[:, None], (channels, 1, 1, 1))
 
 
-def _numbers(name: str, size: int, dtype: DTypeLike, *values: Any) -> list[Any]:
+def _numbers(name: str, size: int, dtype: DTypeLike, **values: Any) -> list[Any]:
     """The values, then the rows and columns of a kernel counted from its centre.
 
     In float64 by NumPy; where a value is JAX's, and may be traced, all by JAX and in float32 at least.
     """
+    for argument, value in values.items():
+        if not _is_real(value):
+            raise _check.not_a_number(f"kernels.{name}", argument, value)
     half = (size - 1) / 2
-    numbers = [*values, *np.meshgrid(*[np.arange(size) - half] * 2, indexing="ij")]
-    if not any(isinstance(v, jax.Array) for v in values):
+    numbers = [*values.values(), *np.meshgrid(*[np.arange(size) - half] * 2, indexing="ij")]
+    if not any(isinstance(v, jax.Array) for v in values.values()):
         return [np.asarray(v, np.float64) for v in numbers]
     wide = max(_spec.float_dtype(f"kernels.{name}", dtype), jnp.dtype(jnp.float32), key=lambda d: d.itemsize)
     return [jnp.asarray(v, wide) for v in numbers]
@@ -359,10 +365,15 @@ def _reach(sigma: Any, truncate: Any, ratio: Any = 1, aspect: Any = 1, wavelengt
 
 
 def _is_positive(value: Any) -> bool:
-    if isinstance(value, jax.core.Tracer):
-        return value.ndim == 0
-    is_number = isinstance(value, (int, float, np.number, np.ndarray, jax.Array)) and not isinstance(value, bool)
-    return is_number and np.ndim(value) == 0 and bool(0 < value < math.inf)
+    return _is_real(value) and (isinstance(value, jax.core.Tracer) or bool(0 < value < math.inf))
+
+
+def _is_real(value: Any) -> bool:
+    if isinstance(value, (np.ndarray, np.generic, jax.Array)):
+        return value.ndim == 0 and (
+            jnp.issubdtype(value.dtype, jnp.floating) or jnp.issubdtype(value.dtype, jnp.integer)
+        )
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _odd(name: str, size: int) -> int:

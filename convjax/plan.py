@@ -97,14 +97,21 @@ def plan(
     if platform is not None and platform not in PLATFORMS:
         raise _check.unknown_name("plan", "platform", platform, PLATFORMS)
     x, weight = (_struct("plan", *pair) for pair in (("x", x), ("weight", weight)))
-    result, equations = _trace(lambda x, weight: function(x, weight, *args, **options), x, weight)
+    given = _bound("plan", function, x, weight, *args, **options)
+    shown = [f"{k} {_typed(given.pop(k))}" for k in ("x", "weight")]
+    bias = None if given.get("bias") is None else _struct("plan", "bias", given.pop("bias"))
+    shown += [] if bias is None else [f"bias {_typed(bias)}"]
+
+    def call(x, weight):
+        return function(x, weight, **given, **({} if bias is None else {"bias": jnp.zeros(bias.shape, bias.dtype)}))
+
+    result, equations = _trace(call, x, weight)
     steps = [
         _step(p, direction, equation)
         for p in (PLATFORMS if platform is None else (platform,))
         for direction, equation in equations.items()
     ]
-    given = [f"{a!r}" for a in args] + [f"{k}={v!r}" for k, v in options.items()]
-    shown = [f"x {_typed(x)}", f"weight {_typed(weight)}", *given]
+    shown += [f"{k}={v!r}" for k, v in given.items() if k != "bias"]
     return Plan(f"{name} of {', '.join(shown)}", result.shape, result.dtype, tuple(steps))
 
 
@@ -161,6 +168,14 @@ def _name(caller: str, function: Any, known: Sequence[Callable]) -> str:
     return function.__name__
 
 
+def _bound(caller: str, function: Callable, *args: Any, **options: Any) -> dict[str, Any]:
+    """The arguments of a call by their names."""
+    try:
+        return dict(inspect.signature(function).bind(*args, **options).arguments)
+    except TypeError as error:
+        raise _check.wrong_arguments(caller, function.__name__, str(error)) from error
+
+
 def conv_output_shape(
     x_shape: Sequence[int], *args: Any, function: Callable = functional.conv, **options: Any
 ) -> tuple[int, ...]:
@@ -188,20 +203,17 @@ def conv_output_shape(
     (1, 27, 36)
     """
     caller = "conv_output_shape"
-    name = _name(caller, function, (*functional.CONVOLUTIONS, functional.unfold, functional.fold))
-    try:
-        bound = inspect.signature(function).bind(x_shape, *args, **options)
-    except TypeError as error:
-        raise _check.wrong_arguments(caller, name, str(error)) from error
-    given = bound.arguments
+    _name(caller, function, (*functional.CONVOLUTIONS, functional.unfold, functional.fold))
+    given = _bound(caller, function, x_shape, *args, **options)
     given.pop("preferred_element_type", None)  # says nothing of the shape, and shapes have no dtype to hold it against
     arrays = {k: _shape(caller, k, given.pop(k)) for k in ("x", "weight", "bias") if given.get(k) is not None}
     return jax.eval_shape(lambda **operands: function(**operands, **given), **arrays).shape
 
 
 def _shape(function: str, argument: str, value: Any) -> jax.ShapeDtypeStruct:
+    argument = "x_shape" if argument == "x" else argument
     value = getattr(value, "shape", value)
     if not isinstance(value, (tuple, list)):
         raise _check.not_a_shape(function, argument, value)
-    sizes = [_spec.integer(function, argument, n, 0) for n in value]
+    sizes = _spec.integers(function, argument, value, len(value), 0)
     return jax.ShapeDtypeStruct(sizes, jnp.float32)

@@ -47,11 +47,17 @@ TABLE = [
     ("conv3d", {"x": a(4, 8, 8), "weight": a(1, 4, 3, 3, 3)}, ValueError, "x", "3 axes"),
     # channels and groups
     ("conv2d", {"x": a(2, 3, 8, 8)}, ValueError, "weight", "takes 4"),
-    ("conv2d", {"x": a(2, 8, 8, 4)}, ValueError, "weight", "groups=2"),
-    ("conv2d", {"weight": a(6, 1, 3, 3)}, ValueError, "weight", "groups=4"),
+    ("conv2d", {"x": a(2, 8, 8, 4)}, ValueError, "weight", "moveaxis(x, -1, 1)"),
+    ("conv2d", {"x": a(8, 8, 4)}, ValueError, "weight", "moveaxis(x, -1, 0)"),
+    ("conv2d", {"x": a(2, 8, 9, 9)}, ValueError, "weight", "groups=2"),
+    ("conv2d", {"x": a(2, 20, 9, 9)}, ValueError, "weight", "a weight made for 20 channels"),
+    ("conv_transpose2d", {"x": a(2, 6, 9, 9)}, ValueError, "weight", "weight.swapaxes(0, 1)"),
+    ("conv2d", {"weight": a(8, 1, 3, 3)}, ValueError, "weight", "groups=4"),
+    ("conv2d", {"weight": a(8, 2, 3, 3), "groups": 3}, ValueError, "groups", "groups=2"),
+    ("conv1d", {"x": a(1, 1, 9), "weight": a(3)}, ValueError, "weight", "weight[None, None]"),
     ("conv2d", {"groups": 3}, ValueError, "groups", "4 input channels"),
     ("conv2d", {"weight": a(3, 2, 3, 3), "groups": 2}, ValueError, "groups", "3 output channels"),
-    ("conv2d", {"x": a(1, 2, 8, 8), "weight": a(3, 1, 3, 3), "groups": 2}, ValueError, "groups", "groups=1, 3"),
+    ("conv2d", {"x": a(1, 2, 8, 8), "weight": a(3, 1, 3, 3), "groups": 2}, ValueError, "groups", "groups=1, with"),
     ("conv2d", {"groups": 0}, ValueError, "groups", "below 1"),
     ("conv2d", {"groups": -1}, ValueError, "groups", "groups=-1"),
     ("conv2d", {"groups": 1.0}, TypeError, "groups", "groups=1"),
@@ -148,7 +154,7 @@ TABLE = [
     ("unfold", {"x": a(2, 4, 8, 8, 8)}, ValueError, "x", "5 axes"),
     ("fold", {"x": a(2, 36, 35)}, ValueError, "x", "36 patches"),
     ("fold", {"x": a(2, 35, 36)}, ValueError, "x", "9 kernel taps"),
-    ("fold", {"x": a(36)}, ValueError, "x", "1 axes"),
+    ("fold", {"x": a(36)}, ValueError, "x", "1 axis"),
     ("fold", {"output_size": 2}, ValueError, "kernel_size", "(3, 3)"),
     ("fold", {"output_size": (8, 8, 8)}, ValueError, "output_size", "2 entries"),
     ("fold", {"output_size": None}, TypeError, "output_size", "NoneType"),
@@ -165,6 +171,13 @@ TABLE = [
     ("init_conv", {"transpose": 1}, TypeError, "transpose", "int"),
     ("init_conv", {"dtype": "int32"}, TypeError, "dtype", "int32"),
     ("init_conv", {"dtype": None}, TypeError, "dtype", "NoneType"),
+    ("kernels.laplacian", {"neighbours": np.array([4, 8])}, TypeError, "neighbours", "ndarray"),
+    ("kernels.laplacian", {"neighbours": 4.0}, TypeError, "neighbours", "float"),
+    ("kernels.sharpen", {"amount": "much"}, TypeError, "amount", "much"),
+    ("kernels.sharpen", {"amount": np.ones(3)}, TypeError, "amount", "ndarray"),
+    ("kernels.gabor", {"theta": "x"}, TypeError, "theta", "a number"),
+    ("kernels.gabor", {"theta": np.ones(25), "size": 25}, TypeError, "theta", "ndarray"),
+    ("kernels.gabor", {"phase": None}, TypeError, "phase", "NoneType"),
     ("kernels.gaussian", {"sigma": 0.0}, ValueError, "sigma", "above 0"),
     ("kernels.gaussian", {"sigma": "wide"}, ValueError, "sigma", "wide"),
     ("kernels.gaussian", {"size": 4}, ValueError, "size", "size=5"),
@@ -176,8 +189,10 @@ TABLE = [
     ("plan", {"platform": "abacus"}, ValueError, "platform", "'cuda'"),
     ("plan", {"function": jax.lax.conv}, TypeError, "function", "convjax.conv"),
     ("plan", {"x": None}, TypeError, "x", "NoneType"),
-    ("conv_output_shape", {"x_shape": 8}, TypeError, "x", "not a shape"),
-    ("conv_output_shape", {"x_shape": (1, 2.0, 3)}, TypeError, "x", "2.0"),
+    ("plan", {"strides": 2}, TypeError, "function", "strides"),
+    ("conv_output_shape", {"x_shape": 8}, TypeError, "x_shape", "not a shape"),
+    ("conv_output_shape", {"x_shape": (1, 2.0, 3)}, TypeError, "x_shape", "2.0"),
+    ("conv_output_shape", {"x_shape": (2, -4, 8, 8)}, ValueError, "x_shape", "below 0"),
     ("conv_output_shape", {"function": "conv"}, TypeError, "function", "convjax.conv"),
     ("conv_output_shape", {"strides": 2}, TypeError, "function", "strides"),
 ]  # fmt: skip
@@ -192,7 +207,9 @@ GOOD = {
     "fold": {"x": COLUMNS, "output_size": 8, "kernel_size": 3},
     "init_conv": {"key": KEY, "in_channels": 4, "out_channels": 6, "kernel_size": (3, 3)},
     "kernels.gaussian": {},
+    "kernels.gabor": {},
     "kernels.laplacian": {},
+    "kernels.sharpen": {},
     "kernels.sobel": {},
     "plan": {"x": X, "weight": W},
     "conv_output_shape": {"x_shape": X.shape, "weight": W.shape},
@@ -214,15 +231,16 @@ def test_each_mistake(index):
     message = str(caught.value)
     assert type(caught.value) is error
     # plan and conv_output_shape call the function, whose own words then stand.
-    assert re.match(rf"convjax\.({name}|conv): `{argument}` ", message)
+    told_by = "(plan|conv)" if name == "plan" else "(conv_output_shape|conv)" if name == "conv_output_shape" else name
+    assert re.match(rf"convjax\.{told_by}: `{argument}` ", message)
     for part in ("got:", "expected:", "try:"):
         assert re.search(rf"^  {part} +\S", message, re.MULTILINE), message
     assert phrase in message
 
 
 def test_the_table_is_long_enough_and_distinct():
-    kinds = {(name, argument, phrase) for name, _, _, argument, phrase in TABLE}
-    assert len(TABLE) >= len(kinds) >= 100
+    assert len(TABLE) >= 100
+    assert len({(name, argument, str(wrong)) for name, wrong, _, argument, _ in TABLE}) == len(TABLE)
 
 
 @pytest.mark.parametrize("name", [name for name, call in GOOD.items() if call])

@@ -115,3 +115,9 @@ def test_sigma_can_be_learned():
     sigma, step = jnp.float32(1.3), jnp.float32(1e-2)
     slope = (loss(sigma + step) - loss(sigma - step)) / (2 * step)
     np.testing.assert_allclose(jax.jit(jax.grad(loss))(sigma), slope, rtol=1e-3)
+
+
+def test_amount_of_sharpening_can_be_learned():
+    sharp = jax.jit(lambda a: kernels.sharpen(a, dtype=jnp.bfloat16))(jnp.float32(0.5))
+    np.testing.assert_array_equal(sharp, kernels.sharpen(0.5, dtype=jnp.bfloat16))
+    assert sharp.dtype == jnp.bfloat16

@@ -42,8 +42,9 @@ def test_plan_touches_no_array_and_takes_what_the_call_takes():
     plan = convjax.plan(x, weight, None, 2, padding=1, platform="tpu")
     assert {s.platform for s in plan.steps} == {"tpu"}
     assert plan.output_shape == (1, 2, 4, 4)
-    assert "stride" not in plan.call
-    assert "None, 2, padding=1" in plan.call
+    assert plan.call.endswith("weight float32[2, 4, 3, 3], stride=2, padding=1")
+    bias = jax.ShapeDtypeStruct((2,), jnp.float32)
+    assert "bias float32[2]" in convjax.plan(x, weight, bias).call
     with pytest.raises(ValueError, match=r"convjax.conv: `groups`"):
         convjax.plan(x, weight, groups=3)
     integers = convjax.plan(x.astype(jnp.int32), weight.astype(np.int32), platform="cpu")

@@ -22,15 +22,20 @@ def down(x, weight, bias):
     return convjax.conv2d(x, weight, bias, stride=2, padding=((1, 0), (0, 2)), padding_mode="circular", groups=2)
 
 
+def up_circular(x, weight, bias):
+    return convjax.conv_transpose2d(x, weight, bias, stride=2, padding=1, padding_mode="circular", groups=2)
+
+
 def up(x, weight, bias):
     return convjax.conv_transpose2d(x, weight, bias, stride=2, padding=1, output_padding=1, groups=2)
 
 
-FUNCTIONS = {"conv": conv, "down": down, "up": up}
+FUNCTIONS = {"conv": conv, "down": down, "up": up, "up_circular": up_circular}
 SHAPES = {
     "conv": ((8, 4, 8, 8), (6, 2, 3, 3), (6,)),
     "down": ((8, 4, 8, 8), (6, 2, 3, 3), (6,)),
     "up": ((8, 4, 4, 4), (4, 3, 3, 3), (6,)),
+    "up_circular": ((8, 4, 4, 4), (4, 3, 4, 4), (6,)),
 }
 every_function = pytest.mark.parametrize("name", FUNCTIONS)
 
@@ -233,6 +238,17 @@ def test_explicit_sharding_of_any_axis(name, image, kernels):
     same(got, want, 1e-4)
 
 
+def test_named_algorithm_and_manual_axes_under_explicit_sharding():
+    x, w = jnp.asarray(normal(0, (4, 4, 8, 8))), jnp.asarray(normal(1, (4, 2, 3, 3)))
+    f = lambda x, w: convjax.conv_transpose2d(x, w, groups=2, algorithm="direct")  # noqa: E731
+    want = f(x, w)
+    with jax.sharding.set_mesh(mesh(AxisType.Explicit, (2, 2), ("a", "b"))):
+        x, w = jax.device_put(x, P("a")), jax.device_put(w, P("b"))
+        same(jax.jit(f)(x, w), want)
+        partly = jax.shard_map(f, in_specs=(P("a"), P()), out_specs=P("a"), axis_names={"a"})
+        same(jax.jit(partly)(x, w), want)
+
+
 def test_layout_of_the_result_under_explicit_sharding():
     def layout(x, w, bias=None, **options):
         shapes = (4, 4, 9, 8), (6, 4 // options.get("groups", 1), 3, 3), (6,)
@@ -291,6 +307,14 @@ def test_export_with_a_symbolic_batch_for_several_platforms(name):
         for size in (1, 5):
             batch = [args[0][:size], *args[1:]]
             same(again.call(*batch), g(*batch), 1e-4)
+
+
+def test_export_of_per_example_gradients_with_a_symbolic_batch():
+    x, w = jnp.asarray(normal(0, (3, 2, 4, 6))), jnp.asarray(normal(1, (4, 2, 3)))
+    each = jax.vmap(jax.grad(lambda w, x: (convjax.conv1d(x, w) ** 2).sum()), (None, 0))
+    (n,) = jax.export.symbolic_shape("n")
+    exported = jax.export.export(jax.jit(lambda x: each(w, x[:, :, :2])))(jax.ShapeDtypeStruct((n, 2, 4, 6), x.dtype))
+    same(exported.call(x), each(w, x[:, :, :2]), 1e-4)
 
 
 def test_export_with_symbolic_sizes():
