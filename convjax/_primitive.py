@@ -45,7 +45,7 @@ def _cast(a: jax.Array, axes: frozenset) -> jax.Array:
 @conv_p.def_abstract_eval
 def _abstract(x, w, *, spec: ConvSpec, algorithm: str):
     # The plain lax form knows the shape, the dtype, the sharding and the axes of shard_map that the result varies over.
-    (aval,) = jax.make_jaxpr(partial(LOWERINGS["direct"].run, spec=spec))(x, w).out_avals
+    (aval,) = jax.make_jaxpr(partial(LOWERINGS["direct"].run, spec=spec, convolve=None))(x, w).out_avals
     return aval
 
 
@@ -64,7 +64,7 @@ def _execute(x, w, **params):
 
 
 def _lower(platform: str, x, w, *, spec: ConvSpec, algorithm: str):
-    return _select.select(spec, x, w, platform, algorithm).lowering.run(x, w, spec)
+    return _select.select(spec, x, w, platform, algorithm).lowering.run(x, w, spec, convolve)
 
 
 for _platform in (None, *_select.RULES):

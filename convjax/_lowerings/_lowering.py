@@ -1,5 +1,6 @@
-"""What a lowering is: the three things that selection, plan and the tests need of each."""
+"""What a lowering is: the few things that selection, plan and the tests need of each."""
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -7,11 +8,25 @@ import jax
 
 
 class Lowering(NamedTuple):
-    """One algorithm for a ConvSpec. x and w below are (N, G*I, *n) and (G*O, I, *k), of one dtype; `refuses` and
-    `multiply_adds` read only their shape and dtype."""
+    """One algorithm for a ConvSpec. x and w below are (N, G*I, *n) and (G*O, I, *k), of one dtype; `refuses`,
+    `multiply_adds` and `error` read only their shape and dtype."""
 
     name: str
     summary: str
-    run: Callable[..., jax.Array]  # run(x, w, spec): plain lax ops
+    # run(x, w, spec, convolve): plain lax ops. A lowering that restates the operation as another one of the family
+    # hands that to convolve(x, w, spec), which gets the lowering that suits it.
+    run: Callable[..., jax.Array]
     refuses: Callable[..., str | None]  # refuses(spec, x, w): why it cannot serve, None where it can
     multiply_adds: Callable[..., Any]  # multiply_adds(spec, x, w): how many it performs
+    # error(spec, x, w): how many units in the last place of the sum of |x| |w| behind a result it may be off by.
+    error: Callable[..., Any]
+
+
+def products(spec, x, w):
+    """The multiply-adds that the definition takes."""
+    return math.prod(spec.output_shape(x.shape, w.shape)) * math.prod(w.shape[1:])
+
+
+def terms(spec, x, w):
+    """How many products a result sums up: in any order, each rounds at most once per addition."""
+    return math.prod(w.shape[1:])

@@ -1,15 +1,13 @@
 """XLA's own convolution. It serves every spec, and is the reference for the rest."""
 
-import math
-
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from convjax._lowerings._lowering import Lowering
+from convjax._lowerings._lowering import Lowering, products, terms
 
 
-def run(x: jax.Array, w: jax.Array, spec) -> jax.Array:
+def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
     x, spec = _apart(x, w, spec)
     layout = lax.ConvDimensionNumbers(*[tuple(range(spec.dims + 2))] * 3)  # (N, C, *n), (O, I, *k), (N, O, *m)
     return lax.conv_general_dilated(
@@ -48,8 +46,4 @@ def refuses(spec, x, w) -> str | None:
     return None
 
 
-def multiply_adds(spec, x, w):
-    return math.prod(spec.output_shape(x.shape, w.shape)) * math.prod(w.shape[1:])
-
-
-LOWERING = Lowering("direct", "XLA's own convolution", run, refuses, multiply_adds)
+LOWERING = Lowering("direct", "XLA's own convolution", run, refuses, products, terms)

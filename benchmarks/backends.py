@@ -1,0 +1,107 @@
+"""The same convolution by others: what each direction of a row runs in lax, in convjax and in torch."""
+
+from collections.abc import Callable
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from benchmarks.cases import Case
+
+DIRECTIONS = ("forward", "input gradient", "weight gradient")
+
+
+def lax_conv(case: Case, x, w):
+    """What a user of plain JAX writes: `lax.conv_general_dilated`, and for a transposed convolution its dilated form."""
+    spec = case.spec()
+    if case.transpose:
+        groups, dims = spec.groups, spec.dims
+        w = w.reshape(groups, -1, *w.shape[1:]).swapaxes(1, 2)
+        w = jnp.flip(w.reshape(-1, *w.shape[2:]), tuple(range(2, dims + 2)))
+    layout = lax.ConvDimensionNumbers(*[tuple(range(spec.dims + 2))] * 3)
+    return lax.conv_general_dilated(
+        x,
+        w,
+        spec.stride,
+        spec.padding,
+        spec.lhs_dilation,
+        spec.rhs_dilation,
+        layout,
+        feature_group_count=spec.groups,
+    )
+
+
+def jax_function(conv: Callable, direction: str) -> Callable:
+    """A function of (x, w, ct), of which each direction reads two."""
+
+    def dx(x, w, ct):
+        return jax.vjp(lambda x: conv(x, w), x)[1](ct)[0]
+
+    def dw(x, w, ct):
+        return jax.vjp(lambda w: conv(x, w), w)[1](ct)[0]
+
+    return {"forward": lambda x, w, ct: conv(x, w), "input gradient": dx, "weight gradient": dw}[direction]
+
+
+def conv_of(backend: str, case: Case) -> Callable:
+    """"lax", or "convjax" for what it chooses, or the name of one of its lowerings."""
+    if backend == "lax":
+        return partial(lax_conv, case)
+    return partial(case, algorithm="auto" if backend == "convjax" else backend)
+
+
+def operands(case: Case) -> tuple[np.ndarray, ...]:
+    rng = np.random.default_rng(0)
+    y = jax.eval_shape(case, *case.structs())
+    shapes = (case.x, case.weight, y.shape)
+    return tuple(rng.standard_normal(shape, np.float32).astype(jnp.dtype(case.dtype)) for shape in shapes)
+
+
+def torch_function(case: Case, direction: str) -> Callable:
+    """The same in torch. aten's convolution_backward gives one gradient alone, as torch.nn.grad does."""
+    import torch
+    from torch.nn import functional
+
+    dims, options = len(case.weight) - 2, case.options
+    given = lambda name, default: np.broadcast_to(options.get(name, default), (dims,)).tolist()  # noqa: E731
+    stride, dilation, groups = given("stride", 1), given("dilation", 1), options.get("groups", 1)
+    padding, around = options.get("padding", 0), []
+    if np.ndim(padding) == 2:
+        if all(low == high for low, high in padding):
+            padding = [low for low, _ in padding]
+        else:
+            around, padding = [side for pair in reversed(padding) for side in pair], 0
+    padding, extra = np.broadcast_to(padding, (dims,)).tolist(), given("output_padding", 0)
+    arguments = (stride, padding, dilation, case.transpose, extra, groups)
+
+    def pad(x):
+        return functional.pad(x, around) if around else x
+
+    def forward(x, w, ct):
+        return torch.ops.aten.convolution(pad(x), w, None, *arguments)
+
+    def backward(x, w, ct, which):
+        mask = [which == 0, which == 1, False]
+        result = torch.ops.aten.convolution_backward(ct, pad(x), w, None, *arguments, mask)[which]
+        if around and which == 0:
+            result = functional.pad(result, [-side for side in around])
+        return result
+
+    return {
+        "forward": forward,
+        "input gradient": partial(backward, which=0),
+        "weight gradient": partial(backward, which=1),
+    }[direction]
+
+
+def torch_operands(arrays: tuple[np.ndarray, ...]):
+    import torch
+
+    def tensor(a):
+        if a.dtype == jnp.bfloat16:
+            return torch.from_numpy(a.view(np.int16).copy()).view(torch.bfloat16)
+        return torch.from_numpy(a)
+
+    return tuple(map(tensor, arrays))
