@@ -91,8 +91,14 @@ for _platform in (None, *_select.RULES):
 
 def transposed_weight(w: jax.Array, groups: int) -> jax.Array:
     """(G O, I, *k) to (G I, O, *k), taps reversed: what slides over the cotangent, or over a transposed input."""
-    w = w.reshape(groups, -1, *w.shape[1:]).swapaxes(1, 2)
-    return lax.rev(w.reshape(-1, *w.shape[2:]), tuple(range(2, w.ndim - 1)))
+    # A group axis of size 1 would hide the transposition from XLA, which folds it into a matrix product.
+    w = w.swapaxes(0, 1) if groups == 1 else ungrouped(w.reshape(groups, -1, *w.shape[1:]).swapaxes(1, 2))
+    return lax.rev(w, tuple(axis for axis in range(2, w.ndim) if w.shape[axis] > 1))
+
+
+def ungrouped(a: jax.Array) -> jax.Array:
+    """The first two axes as one."""
+    return a.reshape(a.shape[0] * a.shape[1], *a.shape[2:])
 
 
 def _input_gradient(ct, w, *, x, spec: ConvSpec, algorithm: str):
@@ -109,9 +115,13 @@ def _weight_gradient(ct, x, *, w, spec: ConvSpec, algorithm: str):
     for n, k, m, s, (low, _), a, r in _per_dim(x.shape, w.shape, ct.shape, spec):
         padding.append((low, extent(m, s) + extent(k, r) - extent(n, a) - 1 - low))
     gradient = ConvSpec(spec.rhs_dilation, tuple(padding), spec.lhs_dilation, spec.stride, spec.groups, spec.precision)
-    batch, sizes = x.shape[0], x.shape[2:]
-    x = x.astype(ct.dtype).reshape(batch, spec.groups, w.shape[1], *sizes)
-    x = jnp.moveaxis(x, 2, 0).swapaxes(1, 2).reshape(w.shape[1], spec.groups * batch, *sizes)
+    x = x.astype(ct.dtype)
+    if spec.groups == 1:
+        x = x.swapaxes(0, 1)
+    else:
+        batch, sizes = x.shape[0], x.shape[2:]
+        x = x.reshape(batch, spec.groups, w.shape[1], *sizes).swapaxes(0, 2)
+        x = x.reshape(w.shape[1], spec.groups * batch, *sizes)
     return convolve(x, ct.swapaxes(0, 1), gradient, algorithm).swapaxes(0, 1).astype(w.dtype)
 
 

@@ -47,6 +47,8 @@ def _exchanged(spec, x, w):
 
 
 def refuses(spec, x, w) -> str | None:
+    if all(a == 1 for a in spec.lhs_dilation):
+        return "the input is not dilated"
     if any(n > 1 for n in (*spec.stride, *spec.rhs_dilation)):
         return "a stride or a dilated kernel"
     return None

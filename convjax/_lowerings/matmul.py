@@ -21,7 +21,7 @@ from convjax._lowerings import _pieces
 from convjax._lowerings._lowering import Lowering, products, terms
 
 MOST = 64  # copies that are gathered or summed
-LONG = 512  # positions from which a product per image is worth its own call; shorter ones are laid side by side
+LONG = 1000  # positions from which a product per image is worth its own call; shorter ones are laid side by side
 
 
 def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
@@ -30,7 +30,7 @@ def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
 
 
 def _is_mirrored(spec, x, w) -> bool:
-    return _pieces.taps(w) > _pieces.positions(spec, x, w)
+    return not _patches(spec, w) and _pieces.taps(w) > _pieces.positions(spec, x, w)
 
 
 def _patches(spec, w) -> bool:
@@ -90,20 +90,33 @@ def _forward(x, w, spec):
 def _product(w, x, spec):
     """(G, O, K) by (N, G, K, M) to (N, G, O, M)."""
     wide = _pieces.sum_dtype(x.dtype, spec)
-    precision = spec.precision[::-1] if isinstance(spec.precision, tuple) else spec.precision
-    dot = lambda a, b, dims: lax.dot_general(a, b, dims, precision, preferred_element_type=wide)  # noqa: E731
-    if x.shape[-1] >= LONG or x.shape[0] == 1:
+    flipped = spec.precision[::-1] if isinstance(spec.precision, tuple) else spec.precision
+    if (x.shape[-1] >= LONG and spec.groups == 1) or x.shape[0] == 1:
         w = jnp.broadcast_to(w, (x.shape[0], *w.shape))
-        return dot(w, x, (((3,), (2,)), ((0, 1), (0, 1))))
-    return dot(w, x, (((2,), (2,)), ((0,), (1,)))).transpose(2, 0, 1, 3)
+        return lax.dot_general(w, x, (((3,), (2,)), ((0, 1), (0, 1))), flipped, wide)
+    batch, length = x.shape[0], x.shape[3]
+    if spec.groups == 1:
+        x = lax.optimization_barrier(x[:, 0].swapaxes(1, 2)).reshape(batch * length, -1)
+        y = lax.dot_general(x, w, (((1,), (2,)), ((), ())), spec.precision, wide)
+        return y.reshape(batch, length, -1).swapaxes(1, 2)
+    x = lax.optimization_barrier(x.transpose(1, 0, 3, 2))
+    x = x.reshape(x.shape[0], batch * length, -1)
+    y = lax.dot_general(x, w, (((2,), (2,)), ((0,), (0,))), spec.precision, wide)
+    return y.reshape(-1, batch, length, w.shape[1]).transpose(1, 0, 3, 2)
 
 
 def _mirrored(x, w, spec):
     counts = spec.output_shape(x.shape, w.shape)[2:]
     groups, kernel, dims = spec.groups, w.shape[2:], spec.dims
     summed = _summed(spec, x, w)
-    x = _pieces.padded(x, spec.padding)
-    x = x.reshape(x.shape[0], groups, -1, *x.shape[2:])
+    # What is summed goes first, which undoes the transpositions of a weight gradient.
+    if groups == 1:
+        x = x.swapaxes(0, 1)[:, None]  # (I, G, B, *n)
+    else:
+        x = x.reshape(x.shape[0], groups, -1, *x.shape[2:]).swapaxes(0, 2)
+    w = w.swapaxes(0, 1)
+    w = w.reshape(w.shape[0], groups, -1, *w.shape[2:])  # (I, G, O, *k)
+    x = _pieces.padded(x, spec.padding, first=3)
     # Along a summed axis the kernel is set at each position of an axis as long as the window's whole way.
     lengths = [
         (counts[axis] - 1) * spec.stride[axis] + (kernel[axis] - 1) * spec.rhs_dilation[axis] + 1 for axis in range(dims)
@@ -112,42 +125,40 @@ def _mirrored(x, w, spec):
     parts = []
     for position in itertools.product(*[range(1 if axis in summed else counts[axis]) for axis in range(dims)]):
         parts.append(_pieces.seen(x, position, spec.stride, spec.rhs_dilation, sizes, first=3))
-    x = parts[0][:, :, :, None] if len(parts) == 1 else jnp.stack(parts, 3)  # (B, G, I, Q, *sizes)
-    w = w.reshape(groups, -1, *w.shape[1:])
+    x = parts[0] if len(parts) == 1 else jnp.concatenate(parts, 2)  # (I, G, Q B, *sizes)
     copies = []
     for position in itertools.product(*[range(counts[axis]) for axis in summed]):
         at = dict(zip(summed, position, strict=True))
         front = [at.get(axis, 0) * spec.stride[axis] for axis in range(dims)]
         around = [(f, n - k - f, 0) for f, n, k in zip(front, sizes, kernel, strict=True)]
         copies.append(lax.pad(w, jnp.zeros((), w.dtype), [(0, 0, 0)] * 3 + around))
-    w = copies[0][:, :, None] if len(copies) == 1 else jnp.stack(copies, 2)  # (G, O, R, I, *sizes)
-    y = _contract(w.reshape(*w.shape[:4], -1), x.reshape(*x.shape[:4], -1), spec)  # (G, O, R, B, Q)
-    y = jnp.moveaxis(y, 3, 0)
-    y = y.reshape(*y.shape[:3], *[counts[axis] for axis in summed],
-                  *[counts[axis] for axis in range(dims) if axis not in summed])  # fmt: skip
-    order = [*summed, *[axis for axis in range(dims) if axis not in summed]]
-    return y.transpose(0, 1, 2, *[3 + order.index(axis) for axis in range(dims)])
+    outputs, batch = w.shape[2], x.shape[2] // len(parts)
+    w = copies[0] if len(copies) == 1 else jnp.concatenate(copies, 2)  # (I, G, R O, *sizes)
+    y = _contract(w.reshape(*w.shape[:3], -1), x.reshape(*x.shape[:3], -1), spec)
+    kept = [axis for axis in range(dims) if axis not in summed]
+    y = y.reshape(groups, *[counts[axis] for axis in summed], outputs, *[counts[axis] for axis in kept], batch)
+    places = [1 + summed.index(axis) if axis in summed else 2 + len(summed) + kept.index(axis) for axis in range(dims)]
+    return y.transpose(y.ndim - 1, 0, 1 + len(summed), *places)
 
 
 def _contract(w, x, spec):
-    """(G, O, R, I, J) by (B, G, I, Q, J) to (G, O, R, B, Q), summing over I and J."""
+    """(I, G, O, J) by (I, G, B, J) to (G, O, B), summing over I and J."""
     wide = _pieces.sum_dtype(x.dtype, spec)
-    precision = spec.precision[::-1] if isinstance(spec.precision, tuple) else spec.precision
-    groups, outputs, rows, inputs, length = w.shape
-    batch, positions = x.shape[0], x.shape[3]
-    w = jnp.moveaxis(w, 3, 0).reshape(inputs, groups, outputs * rows, length)
-    x = x.transpose(2, 1, 0, 3, 4).reshape(inputs, groups, batch * positions, length)
+    flipped = spec.precision[::-1] if isinstance(spec.precision, tuple) else spec.precision
 
     def dot(a, b, contracted, batched):
-        return lax.dot_general(a, b, ((contracted, contracted), (batched, batched)), precision, wide)
+        return lax.dot_general(a, b, ((contracted, contracted), (batched, batched)), flipped, wide)
 
-    if length >= LONG and inputs > 1:
-        zeros = jnp.zeros((groups, outputs * rows, batch * positions), wide)
-        w, x = lax.optimization_barrier((w, x))
-        y, _ = lax.scan(lambda sum, pair: (sum + dot(*pair, (2,), (0,)), None), zeros, (w, x))
-    else:
-        y = dot(w, x, (0, 3), (1,))
-    return y.reshape(groups, outputs, rows, batch, positions)
+    if w.shape[1] == 1:  # a group axis of size 1 costs a copy
+        w, x = w[:, 0], x[:, 0]
+        if w.shape[0] > 1 and w.shape[-1] >= LONG:
+            zeros = jnp.zeros((w.shape[1], x.shape[1]), wide)
+            return lax.scan(lambda sum, pair: (sum + dot(*pair, (1,), ()), None), zeros, (w, x))[0]
+        return dot(w, x, (0, 2), ())
+    if w.shape[0] > 1 and w.shape[-1] >= LONG:
+        zeros = jnp.zeros((w.shape[1], w.shape[2], x.shape[2]), wide)
+        return lax.scan(lambda sum, pair: (sum + dot(*pair, (2,), (0,)), None), zeros, (w, x))[0]
+    return dot(w, x, (0, 3), (1,))
 
 
 def refuses(spec, x, w) -> str | None:
