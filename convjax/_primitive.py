@@ -20,6 +20,7 @@ from jax.interpreters import ad, batching, mlir
 
 from convjax import _select
 from convjax._lowerings import LOWERINGS
+from convjax._rules import RULES
 from convjax._spec import ConvSpec, extent
 
 conv_p = Primitive("convjax_conv")
@@ -67,7 +68,7 @@ def _lower(platform: str, x, w, *, spec: ConvSpec, algorithm: str):
     return _select.select(spec, x, w, platform, algorithm).lowering.run(x, w, spec, convolve)
 
 
-for _platform in (None, *_select.RULES):
+for _platform in (None, *RULES):
     _rule = mlir.lower_fun(partial(_lower, _platform or "other"), multiple_results=False)
     mlir.register_lowering(conv_p, _rule, platform=_platform)
 

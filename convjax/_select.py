@@ -4,21 +4,13 @@ It never looks at a value and never tries one lowering to fall back on another. 
 holds, and whose lowering does not refuse, wins; "direct" serves what is left.
 """
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from convjax import _check
 from convjax._lowerings import LOWERINGS
 from convjax._lowerings._lowering import Lowering
+from convjax._rules import RULES, facts
 from convjax._spec import known_name
-
-
-class Rule(NamedTuple):
-    """A lowering, when to take it, and the measurement that says so."""
-
-    lowering: str
-    holds: Callable[..., bool]  # holds(spec, x, w)
-    because: str
 
 
 class Choice(NamedTuple):
@@ -26,18 +18,28 @@ class Choice(NamedTuple):
     because: str
 
 
-# Platforms that are not listed get "direct".
-RULES: dict[str, tuple[Rule, ...]] = {"cpu": (), "cuda": ()}
-
-
 def select(spec, x, w, platform: str, algorithm: str = "auto") -> Choice:
     if algorithm != "auto":
         return Choice(LOWERINGS[algorithm], "asked for by name")
-    for rule in RULES.get(platform, ()):
-        lowering = LOWERINGS[rule.lowering]
-        if lowering.refuses(spec, x, w) is None and rule.holds(spec, x, w):
-            return Choice(lowering, rule.because)
+    rules = RULES.get(platform, ())
+    if rules and _known(x, w) and 0 not in (*x.shape, *w.shape):
+        found = facts(spec, x, w)
+        for rule in rules:
+            lowering = LOWERINGS[rule.lowering]
+            if refusal(lowering, spec, x, w) is None and rule.holds(found):
+                return Choice(lowering, rule.because)
     return Choice(LOWERINGS["direct"], "no rule of this platform prefers another")
+
+
+def refusal(lowering: Lowering, spec, x, w) -> str | None:
+    """Why a lowering cannot serve, None where it can."""
+    if lowering.name != "direct" and not _known(x, w):
+        return "sizes that are not known before the call"
+    return lowering.refuses(spec, x, w)
+
+
+def _known(x, w) -> bool:
+    return all(isinstance(n, int) for n in (*x.shape, *w.shape))
 
 
 def known_algorithm(function: str, algorithm: Any) -> None:
@@ -47,6 +49,6 @@ def known_algorithm(function: str, algorithm: Any) -> None:
 
 def serves(function: str, algorithm: str, spec, x, w) -> None:
     """Raise where the lowering that is asked for by name cannot serve."""
-    reason = LOWERINGS[algorithm].refuses(spec, x, w)
+    reason = refusal(LOWERINGS[algorithm], spec, x, w)
     if reason is not None:
         raise _check.algorithm_refuses(function, algorithm, reason)

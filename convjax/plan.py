@@ -143,7 +143,7 @@ def _step(platform: str, direction: str, equation) -> Step:
     spec = equation.params["spec"]
     choice = _select.select(spec, x, w, platform, equation.params["algorithm"])
     others = {
-        name: lowering.refuses(spec, x, w) or f"{_scaled(lowering.multiply_adds(spec, x, w))} multiply-adds"
+        name: _select.refusal(lowering, spec, x, w) or f"{_scaled(lowering.multiply_adds(spec, x, w))} multiply-adds"
         for name, lowering in LOWERINGS.items()
         if name != choice.lowering.name
     }

@@ -21,7 +21,7 @@ from convjax._lowerings import _pieces
 from convjax._lowerings._lowering import Lowering, products, terms
 
 MOST = 64  # copies that are gathered or summed
-LONG = 1000  # positions from which a product per image is worth its own call; shorter ones are laid side by side
+LONG = 512  # positions from which a product per image is worth its own call; shorter ones are laid side by side
 
 
 def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
@@ -30,7 +30,11 @@ def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
 
 
 def _is_mirrored(spec, x, w) -> bool:
-    return not _patches(spec, w) and _pieces.taps(w) > _pieces.positions(spec, x, w)
+    if _patches(spec, w):
+        return False
+    if max(spec.rhs_dilation) > 1 and _side_by_side(spec, spec.output_shape(x.shape, w.shape)[2:]):
+        return True
+    return _pieces.taps(w) > _pieces.positions(spec, x, w)
 
 
 def _patches(spec, w) -> bool:
@@ -117,6 +121,8 @@ def _mirrored(x, w, spec):
     w = w.swapaxes(0, 1)
     w = w.reshape(w.shape[0], groups, -1, *w.shape[2:])  # (I, G, O, *k)
     x = _pieces.padded(x, spec.padding, first=3)
+    if _side_by_side(spec, counts):
+        return _contract_patches(w, x, spec, counts)
     # Along a summed axis the kernel is set at each position of an axis as long as the window's whole way.
     lengths = [
         (counts[axis] - 1) * spec.stride[axis] + (kernel[axis] - 1) * spec.rhs_dilation[axis] + 1 for axis in range(dims)
@@ -139,6 +145,25 @@ def _mirrored(x, w, spec):
     y = y.reshape(groups, *[counts[axis] for axis in summed], outputs, *[counts[axis] for axis in kept], batch)
     places = [1 + summed.index(axis) if axis in summed else 2 + len(summed) + kept.index(axis) for axis in range(dims)]
     return y.transpose(y.ndim - 1, 0, 1 + len(summed), *places)
+
+
+def _side_by_side(spec, counts) -> bool:
+    """The mirror of `_patches`: whether the positions lie between the taps of the dilated kernel."""
+    return all(s == 1 and m <= r for m, s, r in zip(counts, spec.stride, spec.rhs_dilation, strict=True))
+
+
+def _contract_patches(w, x, spec, counts):
+    for axis, (k, r, m) in enumerate(zip(w.shape[3:], spec.rhs_dilation, counts, strict=True)):
+        at = 3 + 2 * axis  # (k - 1) r + m elements hold k taps at m positions
+        x = lax.pad(x, jnp.zeros((), x.dtype), [(0, k * r - x.shape[at] if a == at else 0, 0) for a in range(x.ndim)])
+        x = lax.slice_in_dim(x.reshape(*x.shape[:at], k, r, *x.shape[at + 1 :]), 0, m, axis=at + 1)
+    dims = spec.dims
+    x = x.transpose(0, 1, *range(4, 4 + 2 * dims, 2), 2, *range(3, 3 + 2 * dims, 2))
+    inputs, groups, batch = x.shape[0], x.shape[1], x.shape[2 + dims]
+    x = x.reshape(inputs, groups, math.prod(counts) * batch, -1)
+    y = _contract(w.reshape(*w.shape[:3], -1), x, spec)
+    y = y.reshape(groups, -1, math.prod(counts), batch)
+    return y.transpose(3, 0, 1, 2)
 
 
 def _contract(w, x, spec):
@@ -164,11 +189,11 @@ def _contract(w, x, spec):
 def refuses(spec, x, w) -> str | None:
     if _pieces.empty(spec, x, w):
         return "nothing to multiply"
-    if not _is_mirrored(spec, x, w) and _patches(spec, w):
-        return _pieces.undilated(spec)
-    copies = spec.output_shape(x.shape, w.shape)[2:] if _is_mirrored(spec, x, w) else w.shape[2:]
-    if math.prod(copies) > MOST:
-        return f"{math.prod(copies)} copies, more than {MOST}"
+    counts = spec.output_shape(x.shape, w.shape)[2:]
+    copies = math.prod(counts if _is_mirrored(spec, x, w) else w.shape[2:])
+    alone = _side_by_side(spec, counts) if _is_mirrored(spec, x, w) else _patches(spec, w)
+    if copies > MOST and not alone:
+        return f"{copies} copies, more than {MOST}"
     return _pieces.undilated(spec)
 
 

@@ -7,7 +7,6 @@ values at most, all phases are one convolution with a^d times the output channel
 each takes its own positions; then they are interleaved.
 """
 
-import itertools
 import math
 from typing import NamedTuple
 
@@ -20,31 +19,42 @@ from convjax._lowerings._lowering import Lowering, terms
 
 def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
     shape = spec.output_shape(x.shape, w.shape)
-    phases = spec.lhs_dilation
     inner, axes = _inner(spec, x, w)
-    zero, groups, dims = jnp.zeros((), w.dtype), spec.groups, spec.dims
+    dims = spec.dims
+    kernel = w
+    for i, (a, axis) in enumerate(zip(spec.lhs_dilation, axes, strict=True)):
+        kernel = _phases(kernel, 2 + 2 * i, a, axis)
+    order = [2 + 2 * i + 1 for i in range(dims)], [2 + 2 * i for i in range(dims)]
+    kernel = kernel.transpose(0, *order[0], 1, *order[1])  # (G O, v, I, t): a group has O v output channels
+    y = convolve(x, kernel.reshape(-1, *kernel.shape[1 + dims :]), inner)
 
-    kernels = []
-    for v in itertools.product(*map(range, phases)):
-        starts = [axis.taps[i] for axis, i in zip(axes, v, strict=True)]
-        ends = [s + a * (axis.length - 1) + 1 for s, a, axis in zip(starts, phases, axes, strict=True)]
-        grown = [(0, max(e - k, 0), 0) for e, k in zip(ends, w.shape[2:], strict=True)]
-        kernels.append(lax.slice(lax.pad(w, zero, [(0, 0, 0)] * 2 + grown), (0, 0, *starts), (*w.shape[:2], *ends),
-                                 (1, 1, *phases)))  # fmt: skip
-    kernel = jnp.stack(kernels, 1)  # (G O, v, I, t): each group has O v output channels
-    y = convolve(x, kernel.reshape(-1, *kernel.shape[2:]), inner)
-
-    y = y.reshape(shape[0], shape[1], *phases, *y.shape[2:])
+    y = y.reshape(*shape[:2], *spec.lhs_dilation, *y.shape[2:])
     for i, axis in enumerate(axes):
-        parts = [
-            lax.slice_in_dim(lax.slice_in_dim(y, v, v + 1, axis=2 + i), s, s + axis.positions, axis=2 + dims + i)
-            for v, s in enumerate(axis.shifts)
-        ]
-        y = jnp.concatenate(parts, 2 + i)
-    order = [axis for i in range(dims) for axis in (2 + dims + i, 2 + i)]
-    y = y.transpose(0, 1, *order)
-    y = y.reshape(*shape[:2], *[a * axis.positions for a, axis in zip(phases, axes, strict=True)])
+        y = _placed(y, 2 + i, 2 + dims + i, axis)
+    y = y.transpose(0, 1, *[at for i in range(dims) for at in (2 + dims + i, 2 + i)])
+    y = y.reshape(*shape[:2], *[a * axis.positions for a, axis in zip(spec.lhs_dilation, axes, strict=True)])
     return lax.slice(y, [0] * y.ndim, shape)
+
+
+def _phases(w: jax.Array, at: int, a: int, axis: "_Axis") -> jax.Array:
+    """The taps of an axis as (t, v): tap j(v) + a t, where j falls by one with v and starts anew below 0."""
+    grown = [(0, a * axis.length - w.shape[at] if i == at else 0, 0) for i in range(w.ndim)]
+    w = lax.pad(w, jnp.zeros((), w.dtype), grown).reshape(*w.shape[:at], axis.length, a, *w.shape[at + 1 :])
+    w = lax.rev(w, (at + 1,))  # now (a - 1 - j), of which phase 0 is at a - 1 - j(0)
+    first = a - 1 - axis.taps[0]
+    parts = lax.slice_in_dim(w, first, a, axis=at + 1), lax.slice_in_dim(w, 0, first, axis=at + 1)
+    return jnp.concatenate(parts, at + 1)
+
+
+def _placed(y: jax.Array, phase: int, position: int, axis: "_Axis") -> jax.Array:
+    """Each phase at its own positions: up to some phase at one shift, behind it at the other."""
+    change = next((v for v, s in enumerate(axis.shifts) if s != axis.shifts[0]), len(axis.shifts))
+    parts = []
+    for start, stop in ((0, change), (change, len(axis.shifts))):
+        if start < stop:
+            part, first = lax.slice_in_dim(y, start, stop, axis=phase), axis.shifts[start]
+            parts.append(lax.slice_in_dim(part, first, first + axis.positions, axis=position))
+    return parts[0] if len(parts) == 1 else jnp.concatenate(parts, phase)
 
 
 class _Axis(NamedTuple):

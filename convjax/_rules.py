@@ -1,0 +1,187 @@
+"""Which lowering each platform prefers, and the measurement that says so: the table that `_select` reads.
+
+A rule sees a `Facts`, made of the ConvSpec, shapes and dtype alone. The first that holds, and whose lowering does not
+refuse, wins. Times are milliseconds against XLA's own convolution ("direct"); `benchmarks/results` holds all of them.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+
+from convjax._lowerings import LOWERINGS
+
+
+class Facts(NamedTuple):
+    """What rules look at."""
+
+    spec: Any
+    x: Any
+    w: Any
+    batch: int
+    groups: int
+    inputs: int  # channels that one result sums over
+    outputs: int  # channels of the result in a group
+    taps: int
+    positions: int
+    real: bool  # a real floating dtype
+
+    @property
+    def mirrored(self) -> bool:
+        """More taps than positions, as in weight gradients."""
+        return self.taps > self.positions
+
+    @property
+    def dilated(self) -> bool:
+        """Zeros between the elements of x, as in transposed convolutions and input gradients of strided ones."""
+        return any(a > 1 for a in self.spec.lhs_dilation)
+
+    @property
+    def beside(self) -> bool:
+        """Windows that lie side by side: 1x1 kernels and patches."""
+        dims = zip(self.w.shape[2:], self.spec.stride, self.spec.rhs_dilation, strict=True)
+        return self.taps == 1 or all(k == s and r == 1 for k, s, r in dims)
+
+    @property
+    def between(self) -> bool:
+        """The weight gradient of such a convolution."""
+        counts = self.spec.output_shape(self.x.shape, self.w.shape)[2:]
+        return all(s == 1 and m <= r for m, s, r in zip(counts, self.spec.stride, self.spec.rhs_dilation, strict=True))
+
+    @property
+    def idle(self) -> float:
+        """How many taps the phases of a dilated x come to, over those of the kernel."""
+        pairs = zip(self.w.shape[2:], self.spec.lhs_dilation, strict=True)
+        return math.prod(-(-k // a) * a / k for k, a in pairs)
+
+    def saved(self, lowering: str) -> float:
+        """How many times fewer multiply-adds a lowering does."""
+        count = LOWERINGS[lowering].multiply_adds(self.spec, self.x, self.w)
+        return LOWERINGS["direct"].multiply_adds(self.spec, self.x, self.w) / max(count, 1)
+
+
+def facts(spec, x, w) -> Facts:
+    batch, channels, *counts = spec.output_shape(x.shape, w.shape)
+    return Facts(
+        spec=spec,
+        x=x,
+        w=w,
+        batch=batch,
+        groups=spec.groups,
+        inputs=w.shape[1],
+        outputs=channels // spec.groups,
+        taps=math.prod(w.shape[2:]),
+        positions=math.prod(counts),
+        real=bool(jnp.issubdtype(x.dtype, jnp.floating)),
+    )
+
+
+class Rule(NamedTuple):
+    """A lowering, when to take it, and the measurement that says so."""
+
+    lowering: str
+    holds: Callable[[Facts], bool]
+    because: str
+
+
+def _large(f: Facts) -> bool:
+    # XLA's convolution does some 150 multiply-adds in the time of one of the FFT's where many channels are summed, but
+    # only a few where they are not; a wide margin either way, for the FFT rounds otherwise and spreads a NaN.
+    return f.real and f.taps > 64 and f.positions > 64 and f.saved("fft") > (1.5 if f.inputs <= 4 else 30)
+
+
+CPU = (
+    Rule(
+        "exchange",
+        lambda f: f.dilated and f.mirrored,
+        "weight gradient of a transposed convolution: 4x4, stride 2, 128 to 64 channels takes 8 ms for 570",
+    ),
+    Rule(
+        "polyphase",
+        lambda f: f.dilated and f.taps > 1 and (f.groups > 1 or f.spec.dims > 2 or f.idle < 1.4),
+        "a dilated input holds mostly zeros: depthwise 3x3 at stride 2 gives its input gradient in 0.9 ms for 100",
+    ),
+    Rule(
+        "matmul",
+        lambda f: f.real and (f.beside or f.between),
+        "windows side by side are a matrix product: 1x1, 256 to 64 channels takes 2.1 ms for 9.3",
+    ),
+    Rule(
+        "shift",
+        lambda f: not f.mirrored
+        and (f.inputs == f.outputs == 1 or (f.inputs <= 4 and f.outputs <= 32 and f.inputs * f.taps <= 64)),
+        "few products per result: depthwise 3x3 on 8x144x56x56 takes 0.7 ms for 70",
+    ),
+    Rule(
+        "reduce",
+        lambda f: f.mirrored
+        and (f.groups > 1 or f.spec.dims > 2 or f.batch * f.outputs <= 2)
+        and f.batch * f.outputs <= (64 if max(f.spec.rhs_dilation) > 1 else 16),
+        "weight gradient of few channels: depthwise 3x3 on 8x144x56x56 takes 2.6 ms for 48",
+    ),
+    Rule("fft", _large, "far fewer multiply-adds: 63x63 on 512x512 takes 1.4 ms for 240"),
+    Rule(
+        "winograd",
+        lambda f: not f.mirrored
+        and f.x.dtype == jnp.float32
+        and min(f.inputs, f.outputs) >= 32
+        and f.positions <= 1 << 15,
+        "a quarter of the products: 3x3, 64 channels on 56x56 takes 4.5 ms for 9",
+    ),
+    Rule(
+        "winograd",
+        lambda f: f.mirrored
+        and f.x.dtype == jnp.float32
+        and f.spec.dims == 2
+        and min(f.batch, f.outputs) >= 128
+        and f.taps >= 100,
+        "a quarter of the products: the weight gradient of 3x3, 128 channels on 28x28 takes 3.4 ms for 7.2",
+    ),
+    Rule(
+        "matmul",
+        lambda f: f.real
+        and f.mirrored
+        and f.groups == 1
+        and f.spec.dims == 2
+        and min(f.batch, f.outputs) >= 64
+        and f.taps >= 1024,
+        "weight gradient over large images: 3x3, 64 channels on 224x224 takes 15 ms for 24",
+    ),
+    Rule(
+        "matmul",
+        lambda f: f.real and (f.groups > 1 or f.spec.dims > 2) and f.inputs * f.taps >= 16,
+        "XLA's loops for groups and volumes are slow: 3x3x3, 32 channels on 32x48x48 takes 12 ms for 75",
+    ),
+    Rule(
+        "matmul",
+        lambda f: f.real and not f.mirrored and f.outputs == 1 and f.inputs * f.taps <= 512,
+        "one result channel leaves XLA's convolution idle: 5x5, 6 channels to 1 takes 0.26 ms for 1.9",
+    ),
+)
+
+CUDA: tuple[Rule, ...] = (
+    Rule(
+        "shift",
+        lambda f: not f.mirrored and f.inputs == 1 and f.outputs <= 2,
+        "H200: depthwise 3x3 on 64x144x56x56 takes 0.11 ms for 0.20, 1-D k5 dilation 4 0.051 for 0.70",
+    ),
+    Rule(
+        "reduce",
+        lambda f: f.mirrored and f.batch == 1 and f.outputs <= 2,
+        "H200: weight gradient of depthwise 3x3 on 64x144x56x56 takes 0.092 ms for 0.21",
+    ),
+    Rule(
+        "fft",
+        lambda f: f.real and f.inputs == 1 and f.taps > 256 and f.positions > 256 and f.saved("fft") > 3,
+        "H200: depthwise 31x31 on 16x128x56x56 takes 0.41 ms for 7.8",
+    ),
+    Rule(
+        "matmul",
+        lambda f: f.real and f.groups == 1 and f.taps == 1 and not f.dilated,
+        "H200: 1x1, 256 to 64 channels on 64x56x56 takes 0.070 ms for 0.20",
+    ),
+)
+
+# Platforms that are not listed get "direct".
+RULES: dict[str, tuple[Rule, ...]] = {"cpu": CPU, "cuda": CUDA}

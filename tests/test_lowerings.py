@@ -1,0 +1,119 @@
+"""Every lowering on every operation that it serves, forward and both gradients, against float64 loops."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import reference
+from cases import CASES, REDUCED, normal, specs
+
+from convjax._lowerings import LOWERINGS, fft, winograd
+from convjax._primitive import convolve
+from convjax._select import refusal
+from convjax._spec import ConvSpec
+
+# Largest error over largest result, at most some 500 products a result.
+ROUNDING = {name: 1e-6 for name in LOWERINGS} | {"winograd": 4e-6}
+
+
+def run(name, x, w, spec):
+    return jax.jit(lambda x, w: LOWERINGS[name].run(x, w, spec, convolve))(x, w)
+
+
+@pytest.mark.parametrize("case", [*CASES, *REDUCED], ids=lambda case: case.name)
+def test_every_lowering_is_the_convolution(case):
+    for direction, (spec, x, w) in specs(case).items():
+        x, w = normal(0, x.shape), normal(1, w.shape)
+        want = reference.conv(x, w, spec)
+        for name, lowering in LOWERINGS.items():
+            if refusal(lowering, spec, x, w) is None:
+                got = np.asarray(run(name, x, w, spec))
+                assert (got.shape, got.dtype) == (want.shape, np.float32), (name, direction)
+                assert np.abs(got - want).max() <= ROUNDING[name] * np.abs(want).max(), (name, direction)
+                assert lowering.multiply_adds(spec, x, w) > 0
+                assert lowering.error(spec, x, w) > 0
+
+
+def test_the_cases_reach_every_lowering():
+    found = [entry for case in (*CASES, *REDUCED) for entry in specs(case).values()]
+    for name, lowering in LOWERINGS.items():
+        assert sum(refusal(lowering, *entry) is None for entry in found) >= 30, name
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float16", "bfloat16", "complex64", "int32"])
+@pytest.mark.parametrize("name", LOWERINGS)
+def test_dtypes_of_every_lowering(name, dtype):
+    dtype = jax.dtypes.canonicalize_dtype(dtype)
+    whole, wide = dtype.kind == "i", np.complex128 if dtype.kind == "c" else np.float64
+    tolerance = {"float64": 1e-13, "float32": 4e-6, "float16": 2**-11, "bfloat16": 2**-8, "complex64": 4e-6, "int32": 0}
+    served = 0
+    for spec, x, w in [
+        (ConvSpec((1, 1), ((1, 1), (1, 1)), (1, 1), (1, 1)), (2, 3, 9, 8), (4, 3, 3, 3)),
+        (ConvSpec((1, 1), ((1, 1), (1, 1)), (1, 1), (1, 1)), (3, 2, 9, 8), (4, 2, 9, 8)),
+        (ConvSpec((1, 1), ((2, 2), (1, 2)), (2, 2), (1, 1)), (2, 3, 5, 4), (4, 3, 4, 3)),
+    ]:
+        x, w = (normal(i, shape, np.complex64 if dtype.kind == "c" else np.float32) for i, shape in enumerate((x, w)))
+        x, w = (jnp.asarray(np.round(3 * a) if whole else a).astype(dtype) for a in (x, w))
+        if LOWERINGS[name].refuses(spec, x, w):
+            continue
+        served += 1
+        for out in {dtype, jnp.dtype(jnp.float32)} if dtype.itemsize == 2 else {dtype}:
+            got = run(name, x, w, spec._replace(out_dtype=None if out == dtype else out))
+            assert got.dtype == out
+            want = reference.conv(np.asarray(x, wide), np.asarray(w, wide), spec)
+            assert np.abs(np.asarray(got, wide) - want).max() <= tolerance[out.name] * np.abs(want).max()
+    assert served or (name, dtype.kind) in {("fft", "i"), ("winograd", "i"), ("winograd", "c")}
+
+
+def test_sixteen_bit_sums_are_made_in_float32():
+    """4096 halves of 1: a running sum in 16 bits stops growing long before the end."""
+    ones = jnp.ones((1, 64, 8, 8), jnp.bfloat16)
+    spec = ConvSpec((1, 1), ((0, 0), (0, 0)), (1, 1), (1, 1))
+    for name in ("direct", "reduce", "matmul", "fft"):
+        assert float(run(name, ones, ones / 2, spec)[0, 0, 0, 0]) == 2048, name
+
+
+def test_blocks_of_a_long_signal():
+    spec = ConvSpec((3,), ((100, 28),), (1,), (2,), groups=2)
+    x, w = normal(0, (2, 4, 20000)), normal(1, (6, 2, 65))
+    assert fft._lengths(spec, x, w)[1] > 10
+    want = reference.conv(x, w, spec)
+    assert np.abs(np.asarray(run("fft", x, w, spec)) - want).max() <= 1e-6 * np.abs(want).max()
+
+
+def test_fast_lengths():
+    def smooth(n):
+        for p in (2, 3, 5, 7):
+            while n % p == 0:
+                n //= p
+        return n == 1
+
+    for n in (1, 2, 11, 13, 97, 361, 1023, 1025, 4099):
+        found = fft.fast_length(n)
+        assert smooth(found)
+        assert not any(smooth(m) for m in range(n, found))
+
+
+@pytest.mark.parametrize("results", [3, 4])
+def test_winograd_matrices_are_exact(results):
+    a_t, g, b_t = winograd.matrices(results)
+    x, w = normal(0, (6,), np.float64), normal(1, (7 - results,), np.float64)
+    np.testing.assert_allclose(a_t @ ((g @ w) * (b_t @ x)), np.correlate(x, w, "valid"), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", LOWERINGS)
+def test_where_a_nan_goes(name):
+    """To the windows that hold it; with Winograd to its tiles of 4 by 4, with the FFT everywhere."""
+    spec = ConvSpec((1, 1), ((1, 1), (1, 1)), (1, 1), (1, 1))
+    x, w = normal(0, (1, 1, 12, 12)), normal(1, (1, 1, 3, 3))
+    x[0, 0, 5, 6] = np.nan
+    if LOWERINGS[name].refuses(spec, x, w):
+        return
+    rows, columns = np.mgrid[:12, :12]
+    if name == "fft":
+        want = np.ones((12, 12), bool)
+    elif name == "winograd":  # the six inputs of a tile begin one before its four results
+        want = (rows // 4 == 1) & (columns // 4 == 1)
+    else:
+        want = (abs(rows - 5) <= 1) & (abs(columns - 6) <= 1)
+    np.testing.assert_array_equal(np.isnan(run(name, x, w, spec))[0, 0], want)
