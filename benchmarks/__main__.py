@@ -1,0 +1,130 @@
+"""`python -m benchmarks`: convjax against lax, torch and its own lowerings, row by row, in one process."""
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import sys
+from pathlib import Path
+
+# glibc gives freed pages back and faults them in again on the next call, whoever calls. For all backends alike it is
+# told to keep them, which it reads before the process starts.
+ALLOCATOR = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(16 << 30), "MALLOC_TOP_PAD_": str(256 << 20),
+             "MALLOC_ARENA_MAX": "1"}  # fmt: skip
+
+DIRECTIONS = ("forward", "input gradient", "weight gradient", "gradient", "training step")
+RESULTS = Path(__file__).parent / "results"
+
+
+def arguments(given: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser("python -m benchmarks", description=__doc__.split(": ", 1)[1])
+    parser.add_argument("--against", default="lax,torch", help='backends to time beside convjax: lax, torch, "lowerings" or the name of one')
+    parser.add_argument("--rows", default="", help="only rows whose name or family holds one of these, with commas")
+    parser.add_argument("--directions", default=",".join(DIRECTIONS), help="only these, with commas")
+    parser.add_argument("--platform", default=None, choices=("cpu", "cuda"), help="what JAX's default is, else")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--name", default=None, help="of the files in --results, else platform and date")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder for the JSON and the chart")
+    parser.add_argument("--no-files", action="store_true", help="print the table alone")
+    return parser.parse_args(given)
+
+
+def versions(backends: list[str]) -> dict[str, str]:
+    import jax
+    import jaxlib
+
+    import convjax
+
+    found = {"python": platform.python_version(), "jax": jax.__version__, "jaxlib": jaxlib.__version__}
+    found["convjax"] = convjax.__version__
+    if "torch" in backends:
+        import torch
+
+        found["torch"] = torch.__version__
+    return found
+
+
+def machine() -> dict[str, object]:
+    import jax
+
+    names = [line.split(":", 1)[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")]
+    device = jax.devices()[0]
+    return {
+        "cpu": names[0] if names else platform.processor(),
+        "cores": len(os.sched_getaffinity(0)),
+        "device": device.device_kind if device.platform != "cpu" else "cpu",
+    }
+
+
+def _lines(path: str) -> list[str]:
+    return Path(path).read_text().splitlines() if Path(path).exists() else []
+
+
+def main(options: argparse.Namespace) -> int:
+    import jax
+    import tqdm
+
+    from benchmarks import report, tasks
+    from benchmarks.timing import fastest
+    from convjax._lowerings import LOWERINGS
+
+    here = "cuda" if jax.default_backend() == "gpu" else jax.default_backend()
+    if options.platform not in (None, here):
+        print(f"--platform {options.platform}: JAX runs on {here} here", file=sys.stderr)
+        return 2
+    backends = [b for name in options.against.split(",") for b in (LOWERINGS if name == "lowerings" else [name])]
+    unknown = [b for b in backends if b not in ("lax", "torch", *LOWERINGS)]
+    if unknown:
+        print(f"--against {unknown[0]}: not lax, torch, lowerings, {', '.join(LOWERINGS)}", file=sys.stderr)
+        return 2
+    if "torch" in backends:
+        try:
+            import torch
+        except ImportError:
+            print("--against torch: torch is not installed", file=sys.stderr)
+            return 2
+        torch.set_grad_enabled(False)
+    words, directions = options.rows.split(","), options.directions.split(",")
+    wanted = list(tasks.tasks(words, directions, here))
+    if not wanted:
+        print(f"--rows {options.rows}: no row has such a name or family in these directions", file=sys.stderr)
+        return 2
+
+    rows = []
+    for task in tqdm.tqdm(wanted, unit="row", disable=None):
+        # convjax stands in the list twice: what the two differ by is noise.
+        ready = {name: task.ready(name) for name in ("convjax", *backends)}
+        ready = {name: r for name, r in ready.items() if r is not None}
+        ready["again"] = ready["convjax"]
+        seconds = fastest({name: r.call for name, r in ready.items()}, options.rounds)
+        rows.append(
+            {
+                "row": task.name,
+                "family": task.family,
+                "direction": task.direction,
+                "lowering": task.lowering,
+                "seconds": seconds,
+                "compile_seconds": {n: r.compile_seconds for n, r in ready.items() if r.compile_seconds},
+                "temporary_bytes": {n: r.temporary_bytes for n, r in ready.items() if r.temporary_bytes is not None},
+            }
+        )
+    day = datetime.date.today().isoformat()
+    about = {"date": day, "command": " ".join(["python -m benchmarks", *sys.argv[1:]]), "platform": here}
+    result = {**about, "machine": machine(), "versions": versions(backends), "rows": rows}
+    print(report.table(result))
+    print(report.summary(result))
+    if not options.no_files:
+        options.results.mkdir(parents=True, exist_ok=True)
+        path = options.results / (options.name or f"{here}-{day}")
+        path.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
+        report.chart(result, path.with_suffix(".png"))
+        print(f"written: {path.with_suffix('.json')}, {path.with_suffix('.png')}")
+    return 0
+
+
+if __name__ == "__main__":
+    chosen = arguments()
+    if any(os.environ.get(k) != v for k, v in ALLOCATOR.items()):
+        os.execve(sys.executable, [sys.executable, "-m", "benchmarks", *sys.argv[1:]], os.environ | ALLOCATOR)
+    sys.exit(main(chosen))

@@ -1,0 +1,118 @@
+"""Whole networks as plain functions of `ops`, which is convjax, lax or torch under the names of torch.nn.functional.
+
+Normalisation layers are folded into the biases, as for inference; everything else is as published.
+"""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+
+class Weights:
+    """Draws weights on the first run of a network, in the order of their use, and hands them out on the others."""
+
+    def __init__(self, arrays: list | None = None, rng: np.random.Generator | None = None):
+        self.arrays, self.rng, self.used = arrays if arrays is not None else [], rng, 0
+
+    def __call__(self, *shape: int):
+        if self.rng is not None:
+            scale = math.sqrt(2 / max(math.prod(shape[1:]), 1)) if len(shape) > 1 else 0.0
+            self.arrays.append((scale * self.rng.standard_normal(shape)).astype(np.float32))
+        self.used += 1
+        return self.arrays[self.used - 1]
+
+
+def _layer(ops, weights, x, outputs: int, kernel: int, stride: int = 1, groups: int = 1, relu: bool = True):
+    inputs = x.shape[1] // groups
+    w, b = weights(outputs, inputs, kernel, kernel), weights(outputs)
+    y = ops.conv2d(x, w, b, stride, kernel // 2, 1, groups)
+    return ops.relu(y) if relu else y
+
+
+def mobilenet_v2(ops, weights, x):
+    """Sandler et al., arXiv:1801.04381, table 2, up to the pooling."""
+    x = _layer(ops, weights, x, 32, 3, 2)
+    for expand, outputs, repeats, first in (
+        (1, 16, 1, 1),
+        (6, 24, 2, 2),
+        (6, 32, 3, 2),
+        (6, 64, 4, 2),
+        (6, 96, 3, 1),
+        (6, 160, 3, 2),
+        (6, 320, 1, 1),
+    ):
+        for i in range(repeats):
+            inputs, stride = x.shape[1], first if i == 0 else 1
+            y = _layer(ops, weights, x, inputs * expand, 1) if expand > 1 else x
+            y = _layer(ops, weights, y, y.shape[1], 3, stride, y.shape[1])
+            y = _layer(ops, weights, y, outputs, 1, relu=False)
+            x = x + y if stride == 1 and inputs == outputs else y
+    return _layer(ops, weights, x, 1280, 1).mean((2, 3))
+
+
+def resnet_18(ops, weights, x):
+    """He et al., arXiv:1512.03385, table 1, up to the pooling."""
+    x = ops.max_pool2d(_layer(ops, weights, x, 64, 7, 2), 3, 2, 1)
+    for outputs in (64, 128, 256, 512):
+        for i in range(2):
+            stride = 2 if i == 0 and outputs > 64 else 1
+            y = _layer(ops, weights, x, outputs, 3, stride)
+            y = _layer(ops, weights, y, outputs, 3, relu=False)
+            short = _layer(ops, weights, x, outputs, 1, stride, relu=False) if stride > 1 else x
+            x = ops.relu(short + y)
+    return x.mean((2, 3))
+
+
+def convnext_t_blocks(ops, weights, x):
+    """Liu et al., arXiv:2201.03545: the patches and the three blocks of the first stage."""
+    x = ops.conv2d(x, weights(96, 3, 4, 4), weights(96), 4)
+    for _ in range(3):
+        y = _layer(ops, weights, x, 96, 7, 1, 96, relu=False)
+        y = ops.gelu(_layer(ops, weights, y, 384, 1, relu=False))
+        x = x + _layer(ops, weights, y, 96, 1, relu=False)
+    return x
+
+
+def resnext_50_stage(ops, weights, x):
+    """Xie et al., arXiv:1611.05431: the first stage of the 32x4d, on what the stem hands it."""
+    for i in range(3):
+        y = _layer(ops, weights, _layer(ops, weights, x, 128, 1), 128, 3, 1, 32)
+        y = _layer(ops, weights, y, 256, 1, relu=False)
+        x = ops.relu((_layer(ops, weights, x, 256, 1, relu=False) if i == 0 else x) + y)
+    return x
+
+
+def u_net(ops, weights, x):
+    """Ronneberger et al., arXiv:1505.04597, three levels of 32 to 128 channels, padded."""
+    skips = []
+    for channels in (32, 64):
+        x = _layer(ops, weights, _layer(ops, weights, x, channels, 3), channels, 3)
+        skips.append(x)
+        x = ops.max_pool2d(x, 2, 2, 0)
+    x = _layer(ops, weights, _layer(ops, weights, x, 128, 3), 128, 3)
+    for channels in (64, 32):
+        x = ops.conv_transpose2d(x, weights(2 * channels, channels, 2, 2), weights(channels), 2)
+        x = ops.cat([skips.pop(), x], 1)
+        x = _layer(ops, weights, _layer(ops, weights, x, channels, 3), channels, 3)
+    return _layer(ops, weights, x, 2, 1, relu=False)
+
+
+def wavenet(ops, weights, x):
+    """van den Oord et al., arXiv:1609.03499: ten causal layers of 32 channels, dilations 1 to 512."""
+    for i in range(10):
+        dilation = 2**i
+        y = ops.conv1d(ops.pad(x, (dilation, 0)), weights(64, 32, 2), weights(64), 1, 0, dilation)
+        y = ops.tanh(y[:, :32]) * ops.sigmoid(y[:, 32:])
+        x = x + ops.conv1d(y, weights(32, 32, 1), weights(32))
+    return x
+
+
+NETWORKS: dict[str, tuple[Callable, tuple[int, ...]]] = {
+    "MobileNetV2": (mobilenet_v2, (4, 3, 224, 224)),
+    "ResNet-18": (resnet_18, (4, 3, 224, 224)),
+    "ConvNeXt-T blocks": (convnext_t_blocks, (4, 3, 224, 224)),
+    "ResNeXt-50 stage": (resnext_50_stage, (4, 64, 56, 56)),
+    "U-Net": (u_net, (2, 3, 128, 128)),
+    "WaveNet": (wavenet, (4, 32, 4096)),
+}

@@ -1,0 +1,245 @@
+"""Rows that are more than one call: convolutions under vmap, in loops, differentiated twice, and whole networks."""
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+import convjax
+from benchmarks.networks import NETWORKS, Weights
+
+
+class Program(NamedTuple):
+    """A row with its own functions: `jax_function(backend, direction)` and `torch_function(direction)`, each of what
+    `arrays` draws."""
+
+    name: str
+    family: str
+    directions: tuple[str, ...]
+    arrays: Callable[[np.random.Generator], tuple]
+    jax_function: Callable[[str, str], Callable]
+    torch_function: Callable[[str], Callable | None]
+
+
+# ---- convjax, lax and torch under torch's names ----
+
+
+def _lax_conv(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
+    dims = x.ndim - 2
+    layout = lax.ConvDimensionNumbers(*[tuple(range(dims + 2))] * 3)
+    y = lax.conv_general_dilated(
+        x,
+        weight,
+        (stride,) * dims,
+        [(padding, padding)] * dims,
+        None,
+        (dilation,) * dims,
+        layout,
+        feature_group_count=groups,
+    )
+    return y if bias is None else y + bias.reshape(1, -1, *[1] * dims)
+
+
+def _lax_conv_transpose(x, weight, bias=None, stride=1):
+    dims, kernel = x.ndim - 2, weight.shape[2:]
+    weight = jnp.flip(weight.swapaxes(0, 1), tuple(range(2, dims + 2)))
+    padding = [(k - 1, k - 1) for k in kernel]
+    y = lax.conv_general_dilated(x, weight, (1,) * dims, padding, (stride,) * dims)
+    return y if bias is None else y + bias.reshape(1, -1, *[1] * dims)
+
+
+def _max_pool2d(x, kernel, stride, padding):
+    window, strides = (1, 1, kernel, kernel), (1, 1, stride, stride)
+    around = ((0, 0), (0, 0), (padding, padding), (padding, padding))
+    return lax.reduce_window(x, -jnp.inf, lax.max, window, strides, around)
+
+
+_SHARED = {
+    "relu": jax.nn.relu,
+    "gelu": lambda x: jax.nn.gelu(x, approximate=False),
+    "tanh": jnp.tanh,
+    "sigmoid": jax.nn.sigmoid,
+    "cat": jnp.concatenate,
+    "pad": lambda x, around: jnp.pad(x, ((0, 0), (0, 0), around)),
+    "max_pool2d": _max_pool2d,
+}
+_CONVJAX = {name: getattr(convjax, name) for name in ("conv1d", "conv2d", "conv_transpose2d")}
+_LAX = {"conv1d": _lax_conv, "conv2d": _lax_conv, "conv_transpose2d": _lax_conv_transpose}
+OPS = {"convjax": SimpleNamespace(**_SHARED, **_CONVJAX), "lax": SimpleNamespace(**_SHARED, **_LAX)}
+
+
+def _torch_ops() -> SimpleNamespace:
+    import torch
+    from torch.nn import functional as f
+
+    return SimpleNamespace(
+        relu=f.relu,
+        gelu=f.gelu,
+        tanh=torch.tanh,
+        sigmoid=torch.sigmoid,
+        cat=torch.cat,
+        pad=f.pad,
+        max_pool2d=f.max_pool2d,
+        conv1d=f.conv1d,
+        conv2d=f.conv2d,
+        conv_transpose2d=f.conv_transpose2d,
+    )
+
+
+def _torch_gradients(loss: Callable, leaves: list) -> list:
+    import torch
+
+    with torch.enable_grad():
+        leaves = [leaf.detach().requires_grad_() for leaf in leaves]
+        return torch.autograd.grad(loss(leaves), leaves)
+
+
+# ---- networks ----
+
+
+def _network(name: str) -> Program:
+    function, shape = NETWORKS[name]
+
+    def arrays(rng):
+        x, weights = rng.standard_normal(shape, np.float32), Weights(rng=rng)
+        jax.eval_shape(lambda x: function(OPS["lax"], weights, x), x)
+        return (x, *weights.arrays)
+
+    def jax_function(backend, direction):
+        def forward(x, *weights):
+            return function(OPS[backend], Weights(list(weights)), x)
+
+        def loss(weights, x):
+            return jnp.square(forward(x, *weights)).mean()
+
+        return forward if direction == "forward" else lambda x, *weights: jax.grad(loss)(weights, x)
+
+    def torch_function(direction):
+        ops = _torch_ops()
+        if direction == "forward":
+            return lambda x, *weights: function(ops, Weights(list(weights)), x)
+        return lambda x, *weights: _torch_gradients(
+            lambda leaves: function(ops, Weights(list(leaves)), x).square().mean(), list(weights)
+        )
+
+    return Program(name, "network", ("forward", "training step"), arrays, jax_function, torch_function)
+
+
+# ---- transformed convolutions ----
+
+
+def _normal(*shapes) -> Callable[[np.random.Generator], tuple]:
+    return lambda rng: tuple(rng.standard_normal(shape, np.float32) for shape in shapes)
+
+
+def _per_sample_kernels() -> Program:
+    def one(conv):
+        return lambda x, w: conv(x[None], w, padding=1)[0]
+
+    def jax_function(backend, direction):
+        return jax.vmap(one(OPS[backend].conv2d))
+
+    def torch_function(direction):
+        import torch
+
+        return torch.func.vmap(one(_torch_ops().conv2d))
+
+    shapes = (16, 32, 28, 28), (16, 32, 32, 3, 3)
+    return Program("per-sample kernels", "vmap", ("forward",), _normal(*shapes), jax_function, torch_function)
+
+
+def _per_example_gradients() -> Program:
+    def loss(conv):
+        return lambda w, x: (conv(x[None], w, padding=1) ** 2).mean()
+
+    def jax_function(backend, direction):
+        return lambda x, w: jax.vmap(jax.grad(loss(OPS[backend].conv2d)), (None, 0))(w, x)
+
+    def torch_function(direction):
+        import torch
+
+        each = torch.func.vmap(torch.func.grad(loss(_torch_ops().conv2d)), (None, 0))
+        return lambda x, w: each(w, x)
+
+    shapes = (32, 32, 28, 28), (32, 32, 3, 3)
+    return Program("per-example gradients", "vmap", ("gradient",), _normal(*shapes), jax_function, torch_function)
+
+
+def _double_backward() -> Program:
+    """The gradient of a gradient's size, as in gradient penalties."""
+
+    def jax_function(backend, direction):
+        conv = OPS[backend].conv2d
+
+        def penalty(w, x, ct):
+            return jnp.square(jax.vjp(lambda x: jnp.tanh(conv(x, w, padding=1)), x)[1](ct)[0]).mean()
+
+        return lambda x, w, ct: jax.grad(penalty)(w, x, ct)
+
+    def torch_function(direction):
+        import torch
+
+        conv = _torch_ops().conv2d
+
+        def call(x, w, ct):
+            with torch.enable_grad():
+                x, w = x.detach().requires_grad_(), w.detach().requires_grad_()
+                (inner,) = torch.autograd.grad(torch.tanh(conv(x, w, padding=1)), x, ct, create_graph=True)
+                return torch.autograd.grad(inner.square().mean(), w)
+
+        return call
+
+    shapes = (8, 32, 56, 56), (128, 32, 3, 3), (8, 128, 56, 56)
+    return Program("double backward 3x3 32 to 128", "twice", ("gradient",), _normal(*shapes), jax_function, torch_function)
+
+
+def _loop(name: str) -> Program:
+    def jax_function(backend, direction):
+        conv = OPS[backend].conv2d
+        step = lambda x, w: conv(x, w, padding=1)  # noqa: E731
+        if name == "scan":
+            return lambda x, w: lax.scan(lambda x, _: (step(x, w), None), x, None, length=4)[0]
+        return lambda x, w: lax.fori_loop(0, 4, lambda _, x: step(x, w), x)
+
+    def torch_function(direction):
+        conv = _torch_ops().conv2d
+
+        def call(x, w):
+            for _ in range(4):
+                x = conv(x, w, padding=1)
+            return x
+
+        return call
+
+    def arrays(rng):
+        x, w = _normal((8, 64, 56, 56), (64, 64, 3, 3))(rng)
+        return x, w / 24
+
+    return Program(f"3x3 64 four times in {name}", "loop", ("forward",), arrays, jax_function, torch_function)
+
+
+def _small_call() -> Program:
+    """What a call costs where there is nothing to compute: the whole of it is dispatch."""
+
+    def jax_function(backend, direction):
+        return lambda x, w: OPS[backend].conv2d(x, w)
+
+    def torch_function(direction) -> Any:
+        return _torch_ops().conv2d
+
+    return Program("3x3 on one 5x5", "call", ("forward",), _normal((1, 1, 5, 5), (1, 1, 3, 3)), jax_function, torch_function)
+
+
+PROGRAMS = (
+    _per_sample_kernels(),
+    _per_example_gradients(),
+    _double_backward(),
+    _loop("fori_loop"),
+    _loop("scan"),
+    _small_call(),
+    *map(_network, NETWORKS),
+)

@@ -1,0 +1,91 @@
+"""What a run says: a table of ratios, a summary with its losses, and a chart."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+
+def ratio(row: dict[str, Any], backend: str) -> float | None:
+    """How many times faster convjax is."""
+    seconds = row["seconds"]
+    return seconds[backend] / seconds["convjax"] if backend in seconds else None
+
+
+def geometric_mean(values: list[float]) -> float:
+    return math.exp(sum(map(math.log, values)) / len(values)) if values else float("nan")
+
+
+def table(result: dict[str, Any]) -> str:
+    """Milliseconds of each, and how many times faster convjax is."""
+    others = [b for b in ("lax", "torch") if any(b in row["seconds"] for row in result["rows"])]
+    lines = [f"{'row':<32} {'direction':<16} {'lowering':<10} {'convjax':>9}" + "".join(f"{b:>11} {'x':>6}" for b in others)]
+    for row in result["rows"]:
+        cells = f"{row['row']:<32} {row['direction']:<16} {row['lowering']:<10} {1e3 * row['seconds']['convjax']:>9.3f}"
+        for b in others:
+            times = ratio(row, b)
+            cells += f"{'':>18}" if times is None else f"{1e3 * row['seconds'][b]:>11.3f} {times:>6.2f}"
+        lines.append(cells)
+    return "\n".join(lines)
+
+
+def summary(result: dict[str, Any]) -> str:
+    rows, lines = result["rows"], []
+    for b, floor in (("lax", 0.95), ("torch", 0.9)):
+        ratios = [(ratio(row, b), row) for row in rows if b in row["seconds"]]
+        if ratios:
+            slower = [r for r, _ in ratios if r < floor]
+            lines.append(
+                f"against {b}: {geometric_mean([r for r, _ in ratios]):.2f} times as fast (geometric mean of "
+                f"{len(ratios)}); below {floor} in {len(slower)}"
+            )
+    noise = [abs(math.log(row["seconds"]["again"] / row["seconds"]["convjax"])) for row in rows]
+    lines.append(f"noise: the same call against itself differs by {100 * (math.exp(sorted(noise)[len(noise) // 2]) - 1):.1f} % "
+                 f"(median), {100 * (math.exp(max(noise)) - 1):.0f} % (largest)")  # fmt: skip
+    regrets = [regret(row) for row in rows]
+    regrets = [r for r in regrets if r is not None]
+    if regrets:
+        right = sum(r <= 1.05 for r in regrets)
+        lines.append(f"selection: the fastest lowering (within 5 %) in {right} of {len(regrets)}, worst regret {max(regrets):.2f}")
+    return "\n".join(lines)
+
+
+def regret(row: dict[str, Any]) -> float | None:
+    """The time of what was chosen over that of the fastest lowering, where they were timed."""
+    timed = [s for name, s in row["seconds"].items() if name not in ("convjax", "again", "lax", "torch")]
+    return min(row["seconds"]["convjax"], row["seconds"]["again"]) / min([*timed, row["seconds"]["again"]]) if timed else None
+
+
+def chart(result: dict[str, Any], path: Path) -> None:
+    """One dot per row and direction: how many times faster convjax is than each of the others, by family."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    others = [b for b in ("lax", "torch") if any(b in row["seconds"] for row in result["rows"])]
+    families = list(dict.fromkeys(row["family"] for row in result["rows"]))
+    colours = {"forward": "#1b6ca8", "input gradient": "#d1495b", "weight gradient": "#edae49"}
+    figure, axes = pyplot.subplots(1, len(others), figsize=(6.2 * len(others), 0.42 * len(families) + 1.9), sharey=True, squeeze=False)
+    for axis, b in zip(axes[0], others, strict=True):
+        for direction in dict.fromkeys(row["direction"] for row in result["rows"]):
+            points = [
+                (ratio(row, b), families.index(row["family"]))
+                for row in result["rows"]
+                if row["direction"] == direction and b in row["seconds"]
+            ]
+            shift = {"input gradient": 0.0, "weight gradient": 0.22}.get(direction, -0.22)
+            axis.scatter([p[0] for p in points], [p[1] + shift for p in points], s=26, alpha=0.85, linewidths=0,
+                         color=colours.get(direction, "#6c757d"), label=direction)  # fmt: skip
+        axis.axvline(1, color="black", linewidth=1)
+        axis.set_xscale("log")
+        axis.set_title(f"times as fast as {'lax.conv_general_dilated' if b == 'lax' else 'torch'}")
+        axis.grid(axis="x", which="both", alpha=0.25)
+        axis.set_yticks(range(len(families)), families)
+        axis.set_ylim(len(families) - 0.5, -0.5)
+    axes[0][-1].legend(loc="lower right", fontsize=8)
+    about = result["machine"]
+    where = about["device"] if about["device"] != "cpu" else f"{about['cores']} cores of {about['cpu']}"
+    figure.suptitle(f"convjax on {where}, {result['date']}; right of the line convjax is faster", fontsize=10)
+    figure.tight_layout()
+    figure.savefig(path, dpi=130)
+    pyplot.close(figure)

@@ -1,0 +1,115 @@
+"""What the benchmark times: for every row and direction, a compiled call per backend."""
+
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import subjaxprs
+
+from benchmarks import backends
+from benchmarks.cases import ROWS, Case
+from benchmarks.programs import PROGRAMS, Program
+from convjax import _rules, _select
+from convjax._lowerings import LOWERINGS
+
+
+class Ready(NamedTuple):
+    """A compiled call, and what compiling it took and what it holds."""
+
+    call: Callable[[], Any]
+    compile_seconds: float | None = None
+    temporary_bytes: int | None = None
+
+
+class Task(NamedTuple):
+    """One row in one direction. `ready(backend)` is None where a backend does not have it."""
+
+    name: str
+    family: str
+    direction: str
+    ready: Callable[[str], Ready | None]
+    lowering: str
+
+
+def tasks(rows: list[str], directions: list[str], platform: str) -> Iterator[Task]:
+    """Rows whose name or family holds one of the words, in the directions asked for."""
+    for row in (*ROWS, *PROGRAMS):
+        if any(word in row.name or word == row.family for word in rows):
+            for direction in row.directions if isinstance(row, Program) else backends.DIRECTIONS:
+                if direction in directions:
+                    yield (_of_program if isinstance(row, Program) else _of_case)(row, direction, platform)
+
+
+def _jax_ready(function: Callable, arrays) -> Ready:
+    start = time.perf_counter()
+    compiled = jax.jit(function).lower(*arrays).compile()
+    seconds = time.perf_counter() - start
+    memory = compiled.memory_analysis()
+    held = None if memory is None else memory.temp_size_in_bytes
+    return Ready(lambda: jax.block_until_ready(compiled(*arrays)), seconds, held)
+
+
+def _torch_ready(function: Callable, arrays, platform: str) -> Ready:
+    import torch
+
+    if platform == "cpu":
+        return Ready(lambda: function(*arrays))
+    arrays = jax.tree.map(lambda a: a.cuda(), arrays)
+
+    def call():
+        function(*arrays)
+        torch.cuda.synchronize()
+
+    return Ready(call)
+
+
+def _of_case(case: Case, direction: str, platform: str) -> Task:
+    arrays = backends.operands(case)
+    device = tuple(map(jnp.asarray, arrays))
+    chosen = partial(backends.jax_function, direction=direction)
+    spec, x, w = _equation(chosen(backends.conv_of("convjax", case)), device)
+
+    def ready(backend: str) -> Ready | None:
+        if backend == "torch":
+            return _torch_ready(backends.torch_function(case, direction), backends.torch_operands(arrays), platform)
+        if backend in ("convjax", "lax"):
+            return _jax_ready(chosen(backends.conv_of(backend, case)), device)
+        if _select.refusal(LOWERINGS[backend], spec, x, w) is not None:
+            return None
+        first = _rules.Rule(backend, lambda f: (f.spec, f.x.shape, f.w.shape) == (spec, x.shape, w.shape), "timed")
+        kept = _rules.RULES[platform]
+        _rules.RULES[platform] = (first, *kept)
+        try:
+            return _jax_ready(chosen(backends.conv_of("convjax", case)), device)
+        finally:
+            _rules.RULES[platform] = kept
+
+    return Task(case.name, case.family, direction, ready, _select.select(spec, x, w, platform).lowering.name)
+
+
+def _equation(function: Callable, arrays):
+    def found(jaxpr):
+        own = [e for e in jaxpr.eqns if e.primitive.name == "convjax_conv"]
+        return own + [e for inner in subjaxprs(jaxpr) for e in found(inner)]
+
+    equation = found(jax.make_jaxpr(function)(*arrays).jaxpr)[-1]
+    return equation.params["spec"], *(jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in equation.invars)
+
+
+def _of_program(program: Program, direction: str, platform: str) -> Task:
+    arrays = program.arrays(np.random.default_rng(0))
+    device = jax.tree.map(jnp.asarray, arrays)
+
+    def ready(backend: str) -> Ready | None:
+        if backend == "torch":
+            function = program.torch_function(direction)
+            return function and _torch_ready(function, backends.torch_operands(arrays), platform)
+        if backend not in ("convjax", "lax"):
+            return None
+        return _jax_ready(program.jax_function(backend, direction), device)
+
+    return Task(program.name, program.family, direction, ready, "")
