@@ -1,0 +1,1 @@
+"""`python -m benchmarks`: convjax beside lax and torch."""

@@ -19,7 +19,11 @@ RESULTS = Path(__file__).parent / "results"
 
 def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m benchmarks", description=__doc__.split(": ", 1)[1])
-    parser.add_argument("--against", default="lax,torch", help='backends to time beside convjax: lax, torch, "lowerings" or the name of one')
+    parser.add_argument(
+        "--against",
+        default="lax,torch",
+        help='backends to time beside convjax: lax, torch, "lowerings" or the name of one',
+    )
     parser.add_argument("--rows", default="", help="only rows whose name or family holds one of these, with commas")
     parser.add_argument("--directions", default=",".join(DIRECTIONS), help="only these, with commas")
     parser.add_argument("--platform", default=None, choices=("cpu", "cuda"), help="what JAX's default is, else")
@@ -86,13 +90,14 @@ def main(options: argparse.Namespace) -> int:
             return 2
         torch.set_grad_enabled(False)
     words, directions = options.rows.split(","), options.directions.split(",")
-    wanted = list(tasks.tasks(words, directions, here))
+    wanted = tasks.wanted(words, directions)
     if not wanted:
         print(f"--rows {options.rows}: no row has such a name or family in these directions", file=sys.stderr)
         return 2
 
     rows = []
-    for task in tqdm.tqdm(wanted, unit="row", disable=None):
+    for row, direction in tqdm.tqdm(wanted, unit="row", disable=None):
+        task = tasks.task(row, direction, here)
         # convjax stands in the list twice: what the two differ by is noise.
         ready = {name: task.ready(name) for name in ("convjax", *backends)}
         ready = {name: r for name, r in ready.items() if r is not None}

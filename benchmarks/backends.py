@@ -14,7 +14,7 @@ DIRECTIONS = ("forward", "input gradient", "weight gradient")
 
 
 def lax_conv(case: Case, x, w):
-    """What a user of plain JAX writes: `lax.conv_general_dilated`, and for a transposed convolution its dilated form."""
+    """What a user of plain JAX writes: `lax.conv_general_dilated`, with lhs_dilation for a transposed convolution."""
     spec = case.spec()
     if case.transpose:
         groups, dims = spec.groups, spec.dims
@@ -22,14 +22,7 @@ def lax_conv(case: Case, x, w):
         w = jnp.flip(w.reshape(-1, *w.shape[2:]), tuple(range(2, dims + 2)))
     layout = lax.ConvDimensionNumbers(*[tuple(range(spec.dims + 2))] * 3)
     return lax.conv_general_dilated(
-        x,
-        w,
-        spec.stride,
-        spec.padding,
-        spec.lhs_dilation,
-        spec.rhs_dilation,
-        layout,
-        feature_group_count=spec.groups,
+        x, w, spec.stride, spec.padding, spec.lhs_dilation, spec.rhs_dilation, layout, feature_group_count=spec.groups
     )
 
 
@@ -46,7 +39,7 @@ def jax_function(conv: Callable, direction: str) -> Callable:
 
 
 def conv_of(backend: str, case: Case) -> Callable:
-    """"lax", or "convjax" for what it chooses, or the name of one of its lowerings."""
+    """ "lax", or "convjax" for what it chooses, or the name of one of its lowerings."""
     if backend == "lax":
         return partial(lax_conv, case)
     return partial(case, algorithm="auto" if backend == "convjax" else backend)

@@ -98,7 +98,9 @@ SMALL = (
 )
 
 
-def _row(family: str, name: str, x: str, weight: str, dtype: str = "float32", transpose: bool = False, **options) -> Case:
+def _row(
+    family: str, name: str, x: str, weight: str, dtype: str = "float32", transpose: bool = False, **options
+) -> Case:
     shapes = [tuple(map(int, shape.split("x"))) for shape in (x, weight)]
     return Case(name, *shapes, options, transpose, family, dtype)
 

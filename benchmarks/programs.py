@@ -194,7 +194,9 @@ def _double_backward() -> Program:
         return call
 
     shapes = (8, 32, 56, 56), (128, 32, 3, 3), (8, 128, 56, 56)
-    return Program("double backward 3x3 32 to 128", "twice", ("gradient",), _normal(*shapes), jax_function, torch_function)
+    return Program(
+        "double backward 3x3 32 to 128", "twice", ("gradient",), _normal(*shapes), jax_function, torch_function
+    )
 
 
 def _loop(name: str) -> Program:
@@ -231,7 +233,9 @@ def _small_call() -> Program:
     def torch_function(direction) -> Any:
         return _torch_ops().conv2d
 
-    return Program("3x3 on one 5x5", "call", ("forward",), _normal((1, 1, 5, 5), (1, 1, 3, 3)), jax_function, torch_function)
+    return Program(
+        "3x3 on one 5x5", "call", ("forward",), _normal((1, 1, 5, 5), (1, 1, 3, 3)), jax_function, torch_function
+    )
 
 
 PROGRAMS = (

@@ -18,7 +18,9 @@ def geometric_mean(values: list[float]) -> float:
 def table(result: dict[str, Any]) -> str:
     """Milliseconds of each, and how many times faster convjax is."""
     others = [b for b in ("lax", "torch") if any(b in row["seconds"] for row in result["rows"])]
-    lines = [f"{'row':<32} {'direction':<16} {'lowering':<10} {'convjax':>9}" + "".join(f"{b:>11} {'x':>6}" for b in others)]
+    lines = [
+        f"{'row':<32} {'direction':<16} {'lowering':<10} {'convjax':>9}" + "".join(f"{b:>11} {'x':>6}" for b in others)
+    ]
     for row in result["rows"]:
         cells = f"{row['row']:<32} {row['direction']:<16} {row['lowering']:<10} {1e3 * row['seconds']['convjax']:>9.3f}"
         for b in others:
@@ -39,20 +41,22 @@ def summary(result: dict[str, Any]) -> str:
                 f"{len(ratios)}); below {floor} in {len(slower)}"
             )
     noise = [abs(math.log(row["seconds"]["again"] / row["seconds"]["convjax"])) for row in rows]
-    lines.append(f"noise: the same call against itself differs by {100 * (math.exp(sorted(noise)[len(noise) // 2]) - 1):.1f} % "
-                 f"(median), {100 * (math.exp(max(noise)) - 1):.0f} % (largest)")  # fmt: skip
+    middle, most = (100 * (math.exp(n) - 1) for n in (sorted(noise)[len(noise) // 2], max(noise)))
+    lines.append(f"noise: the same call against itself differs by {middle:.1f} % (median), {most:.0f} % (largest)")
     regrets = [regret(row) for row in rows]
     regrets = [r for r in regrets if r is not None]
     if regrets:
         right = sum(r <= 1.05 for r in regrets)
-        lines.append(f"selection: the fastest lowering (within 5 %) in {right} of {len(regrets)}, worst regret {max(regrets):.2f}")
+        text = f"{right} of {len(regrets)}, worst regret {max(regrets):.2f}"
+        lines.append(f"selection: the fastest lowering (within 5 %) in {text}")
     return "\n".join(lines)
 
 
 def regret(row: dict[str, Any]) -> float | None:
     """The time of what was chosen over that of the fastest lowering, where they were timed."""
     timed = [s for name, s in row["seconds"].items() if name not in ("convjax", "again", "lax", "torch")]
-    return min(row["seconds"]["convjax"], row["seconds"]["again"]) / min([*timed, row["seconds"]["again"]]) if timed else None
+    own = min(row["seconds"]["convjax"], row["seconds"]["again"])
+    return own / min([*timed, own]) if timed else None
 
 
 def chart(result: dict[str, Any], path: Path) -> None:
@@ -65,7 +69,9 @@ def chart(result: dict[str, Any], path: Path) -> None:
     others = [b for b in ("lax", "torch") if any(b in row["seconds"] for row in result["rows"])]
     families = list(dict.fromkeys(row["family"] for row in result["rows"]))
     colours = {"forward": "#1b6ca8", "input gradient": "#d1495b", "weight gradient": "#edae49"}
-    figure, axes = pyplot.subplots(1, len(others), figsize=(6.2 * len(others), 0.42 * len(families) + 1.9), sharey=True, squeeze=False)
+    figure, axes = pyplot.subplots(
+        1, len(others), figsize=(6.2 * len(others), 0.42 * len(families) + 1.9), sharey=True, squeeze=False
+    )
     for axis, b in zip(axes[0], others, strict=True):
         for direction in dict.fromkeys(row["direction"] for row in result["rows"]):
             points = [

@@ -1,7 +1,7 @@
 """What the benchmark times: for every row and direction, a compiled call per backend."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -35,13 +35,19 @@ class Task(NamedTuple):
     lowering: str
 
 
-def tasks(rows: list[str], directions: list[str], platform: str) -> Iterator[Task]:
+def wanted(rows: list[str], directions: list[str]) -> list[tuple[Case | Program, str]]:
     """Rows whose name or family holds one of the words, in the directions asked for."""
-    for row in (*ROWS, *PROGRAMS):
-        if any(word in row.name or word == row.family for word in rows):
-            for direction in row.directions if isinstance(row, Program) else backends.DIRECTIONS:
-                if direction in directions:
-                    yield (_of_program if isinstance(row, Program) else _of_case)(row, direction, platform)
+    return [
+        (row, direction)
+        for row in (*ROWS, *PROGRAMS)
+        if any(word in row.name or word == row.family for word in rows)
+        for direction in (row.directions if isinstance(row, Program) else backends.DIRECTIONS)
+        if direction in directions
+    ]
+
+
+def task(row: Case | Program, direction: str, platform: str) -> Task:
+    return (_of_program if isinstance(row, Program) else _of_case)(row, direction, platform)
 
 
 def _jax_ready(function: Callable, arrays) -> Ready:

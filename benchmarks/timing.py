@@ -6,11 +6,11 @@ from collections.abc import Callable
 Call = Callable[[], object]
 
 
-def fastest(calls: dict[str, Call], rounds: int = 5, batch: float = 0.02, patience: float = 20.0) -> dict[str, float]:
+def fastest(calls: dict[str, Call], rounds: int = 5, batch: float = 0.02, patience: float = 10.0) -> dict[str, float]:
     """The fewest seconds that each call took, over `rounds` rounds of all of them.
 
     In its turn a call is repeated for `batch` seconds, so that the first repetitions take what is left in the caches,
-    and in the spinning threads, of the one before. Rounds end after `patience` seconds in all, but not before the third.
+    and in the spinning threads, of the one before. After `patience` seconds in all no round begins but the third.
     """
     best = dict.fromkeys(calls, float("inf"))
     order, began = list(calls), time.perf_counter()

@@ -1,10 +1,11 @@
 """What happens around the operation of a checked call: batch axis, borders, bias.
 
-Each is one jitted function, so that an eager call is one dispatch; inside another trace it is inlined.
+Each is a jitted function, so that an eager call is one dispatch; inside another trace it is inlined.
 """
 
 import math
-from functools import partial
+from collections.abc import Callable
+from functools import lru_cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -25,9 +26,14 @@ def operands(x: jax.Array, weight: jax.Array, *, call: ConvCall) -> tuple[jax.Ar
     return _boundary.extend(x, *call.boundary) if call.boundary else x, weight
 
 
-@partial(jax.jit, static_argnames="call", inline=True)
-def conv(x: jax.Array, weight: jax.Array, bias: jax.Array | None, *, call: ConvCall) -> jax.Array:
-    return laid_out(partial(_conv, call=call), partial(_conv_layout, call=call), x, weight, bias)
+@lru_cache(maxsize=4096)
+def jitted(call: ConvCall) -> Callable[..., jax.Array]:
+    """The function of (x, weight, bias) that a checked call is: of arrays alone, which jit dispatches fastest."""
+
+    def conv(x: jax.Array, weight: jax.Array, bias: jax.Array | None) -> jax.Array:
+        return laid_out(partial(_conv, call=call), partial(_conv_layout, call=call), x, weight, bias)
+
+    return jax.jit(conv, inline=True)
 
 
 def _conv(x, weight, bias, *, call: ConvCall):

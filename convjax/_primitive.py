@@ -90,11 +90,15 @@ for _platform in (None, *RULES):
 # Both paddings can be negative, which crops.
 
 
-def transposed_weight(w: jax.Array, groups: int) -> jax.Array:
+def transposed_weight(w: jax.Array, groups: int, turn: bool = True) -> jax.Array:
     """(G O, I, *k) to (G I, O, *k), taps reversed: what slides over the cotangent, or over a transposed input."""
     # A group axis of size 1 would hide the transposition from XLA, which folds it into a matrix product.
     w = w.swapaxes(0, 1) if groups == 1 else ungrouped(w.reshape(groups, -1, *w.shape[1:]).swapaxes(1, 2))
-    return lax.rev(w, tuple(axis for axis in range(2, w.ndim) if w.shape[axis] > 1))
+    return lax.rev(w, _spatial(w)) if turn else w
+
+
+def _spatial(w: jax.Array) -> tuple[int, ...]:
+    return tuple(axis for axis in range(2, w.ndim) if w.shape[axis] > 1)
 
 
 def ungrouped(a: jax.Array) -> jax.Array:
@@ -108,7 +112,10 @@ def _input_gradient(ct, w, *, x, spec: ConvSpec, algorithm: str):
         front = extent(k, r) - low - 1
         padding.append((front, extent(n, a) + extent(k, r) - 1 - extent(m, s) - front))
     gradient = ConvSpec(spec.lhs_dilation, tuple(padding), spec.stride, spec.rhs_dilation, spec.groups, spec.precision)
-    return convolve(ct, transposed_weight(w.astype(ct.dtype), spec.groups), gradient, algorithm).astype(x.dtype)
+    # Turned first and transposed then, the other way round than in transposed_weight: where that made w, as in a
+    # transposed convolution, XLA sees two pairs that cancel.
+    turned = transposed_weight(lax.rev(w.astype(ct.dtype), _spatial(w)), spec.groups, turn=False)
+    return convolve(ct, turned, gradient, algorithm).astype(x.dtype)
 
 
 def _weight_gradient(ct, x, *, w, spec: ConvSpec, algorithm: str):

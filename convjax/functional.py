@@ -1,10 +1,11 @@
 """The convolutions of networks, as torch.nn.functional has them."""
 
 from collections.abc import Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Literal
 
 import jax
+import numpy as np
 from jax.typing import ArrayLike, DTypeLike
 
 from convjax import _call, _select, _spec
@@ -370,27 +371,61 @@ def fold(
     return _call.fold(x, grid=grid, channels=channels)
 
 
-def _conv(function, dims, x, weight, bias, stride, padding, dilation, groups, options):
-    x, weight, bias = _spec.arrays(function, x, weight, bias)
-    call = _spec.conv_call(function, dims, x, weight, bias, stride, padding, dilation, groups, options)
-    return _run(function, x, weight, bias, call)
+def _conv(function, dims, x, weight, bias, *arguments):
+    return _run(_spec.conv_call, function, dims, x, weight, bias, arguments)
 
 
-def _conv_transpose(function, dims, x, weight, bias, stride, padding, output_padding, groups, dilation, options):
-    x, weight, bias = _spec.arrays(function, x, weight, bias)
-    call = _spec.conv_transpose_call(
-        function, dims, x, weight, bias, stride, padding, output_padding, groups, dilation, options
-    )
-    return _run(function, x, weight, bias, call)
+def _conv_transpose(function, dims, x, weight, bias, *arguments):
+    return _run(_spec.conv_transpose_call, function, dims, x, weight, bias, arguments)
 
 
-def _run(function, x, weight, bias, call):
+def _run(check, function, dims, x, weight, bias, arguments):
+    run = _repeated(check, function, dims, x, weight, bias, arguments)
+    if run is None:
+        x, weight, bias = _spec.arrays(function, x, weight, bias)
+        run = _checked(check, function, dims, x, weight, bias, arguments)
+    return run(x, weight, bias)
+
+
+def _checked(check, function, dims, x, weight, bias, arguments):
+    call = check(function, dims, x, weight, bias, *arguments)
     _select.known_algorithm(function, call.algorithm)
     if call.algorithm != "auto":
         shapes = (jax.ShapeDtypeStruct(a.shape, a.dtype) for a in (x, weight))  # free of any sharding
         lhs, rhs = jax.eval_shape(partial(_call.operands, call=call), *shapes)
         _select.serves(function, call.algorithm, call.spec, lhs, rhs)
-    return _call.conv(x, weight, bias, call=call)
+    return _call.jitted(call)
+
+
+# ---- eager calls ----
+#
+# Checking takes some 20 microseconds of Python, three times what a dispatch does. So the check of an eager call is kept
+# by what it depends on: shapes, dtype and the arguments exactly as given.
+
+
+def _repeated(check, function, dims, x, weight, bias, arguments):
+    """The function of a call, checked now or earlier, or None where the arguments do not tell."""
+    dtype = getattr(x, "dtype", None)
+    for a in (x, weight) if bias is None else (x, weight, bias):
+        if not isinstance(a, jax.Array) or isinstance(a, jax.core.Tracer) or a.dtype != dtype:
+            return None
+    if not _plain(arguments) or not jax.dtypes.issubdtype(dtype, np.number):
+        return None
+    precision = jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]
+    shapes = x.shape, weight.shape, None if bias is None else bias.shape
+    return _kept(check, function, dims, dtype, shapes, arguments, precision)
+
+
+def _plain(value):
+    """Whether values are equal only where they are the same, as 1, 1.0 and True are not."""
+    kind = type(value)
+    return kind is int or kind is str or value is None or (kind in (tuple, Options) and all(map(_plain, value)))
+
+
+@lru_cache(maxsize=4096)
+def _kept(check, function, dims, dtype, shapes, arguments, precision):
+    x, weight, bias = (None if shape is None else jax.ShapeDtypeStruct(shape, dtype) for shape in shapes)
+    return _checked(check, function, dims, x, weight, bias, arguments)
 
 
 CONVOLUTIONS = (conv, conv1d, conv2d, conv3d, conv_transpose, conv_transpose1d, conv_transpose2d, conv_transpose3d)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax.extend.core import subjaxprs
 
 from convjax import _check, _primitive, _select, _spec, functional
-from convjax._lowerings import LOWERINGS
+from convjax._lowerings import LOWERINGS, _pieces
 from convjax._spec import ConvSpec
 
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
@@ -27,6 +27,8 @@ class Step(NamedTuple):
     output_shape: tuple[int, ...]
     multiply_adds: int
     bytes: int
+    error: float | None  # how far off a result may be, over `relative`; None for integers, which are exact
+    relative: str
     spec: ConvSpec
 
 
@@ -47,10 +49,13 @@ class Plan(NamedTuple):
         for platform in dict.fromkeys(step.platform for step in self.steps):
             lines.append(f"  on {platform}")
             for step in (s for s in self.steps if s.platform == platform):
+                error = "exact" if step.error is None else f"error below {step.error:.2g} of {step.relative}"
                 lines.append(
                     f"    {step.direction:<15}  {step.algorithm:<9} {_scaled(step.multiply_adds)} multiply-adds, "
-                    f"{_scaled(step.bytes)}B touched: {step.because}"
+                    f"{_scaled(step.bytes)}B touched, {error}"
                 )
+                lines.append(f"{'':21}  by {LOWERINGS[step.algorithm].summary}")
+                lines.append(f"{'':21}  for {step.because}")
                 lines += [f"{'':21}  not {name}: {why}" for name, why in step.others.items()]
         return "\n".join(lines)
 
@@ -77,21 +82,26 @@ def plan(
 
     Returns:
       A `Plan`, to be printed or read: per platform the forward convolution and both gradients, each with the lowering
-      chosen, the reason, why the others were not, the multiply-adds of the chosen one and the bytes of its operands and
-      result.
+      chosen, the reason, why the others were not, its multiply-adds, the bytes of its operands and result, and a bound
+      on its error (rounding to a 16-bit result not counted).
 
     Raises:
       ValueError, TypeError: whatever the call itself would raise, and for an unknown platform or function.
 
     >>> import convjax, jax, jax.numpy as jnp
     >>> x, weight = (jax.ShapeDtypeStruct(s, jnp.float32) for s in ((8, 128, 56, 56), (128, 4, 3, 3)))
-    >>> print(convjax.plan(x, weight, padding=1, groups=32, platform="cpu"))
+    >>> print(convjax.plan(x, weight, padding=1, groups=32, platform="cpu"))  # doctest: +ELLIPSIS
     conv of x float32[8, 128, 56, 56], weight float32[128, 4, 3, 3], padding=1, groups=32
       result float32[8, 128, 56, 56]
       on cpu
-        forward          direct    116 M multiply-adds, 25.7 MB touched: no rule of this platform prefers another
-        input gradient   direct    116 M multiply-adds, 25.7 MB touched: no rule of this platform prefers another
-        weight gradient  direct    116 M multiply-adds, 25.7 MB touched: no rule of this platform prefers another
+        forward          shift     116 M multiply-adds, 25.7 MB touched, error below 4.3e-06 of the sum of |x| |w|
+                         by a sum over shifted slices, one per tap
+                         for few products per result: depthwise 3x3 on 8x144x56x56 takes 0.7 ms for 70
+                         not direct: 116 M multiply-adds
+                         not reduce: 3136 positions, more than 128
+                         ...
+        input gradient   shift     116 M multiply-adds, 25.7 MB touched, error below 4.3e-06 of the sum of |x| |w|
+    ...
     """
     name = _name("plan", function, functional.CONVOLUTIONS)
     if platform is not None and platform not in PLATFORMS:
@@ -147,9 +157,25 @@ def _step(platform: str, direction: str, equation) -> Step:
         for name, lowering in LOWERINGS.items()
         if name != choice.lowering.name
     }
+    error = None
+    if jnp.issubdtype(x.dtype, jnp.inexact) and isinstance(x.size, int):
+        error = choice.lowering.error(spec, x, w) * float(jnp.finfo(_pieces.sum_dtype(x.dtype, spec)).eps)
     touched = sum(math.prod(a.shape) * a.dtype.itemsize for a in (x, w, y))
     work = choice.lowering.multiply_adds(spec, x, w)
-    return Step(platform, direction, choice.lowering.name, choice.because, others, y.shape, work, touched, spec)
+    lowering = choice.lowering
+    return Step(
+        platform=platform,
+        direction=direction,
+        algorithm=lowering.name,
+        because=choice.because,
+        others=others,
+        output_shape=y.shape,
+        multiply_adds=work,
+        bytes=touched,
+        error=error,
+        relative=lowering.relative,
+        spec=spec,
+    )
 
 
 def _struct(function: str, argument: str, value: Any) -> jax.ShapeDtypeStruct:

@@ -4,8 +4,9 @@ from typing import Any
 
 import jax
 import numpy as np
-from benchmarks.cases import ROWS, SMALL, Case
 from jax.extend.core import subjaxprs
+
+from benchmarks.cases import ROWS, SMALL, Case
 
 REDUCED = tuple(row.reduced()._replace(dtype="float32") for row in ROWS)
 CASES = SMALL
@@ -28,7 +29,10 @@ def specs(case: Case) -> dict:
     found = {}
     for name, f in {"forward": lambda x, w, ct: case(x, w), "input gradient": dx, "weight gradient": dw}.items():
         equation = [e for e in equations(f, *operands) if e.primitive.name == "convjax_conv"][-1]
-        found[name] = equation.params["spec"], *(jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in equation.invars)
+        found[name] = (
+            equation.params["spec"],
+            *(jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in equation.invars),
+        )
     return found
 
 

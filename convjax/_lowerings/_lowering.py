@@ -18,8 +18,10 @@ class Lowering(NamedTuple):
     run: Callable[..., jax.Array]
     refuses: Callable[..., str | None]  # refuses(spec, x, w): why it cannot serve, None where it can
     multiply_adds: Callable[..., Any]  # multiply_adds(spec, x, w): how many it performs
-    # error(spec, x, w): how many units in the last place of the sum of |x| |w| behind a result it may be off by.
+    # error(spec, x, w): how far off a result may be, in units of the machine epsilon of what is summed in, relative to
+    # what `relative` says.
     error: Callable[..., Any]
+    relative: str = "the sum of |x| |w|"
 
 
 def products(spec, x, w):
@@ -28,5 +30,5 @@ def products(spec, x, w):
 
 
 def terms(spec, x, w):
-    """How many products a result sums up: in any order, each rounds at most once per addition."""
+    """How many products a result sums up: in any order, each is rounded at most once for every other one."""
     return math.prod(w.shape[1:])

@@ -14,10 +14,6 @@ def sum_dtype(dtype, spec):
     return spec.out_dtype or dtype
 
 
-def result(y: jax.Array, x: jax.Array, spec) -> jax.Array:
-    return y.astype(spec.out_dtype or x.dtype)
-
-
 def padded(x: jax.Array, padding, first: int = 2) -> jax.Array:
     """Zeros around the spatial axes, which start at `first`; a negative padding crops.
 

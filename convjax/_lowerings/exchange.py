@@ -41,9 +41,7 @@ def _exchanged(spec, x, w):
         padding.append((front, m + extent(n, a) - 1 - k - front))
     ones = (1,) * spec.dims
     precision = spec.precision[::-1] if isinstance(spec.precision, tuple) else spec.precision
-    return spec._replace(
-        padding=tuple(padding), lhs_dilation=ones, rhs_dilation=spec.lhs_dilation, precision=precision
-    )
+    return spec._replace(padding=tuple(padding), lhs_dilation=ones, rhs_dilation=spec.lhs_dilation, precision=precision)
 
 
 def refuses(spec, x, w) -> str | None:

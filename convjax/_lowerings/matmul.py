@@ -26,7 +26,7 @@ LONG = 512  # positions from which a product per image is worth its own call; sh
 
 def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
     y = (_mirrored if _is_mirrored(spec, x, w) else _forward)(x, w, spec)
-    return _pieces.result(y.reshape(spec.output_shape(x.shape, w.shape)), x, spec)
+    return y.reshape(spec.output_shape(x.shape, w.shape)).astype(spec.out_dtype or x.dtype)
 
 
 def _is_mirrored(spec, x, w) -> bool:
@@ -82,13 +82,12 @@ def _forward(x, w, spec):
     if not summed:
         return y
     y = y.reshape(y.shape[0], groups, math.prod(rows), -1, *sizes)
-    total = None
+    parts = []
     for row, at in enumerate(itertools.product(*map(range, rows))):
         offsets = dict(zip(summed, at, strict=True))
-        tap = [offsets.get(axis, 0) for axis in range(dims)]
-        part = _pieces.seen(y[:, :, row], tap, spec.rhs_dilation, (1,) * dims, counts, first=3)
-        total = part if total is None else total + part
-    return total
+        tap = tuple(offsets.get(axis, 0) for axis in range(dims))
+        parts.append(_pieces.seen(y[:, :, row], tap, spec.rhs_dilation, (1,) * dims, counts, first=3))
+    return sum(parts[1:], parts[0])
 
 
 def _product(w, x, spec):
@@ -101,7 +100,7 @@ def _product(w, x, spec):
     batch, length = x.shape[0], x.shape[3]
     if spec.groups == 1:
         x = lax.optimization_barrier(x[:, 0].swapaxes(1, 2)).reshape(batch * length, -1)
-        y = lax.dot_general(x, w, (((1,), (2,)), ((), ())), spec.precision, wide)
+        y = lax.dot_general(x, w[0], (((1,), (1,)), ((), ())), spec.precision, wide)
         return y.reshape(batch, length, -1).swapaxes(1, 2)
     x = lax.optimization_barrier(x.transpose(1, 0, 3, 2))
     x = x.reshape(x.shape[0], batch * length, -1)
@@ -114,10 +113,8 @@ def _mirrored(x, w, spec):
     groups, kernel, dims = spec.groups, w.shape[2:], spec.dims
     summed = _summed(spec, x, w)
     # What is summed goes first, which undoes the transpositions of a weight gradient.
-    if groups == 1:
-        x = x.swapaxes(0, 1)[:, None]  # (I, G, B, *n)
-    else:
-        x = x.reshape(x.shape[0], groups, -1, *x.shape[2:]).swapaxes(0, 2)
+    apart = x.reshape(x.shape[0], groups, -1, *x.shape[2:])
+    x = x.swapaxes(0, 1)[:, None] if groups == 1 else apart.swapaxes(0, 2)  # (I, G, B, *n)
     w = w.swapaxes(0, 1)
     w = w.reshape(w.shape[0], groups, -1, *w.shape[2:])  # (I, G, O, *k)
     x = _pieces.padded(x, spec.padding, first=3)
@@ -125,7 +122,8 @@ def _mirrored(x, w, spec):
         return _contract_patches(w, x, spec, counts)
     # Along a summed axis the kernel is set at each position of an axis as long as the window's whole way.
     lengths = [
-        (counts[axis] - 1) * spec.stride[axis] + (kernel[axis] - 1) * spec.rhs_dilation[axis] + 1 for axis in range(dims)
+        (counts[axis] - 1) * spec.stride[axis] + (kernel[axis] - 1) * spec.rhs_dilation[axis] + 1
+        for axis in range(dims)
     ]
     sizes = [lengths[axis] if axis in summed else kernel[axis] for axis in range(dims)]
     parts = []

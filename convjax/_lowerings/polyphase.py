@@ -88,10 +88,14 @@ def refuses(spec, x, w) -> str | None:
 
 
 def multiply_adds(spec, x, w):
-    inner, axes = _inner(spec, x, w)
+    _, axes = _inner(spec, x, w)
     positions = math.prod(axis.positions + max(axis.shifts) for axis in axes)
-    return x.shape[0] * w.shape[0] * w.shape[1] * positions * math.prod(
-        axis.length * a for axis, a in zip(axes, spec.lhs_dilation, strict=True)
+    return (
+        x.shape[0]
+        * w.shape[0]
+        * w.shape[1]
+        * positions
+        * math.prod(axis.length * a for axis, a in zip(axes, spec.lhs_dilation, strict=True))
     )
 
 

@@ -20,17 +20,17 @@ ROW = 256  # products summed one after the other; rows are then summed among the
 
 def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
     wide, groups = _pieces.sum_dtype(x.dtype, spec), spec.groups
-    shape = spec.output_shape(x.shape, w.shape)
+    shape, out = spec.output_shape(x.shape, w.shape), spec.out_dtype or x.dtype
     counts, kernel = shape[2:], w.shape[2:]
-    x = _pieces.padded(x, spec.padding)
+    x = _pieces.padded(x.astype(wide), spec.padding)
     batch, inputs, outputs = x.shape[0], w.shape[1], w.shape[0] // groups
     x = x.reshape(batch, groups, inputs, *x.shape[2:])
     w = w.reshape(groups, outputs, *w.shape[1:])
     full = (batch, groups, outputs, inputs, *kernel)
-    w = lax.broadcast_in_dim(w.astype(wide), full, tuple(range(1, len(full))))
+    w = lax.broadcast_in_dim(lax.optimization_barrier(w.astype(wide)), full, tuple(range(1, len(full))))
     parts = []
     for position in itertools.product(*map(range, counts)):
-        part = _pieces.seen(x, position, spec.stride, spec.rhs_dilation, kernel, first=3).astype(wide)
+        part = _pieces.seen(x, position, spec.stride, spec.rhs_dilation, kernel, first=3)
         parts.append(lax.broadcast_in_dim(part, full, (0, 1, *range(3, len(full)))) * w)
     zeros = [jnp.zeros((), wide)] * len(parts)
     axes, length = [], 1
@@ -41,7 +41,7 @@ def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
     sums = lax.reduce(parts, zeros, lambda a, b: [p + q for p, q in zip(a, b, strict=True)], axes)
     y = jnp.stack(sums, axis=3)
     y = y.sum(axis=tuple(range(4, y.ndim)), dtype=wide)
-    return _pieces.result(y.reshape(shape), x, spec)
+    return y.reshape(shape).astype(out)
 
 
 def refuses(spec, x, w) -> str | None:

@@ -17,22 +17,21 @@ MOST = 128  # products per output: each is an operation in the loop, to compile 
 
 def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
     wide, groups = _pieces.sum_dtype(x.dtype, spec), spec.groups
-    shape = spec.output_shape(x.shape, w.shape)
+    shape, out = spec.output_shape(x.shape, w.shape), spec.out_dtype or x.dtype
     counts = shape[2:]
-    x = _pieces.padded(x, spec.padding)
+    x = _pieces.padded(x.astype(wide), spec.padding)  # once, not for every tap: bfloat16 takes 14 times as long then
     batch, outputs = x.shape[0], w.shape[0] // groups
     x = x.reshape(batch, groups, -1, *x.shape[2:])
     w = w.reshape(groups, outputs, *w.shape[1:]).astype(wide)
-    y = None
+    full = (batch, groups, outputs, *counts)
+    parts = []
     for i in range(w.shape[2]):
         for tap in itertools.product(*map(range, w.shape[3:])):
-            part = _pieces.seen(x[:, :, i], tap, spec.rhs_dilation, spec.stride, counts).astype(wide)
+            part = _pieces.seen(x[:, :, i], tap, spec.rhs_dilation, spec.stride, counts)
             weight = w[(slice(None), slice(None), i, *tap)]
-            full = (batch, groups, outputs, *counts)
             part = lax.broadcast_in_dim(part, full, (0, 1, *range(3, len(full))))
-            part = part * lax.broadcast_in_dim(weight, full, (1, 2))
-            y = part if y is None else y + part
-    return _pieces.result(y.reshape(shape), x, spec)
+            parts.append(part * lax.broadcast_in_dim(weight, full, (1, 2)))
+    return sum(parts[1:], parts[0]).reshape(shape).astype(out)
 
 
 def refuses(spec, x, w) -> str | None:

@@ -14,6 +14,7 @@ output, 256 channels: 2.9e-6 for 9.5e-6; B. Barabasz et al., arXiv:1803.10986, l
 last inside, where every transform is a sum of contiguous rows. A NaN spreads over its tile of 4 by 4.
 """
 
+import math
 from fractions import Fraction
 from functools import cache
 
@@ -44,7 +45,7 @@ def matrices(results: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     ]
     others = [[a - b for b in POINTS if b != a] for a in POINTS]
     a_t = np.array(powers(results, [1] * len(POINTS)), float).T
-    g = np.array(powers(taps, [np.prod(differences) for differences in others]), float)
+    g = np.array(powers(taps, [math.prod(differences) for differences in others]), float)
     b_t = np.array([[*_polynomial([b for b in POINTS if b != a]), 0] for a in POINTS] + [_polynomial(POINTS)], float)
     return a_t, g, b_t
 
@@ -71,9 +72,7 @@ def _tiled(matrix: np.ndarray, x: jax.Array, step: int, counts) -> jax.Array:
     """x (N, *n, C) to (6, ..., N, *counts, C): the matrix along each axis of the tiles that start at every `step`."""
     for axis, count in enumerate(counts):
         at = 1 + 2 * axis  # behind the axes of results made so far
-        slices = [
-            lax.slice_in_dim(x, a, a + (count - 1) * step + 1, step, axis=at) for a in range(matrix.shape[1])
-        ]
+        slices = [lax.slice_in_dim(x, a, a + (count - 1) * step + 1, step, axis=at) for a in range(matrix.shape[1])]
         x = lax.optimization_barrier(jnp.stack(_combined(matrix, slices), axis))
     return x
 
@@ -97,7 +96,7 @@ def _last(x: jax.Array) -> jax.Array:
 def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
     wide = _pieces.sum_dtype(x.dtype, spec)
     y = (_forward if _is_forward(w) else _mirrored)(x.astype(wide), w.astype(wide), spec)
-    return _pieces.result(y, x, spec)
+    return y.astype(spec.out_dtype or x.dtype)
 
 
 def _is_forward(w) -> bool:
@@ -169,10 +168,16 @@ def multiply_adds(spec, x, w):
 
 
 def error(spec, x, w):
-    """Relative to the largest output: what the transforms may magnify, times the terms of a product."""
-    a_t, g, b_t = matrices(4)
-    magnified = np.abs(a_t) @ (np.abs(g).sum(1) * np.abs(b_t).sum(1))
-    return int(np.ceil(magnified.max() ** spec.dims))
+    """As measured on normal data, with room: 6e-7 to 4e-6 of the largest result, for 16 to 1024 channels."""
+    return 80
 
 
-LOWERING = Lowering("winograd", "F(4, 3) tiles: a quarter of the products in 2-D", run, refuses, multiply_adds, error)
+LOWERING = Lowering(
+    "winograd",
+    "F(4, 3) tiles, a quarter of the products in 2-D",
+    run,
+    refuses,
+    multiply_adds,
+    error,
+    "the largest result",
+)

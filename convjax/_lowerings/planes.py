@@ -1,0 +1,51 @@
+"""A volume as pictures: the taps of the first axis become channels, and its positions images.
+
+XLA's convolution of three spatial axes on a CPU is a plain loop; of two it is not, and Winograd's tiles serve those.
+Where positions are few and taps many, as in weight gradients, they change places: the positions of the first axis
+stand beside the batch, and its taps beside the channels that are summed.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from convjax._lowerings import _pieces
+from convjax._lowerings._lowering import Lowering, products, terms
+
+MOST = 16  # copies of x
+
+
+def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
+    shape = spec.output_shape(x.shape, w.shape)
+    groups, count, taps = spec.groups, shape[2], w.shape[2]
+    rest = spec._replace(
+        stride=spec.stride[1:],
+        padding=spec.padding[1:],
+        lhs_dilation=spec.lhs_dilation[1:],
+        rhs_dilation=spec.rhs_dilation[1:],
+    )
+    x = _pieces.padded(x, spec.padding[:1])
+    x = x.reshape(x.shape[0], groups, -1, *x.shape[2:])
+    stride, dilation = spec.stride[:1], spec.rhs_dilation[:1]
+    if taps > count:  # (count, N), (G, I, taps): one copy for each position
+        parts = [_pieces.seen(x, (i,), stride, dilation, (taps,), first=3) for i in range(count)]
+        x = jnp.stack(parts, 0)
+        x = x.reshape(count * shape[0], -1, *x.shape[5:])
+    else:  # (count, N), (G, I, taps): one copy for each tap
+        parts = [_pieces.seen(x, (j,), dilation, stride, (count,), first=3) for j in range(taps)]
+        x = jnp.stack(parts, 3)  # (N, G, I, taps, count, ...)
+        x = jnp.moveaxis(x, 4, 0)
+        x = x.reshape(count * shape[0], -1, *x.shape[5:])
+    y = convolve(x, w.reshape(w.shape[0], -1, *w.shape[3:]), rest)
+    return jnp.moveaxis(y.reshape(count, shape[0], *y.shape[1:]), 0, 2)
+
+
+def refuses(spec, x, w) -> str | None:
+    if spec.dims < 3:
+        return f"{spec.dims} spatial dimensions, fewer than 3"
+    if spec.lhs_dilation[0] > 1:
+        return "the input is dilated along the first axis"
+    copies = min(w.shape[2], spec.output_shape(x.shape, w.shape)[2])
+    return f"{copies} copies, more than {MOST}" if copies > MOST else None
+
+
+LOWERING = Lowering("planes", "the first axis of a volume as channels and images", run, refuses, products, terms)
