@@ -6,7 +6,7 @@ from collections.abc import Callable
 Call = Callable[[], object]
 
 
-def fastest(calls: dict[str, Call], rounds: int = 5, batch: float = 0.02, patience: float = 10.0) -> dict[str, float]:
+def fastest(calls: dict[str, Call], rounds: int = 5, batch: float = 0.02, patience: float = 30.0) -> dict[str, float]:
     """The fewest seconds that each call took, over `rounds` rounds of all of them.
 
     In its turn a call is repeated for `batch` seconds, so that the first repetitions take what is left in the caches,
