@@ -1,6 +1,11 @@
-"""What a run says: a table of ratios, a summary with its losses, and a chart."""
+"""What a run says: a table of ratios, a summary with its losses, and a chart.
 
+`python -m benchmarks.report FILE.json` prints the Markdown that README shows, and writes every row to FILE.md.
+"""
+
+import json
 import math
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -95,3 +100,48 @@ def chart(result: dict[str, Any], path: Path) -> None:
     figure.tight_layout()
     figure.savefig(path, dpi=130)
     pyplot.close(figure)
+
+
+def families(result: dict[str, Any]) -> str:
+    """A Markdown table: per family how many times faster convjax is, as a geometric mean and at worst."""
+    rows = result["rows"]
+    lines = [
+        "| family | rows | against lax | at worst | against torch | at worst |",
+        "|---|---|---|---|---|---|",
+    ]
+    for family in [*dict.fromkeys(row["family"] for row in rows), "all"]:
+        chosen = [row for row in rows if family in (row["family"], "all")]
+        cells = [f"| {family} | {len(chosen)} "]
+        for b in ("lax", "torch"):
+            ratios = [r for row in chosen if (r := ratio(row, b)) is not None]
+            cells.append(f"| {geometric_mean(ratios):.2f} | {min(ratios):.2f} " if ratios else "| | ")
+        lines.append("".join(cells) + "|")
+    return "\n".join(lines)
+
+
+def every_row(result: dict[str, Any]) -> str:
+    about = result["machine"]
+    lines = [
+        f"Milliseconds, and how many times faster convjax is; {about['cores']} cores of {about['cpu']}, {result['date']}, "
+        + ", ".join(f"{k} {v}" for k, v in result["versions"].items())
+        + f". `{result['command']}`.",
+        "",
+        *summary(result).splitlines(),
+        "",
+        "| row | direction | lowering | convjax | lax | times | torch | times |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in result["rows"]:
+        cells = [row["row"], row["direction"], row["lowering"], f"{1e3 * row['seconds']['convjax']:.3f}"]
+        for b in ("lax", "torch"):
+            times = ratio(row, b)
+            cells += ["", ""] if times is None else [f"{1e3 * row['seconds'][b]:.3f}", f"{times:.2f}"]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    path = Path(sys.argv[1])
+    told = json.loads(path.read_text())
+    path.with_suffix(".md").write_text(every_row(told))
+    print(families(told))

@@ -1,11 +1,13 @@
 """The README keeps its word."""
 
+import json
 import pathlib
 import re
 
 import jax
 import jax.numpy as jnp
 import pytest
+from benchmarks import report
 
 import convjax
 
@@ -30,7 +32,7 @@ def test_the_ten_lines_run(capsys):
     assert scope["edges"].shape == (8, 6, 32, 32)
     assert isinstance(scope["grads"], convjax.ConvParams)
     assert scope["per_example"].shape == (8, 64, 3, 3, 3)
-    assert "direct" in capsys.readouterr().out
+    assert "multiply-adds" in capsys.readouterr().out
 
 
 def test_the_error_is_the_one_shown():
@@ -47,6 +49,13 @@ def test_the_table_of_pieces_is_complete():
     assert sorted(listed) == sorted(convjax.kernels.__all__)
 
 
+def test_the_speed_it_claims_is_what_was_measured():
+    result = json.loads((pathlib.Path(__file__).parents[1] / "benchmarks/results/cpu-2-cores.json").read_text())
+    assert report.families(result) in README
+    assert result["date"] in README
+    assert result["command"] in README
+
+
 def test_the_files_it_names_exist():
-    for path in re.findall(r"(?:\]\(|`)((?:docs|examples)/[\w./]+|[A-Z]+\.md)", README):
+    for path in re.findall(r"(?:\]\(|`)((?:docs|examples|benchmarks)/[\w./]+|[A-Z]+\.md)", README):
         assert (pathlib.Path(__file__).parents[1] / path).exists(), path

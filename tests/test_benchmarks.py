@@ -1,0 +1,108 @@
+"""The benchmark computes what it says it times: the same numbers from every backend."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+from benchmarks import backends, report, timing
+from benchmarks.cases import ROWS
+from benchmarks.networks import NETWORKS, Weights
+from benchmarks.programs import OPS, PROGRAMS
+from cases import CASES
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def _as_users_run_it():
+    with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        yield
+
+
+def same(got, want):
+    for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
+        assert np.abs(a - b).max() <= 1e-4 * max(np.abs(b).max(), 1e-6)
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if len(c.x) == len(c.weight)], ids=lambda case: case.name)
+@pytest.mark.parametrize("direction", backends.DIRECTIONS)
+def test_lax_and_convjax_time_the_same_operation(case, direction):
+    operands = backends.operands(case)
+    one, other = (backends.jax_function(backends.conv_of(b, case), direction)(*operands) for b in ("convjax", "lax"))
+    same(one, other)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_networks_are_the_same(name):
+    function, shape = NETWORKS[name]
+    rng = np.random.default_rng(0)
+    x, weights = rng.standard_normal((1, shape[1], *[64] * (len(shape) - 2)), np.float32), Weights(rng=rng)
+    jax.eval_shape(lambda x: function(OPS["lax"], weights, x), x)
+    one, other = (jax.jit(lambda x, b=b: function(OPS[b], Weights(weights.arrays), x))(x) for b in OPS)
+    assert np.isfinite(one).all()
+    same(one, other)
+
+
+@pytest.mark.parametrize("program", [p for p in PROGRAMS if p.family in ("vmap", "call")], ids=lambda p: p.name)
+def test_programs_are_the_same(program):
+    arrays = program.arrays(np.random.default_rng(0))
+    same(*(jax.jit(program.jax_function(b, program.directions[0]))(*arrays) for b in ("convjax", "lax")))
+
+
+def test_rows_have_names_of_their_own():
+    names = [row.name for row in (*ROWS, *PROGRAMS)]
+    assert len(set(names)) == len(names)
+
+
+def test_the_fastest_turn_counts_and_everyone_goes_first(monkeypatch):
+    clock, order = [0.0], []
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: clock[0])
+    takes = {"a": iter([3.0, 1.0, 2.0]), "b": iter([2.0, 5.0, 4.0])}
+
+    def call(name):
+        def run():
+            order.append(name)
+            clock[0] += next(takes[name])
+
+        return run
+
+    assert timing.fastest({n: call(n) for n in "ab"}, rounds=3, batch=0.0, patience=1e9) == {"a": 1.0, "b": 2.0}
+    assert order == ["a", "b", "b", "a", "a", "b"]
+
+
+def run(*arguments):
+    command = [sys.executable, "-m", "benchmarks", *arguments]
+    env = {**os.environ, "JAX_ENABLE_X64": "0", "XLA_FLAGS": ""}
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=env)
+
+
+def test_a_run_writes_what_it_measured(tmp_path):
+    done = run("--rows", "5x5 on 64", "--against", "lax,shift", "--rounds", "1", "--results", tmp_path, "--name", "try")
+    assert done.returncode == 0, done.stderr
+    result = json.loads((tmp_path / "try.json").read_text())
+    assert [row["direction"] for row in result["rows"]] == list(backends.DIRECTIONS)
+    assert {"convjax", "again", "lax", "shift"} == set(result["rows"][0]["seconds"])
+    assert all(s > 0 for row in result["rows"] for s in row["seconds"].values())
+    assert {"jax", "python", "convjax"} <= set(result["versions"])
+    assert (tmp_path / "try.png").stat().st_size > 5000
+    assert "noise" in done.stdout
+    assert "worst regret" in done.stdout
+    assert "| image | 3 |" in report.families(result)
+    assert report.every_row(result).count("5x5 on 64x28x28") == 3
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--rows", "no such row"], ["--against", "tensorflow"], ["--platform", "cuda"], ["--rounds", "many"]],
+)
+def test_bad_arguments_are_one_line(arguments, tmp_path):
+    done = run(*arguments, "--results", tmp_path)
+    assert done.returncode == 2
+    assert len(done.stderr.strip().splitlines()[-1:]) == 1
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())
