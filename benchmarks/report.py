@@ -105,10 +105,7 @@ def chart(result: dict[str, Any], path: Path) -> None:
 def families(result: dict[str, Any]) -> str:
     """A Markdown table: per family how many times faster convjax is, as a geometric mean and at worst."""
     rows = result["rows"]
-    lines = [
-        "| family | rows | against lax | at worst | against torch | at worst |",
-        "|---|---|---|---|---|---|",
-    ]
+    lines = ["| family | rows | against lax | at worst | against torch | at worst |", "|---|---|---|---|---|---|"]
     for family in [*dict.fromkeys(row["family"] for row in rows), "all"]:
         chosen = [row for row in rows if family in (row["family"], "all")]
         cells = [f"| {family} | {len(chosen)} "]
@@ -120,11 +117,10 @@ def families(result: dict[str, Any]) -> str:
 
 
 def every_row(result: dict[str, Any]) -> str:
-    about = result["machine"]
+    about, versions = result["machine"], ", ".join(f"{k} {v}" for k, v in result["versions"].items())
     lines = [
-        f"Milliseconds, and how many times faster convjax is; {about['cores']} cores of {about['cpu']}, {result['date']}, "
-        + ", ".join(f"{k} {v}" for k, v in result["versions"].items())
-        + f". `{result['command']}`.",
+        "Milliseconds, and how many times faster convjax is.",
+        f"{about['cores']} cores of {about['cpu']}, {result['date']}, {versions}, by `{result['command']}`.",
         "",
         *summary(result).splitlines(),
         "",

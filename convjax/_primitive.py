@@ -92,8 +92,13 @@ for _platform in (None, *RULES):
 
 def transposed_weight(w: jax.Array, groups: int, turn: bool = True) -> jax.Array:
     """(G O, I, *k) to (G I, O, *k), taps reversed: what slides over the cotangent, or over a transposed input."""
-    # A group axis of size 1 would hide the transposition from XLA, which folds it into a matrix product.
-    w = w.swapaxes(0, 1) if groups == 1 else ungrouped(w.reshape(groups, -1, *w.shape[1:]).swapaxes(1, 2))
+    # Axes of size 1 would hide the transposition from XLA, which folds it into a matrix product.
+    if groups > 1:
+        w = ungrouped(w.reshape(groups, -1, *w.shape[1:]).swapaxes(1, 2))
+    elif _spatial(w):
+        w = w.swapaxes(0, 1)
+    else:
+        w = w.reshape(w.shape[:2]).T.reshape(w.shape[1], w.shape[0], *w.shape[2:])
     return lax.rev(w, _spatial(w)) if turn else w
 
 

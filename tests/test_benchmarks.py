@@ -9,11 +9,12 @@ import sys
 import jax
 import numpy as np
 import pytest
+from cases import CASES
+
 from benchmarks import backends, report, timing
 from benchmarks.cases import ROWS
 from benchmarks.networks import NETWORKS, Weights
 from benchmarks.programs import OPS, PROGRAMS
-from cases import CASES
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -97,8 +98,7 @@ def test_a_run_writes_what_it_measured(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "arguments",
-    [["--rows", "no such row"], ["--against", "tensorflow"], ["--platform", "cuda"], ["--rounds", "many"]],
+    "arguments", [["--rows", "no such row"], ["--against", "tensorflow"], ["--platform", "cuda"], ["--rounds", "many"]]
 )
 def test_bad_arguments_are_one_line(arguments, tmp_path):
     done = run(*arguments, "--results", tmp_path)

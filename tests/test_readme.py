@@ -7,9 +7,9 @@ import re
 import jax
 import jax.numpy as jnp
 import pytest
-from benchmarks import report
 
 import convjax
+from benchmarks import report
 
 README = (pathlib.Path(__file__).parents[1] / "README.md").read_text()
 
@@ -57,5 +57,5 @@ def test_the_speed_it_claims_is_what_was_measured():
 
 
 def test_the_files_it_names_exist():
-    for path in re.findall(r"(?:\]\(|`)((?:docs|examples|benchmarks)/[\w./]+|[A-Z]+\.md)", README):
+    for path in re.findall(r"(?:\]\(|`)((?:docs|examples|benchmarks)/[\w./-]+|[A-Z]+\.md)", README):
         assert (pathlib.Path(__file__).parents[1] / path).exists(), path
