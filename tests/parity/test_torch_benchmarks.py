@@ -1,0 +1,64 @@
+"""The benchmark times torch doing the same: every case and direction, program and network gives convjax's numbers."""
+
+import jax
+import numpy as np
+import pytest
+
+from benchmarks import backends
+from benchmarks.cases import SMALL
+from benchmarks.networks import NETWORKS, Weights
+from benchmarks.programs import OPS, PROGRAMS, _torch_ops
+
+
+@pytest.fixture(autouse=True)
+def _as_users_run_it():
+    with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        yield
+
+
+def same(got, want):
+    for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
+        a, b = np.asarray(a), np.asarray(b)
+        assert a.shape == b.shape
+        assert np.abs(a - b).max() <= 1e-4 * max(np.abs(b).max(), 1e-6)
+
+
+def timed(case):
+    """Whether rows are called so: batched, of torch's three ranks, padded by numbers."""
+    padding = case.options.get("padding", 0)
+    pairs_of_transposed = case.transpose and np.ndim(padding) == 2
+    return len(case.x) == len(case.weight) < 6 and padding != "same" and not pairs_of_transposed
+
+
+CASES = [case for case in SMALL if timed(case)]
+TRANSFORMED = [program for program in PROGRAMS if program.family in ("vmap", "twice", "call")]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("direction", backends.DIRECTIONS)
+def test_cases(case, direction):
+    arrays = backends.operands(case)
+    ours = backends.jax_function(backends.conv_of("convjax", case), direction)(*arrays)
+    same(ours, backends.torch_function(case, direction)(*backends.torch_operands(arrays)).detach())
+
+
+@pytest.mark.parametrize(
+    "program", [p for p in PROGRAMS if p.family in ("vmap", "twice", "call")], ids=lambda p: p.name
+)
+def test_programs(program):
+    arrays, direction = program.arrays(np.random.default_rng(0)), program.directions[0]
+    ours = jax.jit(program.jax_function("convjax", direction))(*arrays)
+    theirs = program.torch_function(direction)(*backends.torch_operands(arrays))
+    theirs = theirs[0] if isinstance(theirs, tuple) else theirs
+    same(ours, theirs.detach())
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_networks(name):
+    function, shape = NETWORKS[name]
+    rng = np.random.default_rng(0)
+    x, weights = rng.standard_normal((1, shape[1], *[64] * (len(shape) - 2)), np.float32), Weights(rng=rng)
+    jax.eval_shape(lambda x: function(OPS["lax"], weights, x), x)
+    ours = jax.jit(lambda x: function(OPS["convjax"], Weights(weights.arrays), x))(x)
+    x, *arrays = backends.torch_operands((x, *weights.arrays))
+    same(ours, function(_torch_ops(), Weights(arrays), x))
