@@ -98,3 +98,11 @@ def torch_operands(arrays: tuple[np.ndarray, ...]):
         return torch.from_numpy(a)
 
     return tuple(map(tensor, arrays))
+
+
+def agree(got, want) -> None:
+    """Raise where the results of two backends differ by more than the rounding of float32 in long chains."""
+    for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
+        a, b = np.asarray(a), np.asarray(b)
+        assert a.shape == b.shape
+        assert np.abs(a - b).max() <= 1e-4 * max(np.abs(b).max(), 1e-6)

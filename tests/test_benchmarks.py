@@ -25,17 +25,12 @@ def _as_users_run_it():
         yield
 
 
-def same(got, want):
-    for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
-        assert np.abs(a - b).max() <= 1e-4 * max(np.abs(b).max(), 1e-6)
-
-
 @pytest.mark.parametrize("case", [c for c in CASES if len(c.x) == len(c.weight)], ids=lambda case: case.name)
 @pytest.mark.parametrize("direction", backends.DIRECTIONS)
 def test_lax_and_convjax_time_the_same_operation(case, direction):
     operands = backends.operands(case)
     one, other = (backends.jax_function(backends.conv_of(b, case), direction)(*operands) for b in ("convjax", "lax"))
-    same(one, other)
+    backends.agree(one, other)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -46,13 +41,13 @@ def test_networks_are_the_same(name):
     jax.eval_shape(lambda x: function(OPS["lax"], weights, x), x)
     one, other = (jax.jit(lambda x, b=b: function(OPS[b], Weights(weights.arrays), x))(x) for b in OPS)
     assert np.isfinite(one).all()
-    same(one, other)
+    backends.agree(one, other)
 
 
 @pytest.mark.parametrize("program", [p for p in PROGRAMS if p.family in ("vmap", "call")], ids=lambda p: p.name)
 def test_programs_are_the_same(program):
     arrays = program.arrays(np.random.default_rng(0))
-    same(*(jax.jit(program.jax_function(b, program.directions[0]))(*arrays) for b in ("convjax", "lax")))
+    backends.agree(*(jax.jit(program.jax_function(b, program.directions[0]))(*arrays) for b in ("convjax", "lax")))
 
 
 def test_rows_have_names_of_their_own():

@@ -13,14 +13,10 @@ from convjax._lowerings._lowering import Lowering
 from convjax._rules import RULES, Rule
 
 
-def structs(case):
-    return [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in (case.x, case.weight)]
-
-
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_plan_and_shape_of_every_case(case):
-    result = jax.eval_shape(case, *structs(case))
-    plan = convjax.plan(*structs(case), function=case.function, **case.options)
+    result = jax.eval_shape(case, *case.structs())
+    plan = convjax.plan(*case.structs(), function=case.function, **case.options)
     assert plan.output_shape == result.shape
     assert plan.dtype == result.dtype
     directions = ["forward", "input gradient", "weight gradient"]

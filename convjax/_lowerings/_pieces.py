@@ -17,8 +17,8 @@ def sum_dtype(dtype, spec):
 def padded(x: jax.Array, padding, first: int = 2) -> jax.Array:
     """Zeros around the spatial axes, which start at `first`; a negative padding crops.
 
-    One axis at a time: XLA's CPU loops test an element against one pair of borders then, not against all of them
-    (8x144x56x56 by 1: 0.12 ms for 0.47), and the barrier keeps it from merging the pads again.
+     One axis at a time: XLA's CPU loops test an element against one pair of borders then, not against all of them
+    , and the barrier keeps it from merging the pads again.
     """
     zero = jnp.zeros((), x.dtype)
     for axis, (low, high) in reversed(list(enumerate(padding, first))):
@@ -39,6 +39,31 @@ def seen(x: jax.Array, tap, dilation, stride, counts, first: int = 2) -> jax.Arr
 def undilated(spec) -> str | None:
     """Why a lowering without lhs_dilation cannot serve."""
     return "the input is dilated" if any(a > 1 for a in spec.lhs_dilation) else None
+
+
+def dilated_alone(spec) -> str | None:
+    """Why a lowering for a dilated input, and for nothing else, cannot serve."""
+    if all(a == 1 for a in spec.lhs_dilation):
+        return "the input is not dilated"
+    if any(n > 1 for n in (*spec.stride, *spec.rhs_dilation)):
+        return "a stride or a dilated kernel"
+    return None
+
+
+def flipped(precision):
+    """The precision of a product whose operands change places."""
+    return precision[::-1] if isinstance(precision, tuple) else precision
+
+
+def patches(spec, kernel) -> bool:
+    """Whether windows lie side by side and see each element once."""
+    dims = zip(kernel, spec.stride, spec.rhs_dilation, strict=True)
+    return all(k == s and (r == 1 or k == 1) for k, s, r in dims)
+
+
+def between(spec, counts) -> bool:
+    """The mirror of `patches`: whether the positions lie between the taps of the dilated kernel."""
+    return all(s == 1 and m <= r for m, s, r in zip(counts, spec.stride, spec.rhs_dilation, strict=True))
 
 
 def empty(spec, x, w) -> bool:

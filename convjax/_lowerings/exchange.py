@@ -5,14 +5,17 @@ With a the lhs_dilation, and stride and rhs_dilation 1,
 
     y[q] = sum_t x[t] w[a t - q + low] = z[-q],     z[p] = sum_t w[p + a t + low] x[t]
 
-so z is the convolution of w with the kernel x dilated by a, and no zero is ever multiplied. XLA's own form of it takes
-up to 120 times as long (8x128x32x32 under 4x4, stride 2: 577 ms).
+so z is the convolution of w with the kernel x dilated by a, and no zero is ever multiplied. XLA's own form of it
+multiplies them.
 """
+
+import math
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
+from convjax._lowerings import _pieces
 from convjax._lowerings._lowering import Lowering, terms
 from convjax._spec import extent
 
@@ -40,26 +43,20 @@ def _exchanged(spec, x, w):
         front = m - 1 - low
         padding.append((front, m + extent(n, a) - 1 - k - front))
     ones = (1,) * spec.dims
-    precision = spec.precision[::-1] if isinstance(spec.precision, tuple) else spec.precision
-    return spec._replace(padding=tuple(padding), lhs_dilation=ones, rhs_dilation=spec.lhs_dilation, precision=precision)
+    return spec._replace(
+        padding=tuple(padding),
+        lhs_dilation=ones,
+        rhs_dilation=spec.lhs_dilation,
+        precision=_pieces.flipped(spec.precision),
+    )
 
 
 def refuses(spec, x, w) -> str | None:
-    if all(a == 1 for a in spec.lhs_dilation):
-        return "the input is not dilated"
-    if any(n > 1 for n in (*spec.stride, *spec.rhs_dilation)):
-        return "a stride or a dilated kernel"
-    return None
+    return _pieces.dilated_alone(spec)
 
 
 def multiply_adds(spec, x, w):
-    taps = 1
-    for n in x.shape[2:]:
-        taps *= n
-    b, go, *positions = spec.output_shape(x.shape, w.shape)
-    for m in positions:
-        taps *= m
-    return taps * b * go * w.shape[1]
+    return math.prod(spec.output_shape(x.shape, w.shape)) * w.shape[1] * math.prod(x.shape[2:])
 
 
 LOWERING = Lowering("exchange", "input and kernel change places", run, refuses, multiply_adds, terms)

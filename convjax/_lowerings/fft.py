@@ -60,7 +60,7 @@ def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
     real = not jnp.issubdtype(wide, jnp.complexfloating)
     kinds = ("RFFT", "IRFFT") if real else ("FFT", "IFFT")
     x = lax.fft(x, kinds[0], lengths)
-    # A correlation: the kernel's transform is that of the reversed kernel, conj for real ones.
+    # A correlation: the conjugate transform of conj(w), which for a real w is w.
     w = w if real else jnp.conj(w)
     w = jnp.conj(lax.fft(w, kinds[0], lengths)).reshape(1, groups, -1, *w.shape[1:2], *x.shape[3:])
     y = sum(x[:, :, None, i] * w[:, :, :, i] for i in range(w.shape[3])) if w.shape[3] <= 8 else _contract(x, w)

@@ -29,12 +29,10 @@ def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
     if taps > count:  # (count, N), (G, I, taps): one copy for each position
         parts = [_pieces.seen(x, (i,), stride, dilation, (taps,), first=3) for i in range(count)]
         x = jnp.stack(parts, 0)
-        x = x.reshape(count * shape[0], -1, *x.shape[5:])
     else:  # (count, N), (G, I, taps): one copy for each tap
         parts = [_pieces.seen(x, (j,), dilation, stride, (count,), first=3) for j in range(taps)]
-        x = jnp.stack(parts, 3)  # (N, G, I, taps, count, ...)
-        x = jnp.moveaxis(x, 4, 0)
-        x = x.reshape(count * shape[0], -1, *x.shape[5:])
+        x = jnp.moveaxis(jnp.stack(parts, 3), 4, 0)
+    x = x.reshape(count * shape[0], -1, *x.shape[5:])
     y = convolve(x, w.reshape(w.shape[0], -1, *w.shape[3:]), rest)
     return jnp.moveaxis(y.reshape(count, shape[0], *y.shape[1:]), 0, 2)
 

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from convjax._lowerings import _pieces
 from convjax._lowerings._lowering import Lowering, terms
 
 
@@ -80,11 +81,7 @@ def _inner(spec, x, w):
 
 
 def refuses(spec, x, w) -> str | None:
-    if all(a == 1 for a in spec.lhs_dilation):
-        return "the input is not dilated"
-    if any(n > 1 for n in (*spec.stride, *spec.rhs_dilation)):
-        return "a stride or a dilated kernel"
-    return None
+    return _pieces.dilated_alone(spec)
 
 
 def multiply_adds(spec, x, w):

@@ -16,13 +16,6 @@ def _as_users_run_it():
         yield
 
 
-def same(got, want):
-    for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
-        a, b = np.asarray(a), np.asarray(b)
-        assert a.shape == b.shape
-        assert np.abs(a - b).max() <= 1e-4 * max(np.abs(b).max(), 1e-6)
-
-
 def timed(case):
     """Whether rows are called so: batched, of torch's three ranks, padded by numbers."""
     padding = case.options.get("padding", 0)
@@ -39,7 +32,7 @@ TRANSFORMED = [program for program in PROGRAMS if program.family in ("vmap", "tw
 def test_cases(case, direction):
     arrays = backends.operands(case)
     ours = backends.jax_function(backends.conv_of("convjax", case), direction)(*arrays)
-    same(ours, backends.torch_function(case, direction)(*backends.torch_operands(arrays)).detach())
+    backends.agree(ours, backends.torch_function(case, direction)(*backends.torch_operands(arrays)).detach())
 
 
 @pytest.mark.parametrize(
@@ -50,7 +43,7 @@ def test_programs(program):
     ours = jax.jit(program.jax_function("convjax", direction))(*arrays)
     theirs = program.torch_function(direction)(*backends.torch_operands(arrays))
     theirs = theirs[0] if isinstance(theirs, tuple) else theirs
-    same(ours, theirs.detach())
+    backends.agree(ours, theirs.detach())
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -61,4 +54,4 @@ def test_networks(name):
     jax.eval_shape(lambda x: function(OPS["lax"], weights, x), x)
     ours = jax.jit(lambda x: function(OPS["convjax"], Weights(weights.arrays), x))(x)
     x, *arrays = backends.torch_operands((x, *weights.arrays))
-    same(ours, function(_torch_ops(), Weights(arrays), x))
+    backends.agree(ours, function(_torch_ops(), Weights(arrays), x))
