@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import reference
-from cases import CASES, REDUCED, normal, specs
+from cases import CASES, REDUCED, Case, normal, specs
 
 from convjax._lowerings import LOWERINGS, fft, winograd
 from convjax._primitive import convolve
@@ -81,6 +81,32 @@ def test_blocks_of_a_long_signal():
     assert fft._lengths(spec, x, w)[1] > 10
     want = reference.conv(x, w, spec)
     assert np.abs(np.asarray(run("fft", x, w, spec)) - want).max() <= 1e-6 * np.abs(want).max()
+
+
+@pytest.mark.parametrize("most", [1, 60, 300])
+@pytest.mark.parametrize("shapes", [((5, 4, 30, 21), (6, 4, 3, 3)), ((4, 3, 41), (2, 3, 3))])
+def test_blocks_of_winograd(monkeypatch, most, shapes):
+    """Images, or rows of tiles of one, in turn: the last block may hold rows that are not kept."""
+    monkeypatch.setattr(winograd, "MOST", most)
+    for spec, x, w in specs(Case("in blocks", *shapes, {"padding": 1})).values():
+        sizes = spec.output_shape(x.shape, w.shape)[2:] if w.shape[2] == 3 else w.shape[2:]
+        images = x.shape[0] if w.shape[2] == 3 else x.shape[1]
+        assert winograd._blocks(images, [-(-n // 4) for n in sizes], max(w.shape[:2]))[0].number > 1
+        x, w = normal(0, x.shape), normal(1, w.shape)
+        want = reference.conv(x, w, spec)
+        assert np.abs(np.asarray(run("winograd", x, w, spec)) - want).max() <= 4e-6 * np.abs(want).max()
+
+
+@pytest.mark.parametrize("inputs", [3, 12, 30])
+@pytest.mark.parametrize("width", [7, 10, 31])
+def test_loops_of_shift(inputs, width):
+    """One loop for few products, several for more, and a loop over the channels for many; rows of whole vectors."""
+    spec = ConvSpec((1, 2), ((1, 1), (2, 1)), (1, 1), (2, 1), groups=2)
+    for stride in (1, 2):
+        spec = spec._replace(stride=(1, stride))
+        x, w = normal(0, (2, 2 * inputs, 9, width)), normal(1, (4, inputs, 3, 5))
+        want = reference.conv(x, w, spec)
+        assert np.abs(np.asarray(run("shift", x, w, spec)) - want).max() <= 1e-6 * np.abs(want).max()
 
 
 def test_fast_lengths():

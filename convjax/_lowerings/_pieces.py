@@ -17,8 +17,8 @@ def sum_dtype(dtype, spec):
 def padded(x: jax.Array, padding, first: int = 2) -> jax.Array:
     """Zeros around the spatial axes, which start at `first`; a negative padding crops.
 
-     One axis at a time: XLA's CPU loops test an element against one pair of borders then, not against all of them
-    , and the barrier keeps it from merging the pads again.
+    One axis at a time: XLA's CPU loops test an element against one pair of borders then, not against all of them, and
+    the barrier keeps it from merging the pads again.
     """
     zero = jnp.zeros((), x.dtype)
     for axis, (low, high) in reversed(list(enumerate(padding, first))):
@@ -26,6 +26,21 @@ def padded(x: jax.Array, padding, first: int = 2) -> jax.Array:
             x = lax.pad(x, zero, [(low, high, 0) if a == axis else (0, 0, 0) for a in range(x.ndim)])
             x = lax.optimization_barrier(x)
     return x
+
+
+def parted(x: jax.Array) -> jax.Array:
+    """x itself, made before what reads it: a border that loops are not fused across.
+
+    XLA's CPU compiler drops `optimization_barrier` before it fuses, but not a branch; the one that is never taken
+    comes second, for XLA copies what passes through there (jax 0.10.2 and 0.12).
+    """
+    never = lambda x: lax.cond(lax.optimization_barrier(False), jnp.negative, lambda x: x, x)  # noqa: E731
+    return lax.platform_dependent(x, cpu=never, default=lax.optimization_barrier)
+
+
+def total(parts: list[jax.Array]) -> jax.Array:
+    """Their sum, in their order."""
+    return sum(parts[1:], parts[0])
 
 
 def seen(x: jax.Array, tap, dilation, stride, counts, first: int = 2) -> jax.Array:

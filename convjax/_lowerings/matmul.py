@@ -38,18 +38,25 @@ def _is_mirrored(spec, x, w) -> bool:
 
 
 def _summed(spec, x, w) -> list[int]:
-    """The axes whose taps (mirrored: positions) are summed, or set, after (before) the product."""
+    """The axes whose taps (mirrored: positions) are summed (set), the others being gathered, to copy the least."""
+    counts = spec.output_shape(x.shape, w.shape)[2:]
     if _is_mirrored(spec, x, w):
-        sizes, steps = spec.output_shape(x.shape, w.shape)[2:], spec.rhs_dilation
+        sizes, steps, sides = counts, spec.rhs_dilation, (x.shape[0], w.shape[0] // spec.groups)
     else:
-        sizes, steps = w.shape[2:], spec.stride
+        sizes, steps, sides = w.shape[2:], spec.stride, (w.shape[1], w.shape[0] // spec.groups)
     free = [axis for axis in range(spec.dims) if sizes[axis] > 1 and steps[axis] == 1]
-    return free[:-1] if len(free) == len([k for k in sizes if k > 1]) else free
+
+    def copied(summed) -> int:
+        times = math.prod(sizes[axis] for axis in summed)
+        return sum(side * n for side, n in zip(sides, (math.prod(sizes) // times, times), strict=True) if n > 1)
+
+    choices = [list(axes) for n in range(len(free) + 1) for axes in itertools.combinations(free, n)]
+    return min(choices, key=copied)
 
 
 def _forward(x, w, spec):
     counts = spec.output_shape(x.shape, w.shape)[2:]
-    groups, kernel, dims = spec.groups, w.shape[2:], spec.dims
+    groups, kernel, dims, summed = spec.groups, w.shape[2:], spec.dims, _summed(spec, x, w)
     x = _pieces.padded(x, spec.padding)
     x = x.reshape(x.shape[0], groups, -1, *x.shape[2:])
     w = w.reshape(groups, -1, *w.shape[1:])
@@ -61,7 +68,6 @@ def _forward(x, w, spec):
         x = x.reshape(*x.shape[:2], -1, math.prod(counts))
         return _product(w.reshape(*w.shape[:2], -1), x, spec)
 
-    summed = _summed(spec, x[:, 0], w[0])
     gathered = [axis for axis in range(dims) if axis not in summed]
     sizes = [x.shape[3 + axis] if axis in summed else counts[axis] for axis in range(dims)]
     parts = []

@@ -1,42 +1,81 @@
 """A sum over the taps, each a shifted slice of the input times one weight: all of it one loop over the outputs.
 
-For few products per output and many outputs, as depthwise convolutions have. The loop reads each tap's slice at an
-offset and keeps the sum in a register, so the input is read from cache and the output is written once.
+For few products per output and many outputs, as depthwise convolutions and small groups have. The loop reads each
+tap's slice at an offset and keeps sum and weights in registers, so the input is read from cache and the output is
+written once. More weights than registers hold take more than one such loop, each adding to the sum of the one before.
 """
 
 import itertools
+import math
 
 import jax
+import jax.numpy as jnp
 from jax import lax
 
 from convjax._lowerings import _pieces
 from convjax._lowerings._lowering import Lowering, products, terms
 
-MOST = 128  # products per output: each is an operation in the loop, to compile and to hold a weight for
+MOST = 128  # products per output that are written out: each is an operation, to compile
+HELD = 36  # weights of one loop: 49 in one take 2.5 ms where 25 and 24 take 2.2 (7x7, 8x96x56x56)
+CHAIN = 8  # products that wait for one another: 25 in one chain take 1.3 ms, in chains of 8 1.0 (5x5, 8x240x28x28)
+LANES = 8  # of a vector of XLA's CPU loops, which take what is left over of a row one by one
 
 
 def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
     wide, groups = _pieces.sum_dtype(x.dtype, spec), spec.groups
-    shape, out = spec.output_shape(x.shape, w.shape), spec.out_dtype or x.dtype
-    counts = shape[2:]
-    x = _pieces.padded(x.astype(wide), spec.padding)  # once, not for every tap
-    batch, outputs = x.shape[0], w.shape[0] // groups
-    x = x.reshape(batch, groups, -1, *x.shape[2:])
-    w = w.reshape(groups, outputs, *w.shape[1:]).astype(wide)
-    full = (batch, groups, outputs, *counts)
-    parts = []
-    for i in range(w.shape[2]):
-        for tap in itertools.product(*map(range, w.shape[3:])):
+    shape, out, inputs = spec.output_shape(x.shape, w.shape), spec.out_dtype or x.dtype, w.shape[1]
+    counts, padding = _widened(spec, shape[2:]) if terms(spec, x, w) > HELD else (shape[2:], spec.padding)
+    x = x.astype(wide).reshape(x.shape[0], groups, inputs, *x.shape[2:])
+    x = _pieces.padded(x, padding, first=3)  # once, not for every tap
+    w = w.reshape(groups, -1, *w.shape[1:]).astype(wide)
+    full = (x.shape[0], *w.shape[:2], *counts)
+
+    def products(x, w) -> list[jax.Array]:
+        def product(i, *tap):
             part = _pieces.seen(x[:, :, i], tap, spec.rhs_dilation, spec.stride, counts)
-            weight = w[(slice(None), slice(None), i, *tap)]
             part = lax.broadcast_in_dim(part, full, (0, 1, *range(3, len(full))))
-            parts.append(part * lax.broadcast_in_dim(weight, full, (1, 2)))
-    return sum(parts[1:], parts[0]).reshape(shape).astype(out)
+            return part * lax.broadcast_in_dim(w[(slice(None), slice(None), i, *tap)], full, (1, 2))
+
+        return [product(*at) for at in itertools.product(*map(range, w.shape[2:]))]
+
+    if terms(spec, x, w[0]) <= MOST:
+        y = _looped(products(x, w), [])
+    else:
+        most = max(HELD // 2 // _pieces.taps(w[0]), 1)  # 18 take 2.6 ms, 36 3.4 (32 groups of 16 on 8x14x14)
+        some = max(n for n in range(1, min(most, inputs) + 1) if inputs % n == 0)
+
+        def more(n, y):
+            return _looped(products(*[lax.dynamic_slice_in_dim(a, n * some, some, 2) for a in (x, w)]), [y])
+
+        y = lax.fori_loop(0, inputs // some, more, jnp.zeros(full, wide))
+    return lax.slice(y, [0] * len(full), (*full[:3], *shape[2:])).reshape(shape).astype(out)
+
+
+def _looped(parts: list[jax.Array], y: list[jax.Array]) -> jax.Array:
+    """The sum of y, which is one array or none, and the parts, in as many loops as they need."""
+    for loop in _cut(parts, math.ceil(len(parts) / math.ceil(len(parts) / HELD))):
+        y = [_pieces.parted(_pieces.total(y))] if len(y) > 1 else y
+        y = y + [_pieces.total(chain) for chain in _cut(loop, CHAIN)]
+    return _pieces.total(y)
+
+
+def _cut(items: list, length: int) -> list[list]:
+    return [items[i : i + length] for i in range(0, len(items), length)]
+
+
+def _widened(spec, counts):
+    """Rows of whole vectors, where that adds little."""
+    *rest, count = counts
+    more = -count % LANES
+    if spec.stride[-1] > 1 or 5 * more > count:
+        return counts, spec.padding
+    low, high = spec.padding[-1]
+    return (*rest, count + more), (*spec.padding[:-1], (low, high + more))
 
 
 def refuses(spec, x, w) -> str | None:
-    if terms(spec, x, w) > MOST:
-        return f"{terms(spec, x, w)} products per output, more than {MOST}"
+    if _pieces.taps(w) > MOST:
+        return f"{_pieces.taps(w)} taps, more than {MOST}"
     return _pieces.undilated(spec)
 
 

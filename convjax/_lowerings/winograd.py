@@ -17,6 +17,7 @@ Channels stand last inside, where every transform is a sum of contiguous rows. A
 import math
 from fractions import Fraction
 from functools import cache
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -28,6 +29,7 @@ from convjax._lowerings._lowering import Lowering
 
 POINTS = (Fraction(0), Fraction(1), Fraction(-1), Fraction(1, 2), Fraction(-2))
 TILE = len(POINTS) + 1
+MOST = 1 << 21  # elements of x in a block: of 1 << 20 to 1 << 22 the fastest for 32 images of 64 channels on 56x56
 
 
 @cache
@@ -111,35 +113,88 @@ def _padded_to(x, padding, lengths):
 
 
 def _forward(x, w, spec):
-    a_t, g, b_t = matrices(4)
+    _, g, _ = matrices(4)
     (batch, outputs, *sizes), dims = spec.output_shape(x.shape, w.shape), spec.dims
-    counts = [-(-m // 4) for m in sizes]
-    v = _tiled(b_t, _padded_to(x, spec.padding, [4 * c + 2 for c in counts]), 4, counts)
-    v = v.reshape(TILE**dims, -1, w.shape[1])
+    blocks, counts = _blocks(batch, [-(-m // 4) for m in sizes], max(w.shape[:2]))
+    x = _padded_to(x, spec.padding, [4 * c + 2 for c in counts])
     u = _exactly(_kron(g, dims).astype(w.dtype), w.reshape(outputs * w.shape[1], -1), ((1,), (1,)))
     u = u.reshape(TILE**dims, outputs, w.shape[1])
-    y = lax.dot_general(v, u, (((2,), (2,)), ((0,), (0,))), precision=spec.precision)
-    y = y.reshape(*[TILE] * dims, batch, *counts, outputs)
+    if blocks.number == 1:
+        y = _tiles(x, u, counts, spec)
+    else:
+        each = lambda n: _pieces.parted(_tiles(blocks.part(x, n, 2), u, [blocks.rows, *counts[1:]], spec))  # noqa: E731
+        y = lax.map(each, jnp.arange(blocks.number))
+        y = y.reshape(-1, blocks.across, *y.shape[1:])
+        y = jnp.moveaxis(y, 1, 3).reshape(batch, outputs, *[4 * c for c in counts])
+    return lax.slice(y, [0] * y.ndim, (batch, outputs, *sizes))
+
+
+class _Blocks(NamedTuple):
+    """Images, or rows of tiles of one, that are transformed at a time, so that what is between stays in cache."""
+
+    images: int
+    rows: int
+    across: int  # blocks of an image
+    number: int
+
+    def part(self, x, number, halo):
+        """Block `number` of x (N, *n, C), with `halo` rows of x behind its own."""
+        starts = [number // self.across * self.images, number % self.across * (4 * self.rows)]
+        starts += [jnp.zeros_like(number)] * (x.ndim - 2)
+        return lax.dynamic_slice(x, starts, (self.images, 4 * self.rows + halo, *x.shape[2:]))
+
+
+def _blocks(batch, counts, channels) -> tuple[_Blocks, list[int]]:
+    """And how many tiles there are along each axis, which may take some more rows of them."""
+    most = max(MOST // (channels * 4 ** len(counts) * math.prod(counts[1:])), 1)
+    images = max(n for n in range(1, max(most // counts[0], 1) + 1) if batch % n == 0)
+    across = -(-counts[0] // most)
+    rows = -(-counts[0] // across)
+    return _Blocks(images, rows, across, batch // images * across), [rows * across, *counts[1:]]
+
+
+def _tiles(x, u, counts, spec):
+    """What the tiles at each 4 positions of x, channels last and padded, come to: (N, O, *4 counts)."""
+    a_t, _, b_t = matrices(4)
+    dims, batch, outputs = spec.dims, x.shape[0], u.shape[1]
+    v = _tiled(b_t, x, 4, counts)
+    v = v.reshape(TILE**dims, -1, u.shape[2])
+    # The larger matrix on the left makes the faster product: 512 channels on 8x7x7 take 6.6 ms for 10.2.
+    first = v.shape[1] < outputs
+    a, b = (u, v) if first else (v, u)
+    y = lax.dot_general(a, b, (((2,), (2,)), ((0,), (0,))), precision=spec.precision)
+    y = y.reshape(*[TILE] * dims, *((outputs, batch, *counts) if first else (batch, *counts, outputs)))
     for _ in range(dims - 1):  # (6, [6,] N, ...) to ([6,] N, ..., 4)
         y = lax.optimization_barrier(jnp.stack(_combined(a_t, list(y)), dims))
+    shape = y.shape
     y = _exactly(a_t.astype(y.dtype), y.reshape(TILE, -1), ((1,), (0,)))
-    y = y.reshape(4, batch, *[4] * (dims - 1), *counts, outputs)  # (b, N, [a,] tiles, O)
+    y = y.reshape(4, *shape[1:])
+    # (b, N, [a,] tiles, O), or (b, O, [a,] N, tiles)
     results = [*range(2, dims + 1), 0]
-    tiles = range(dims + 1, 2 * dims + 1)
-    order = [1, y.ndim - 1, *[axis for pair in zip(tiles, results, strict=True) for axis in pair]]
-    y = y.transpose(order).reshape(batch, outputs, *[4 * c for c in counts])
-    return lax.slice(y, [0] * y.ndim, (batch, outputs, *sizes))
+    tiles = [n + first for n in range(dims + 1, 2 * dims + 1)]
+    places = (dims + 1, 1) if first else (1, y.ndim - 1)
+    order = [*places, *[axis for pair in zip(tiles, results, strict=True) for axis in pair]]
+    return y.transpose(order).reshape(batch, outputs, *[4 * c for c in counts])
 
 
 def _mirrored(x, w, spec):
     a_t, g, b_t = matrices(3)
     dims, batch, outputs = spec.dims, x.shape[0], w.shape[0]
-    counts = [-(-k // 4) for k in w.shape[2:]]
+    blocks, counts = _blocks(x.shape[1], [-(-k // 4) for k in w.shape[2:]], batch + outputs)
     # What is summed takes the place of the batch, and what is kept, B and O, that of the channels.
-    v = _tiled(b_t, _padded_to(x.swapaxes(0, 1), spec.padding, [4 * c + 2 for c in counts]), 4, counts)
-    u = _tiled(g, _padded_to(w.swapaxes(0, 1), ((0, 0),) * dims, [4 * c for c in counts]), 4, counts)
-    v, u = v.reshape(TILE**dims, -1, batch), u.reshape(TILE**dims, -1, outputs)
-    y = lax.dot_general(v, u, (((1,), (1,)), ((0,), (0,))), precision=spec.precision)
+    x = _padded_to(x.swapaxes(0, 1), spec.padding, [4 * c + 2 for c in counts])
+    w = _padded_to(w.swapaxes(0, 1), ((0, 0),) * dims, [4 * c for c in counts])
+
+    def products(x, w):
+        v, u = (_tiled(*pair, 4, [blocks.rows, *counts[1:]]) for pair in ((b_t, x), (g, w)))
+        v, u = v.reshape(TILE**dims, -1, batch), u.reshape(TILE**dims, -1, outputs)
+        return lax.dot_general(v, u, (((1,), (1,)), ((0,), (0,))), precision=spec.precision)
+
+    if blocks.number == 1:
+        y = products(x, w)
+    else:
+        more = lambda n, y: y + products(blocks.part(x, n, 2), blocks.part(w, n, 0))  # noqa: E731
+        y = lax.fori_loop(0, blocks.number, more, jnp.zeros((TILE**dims, batch, outputs), x.dtype))
     y = _exactly(_kron(a_t, dims).astype(y.dtype), y.reshape(TILE**dims, -1), ((1,), (0,)))
     return jnp.moveaxis(y.reshape(*[3] * dims, batch, outputs), (-2, -1), (0, 1))
 
