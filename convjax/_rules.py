@@ -144,6 +144,11 @@ CPU = (
     ),
     Rule("fft", _large, "far fewer multiply-adds: 63x63 on 512x512 takes 0.68 ms for 240"),
     Rule(
+        "matmul",
+        lambda f: f.x.dtype == jnp.bfloat16 and f.groups == 1 and f.outputs >= 16 and f.inputs * f.taps >= 256,
+        "products of bfloat16 are twice as fast: the weight gradient of 3x3, 64 channels on 56x56 takes 9 ms for 21",
+    ),
+    Rule(
         "winograd",
         lambda f: not f.mirrored and f.short and min(f.inputs, f.outputs) >= 32,
         "a quarter of the products: 3x3, 64 channels on 56x56 takes 3.5 ms for 8.6",

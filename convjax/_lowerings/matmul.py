@@ -50,7 +50,7 @@ def _summed(spec, x, w) -> list[int]:
         times = math.prod(sizes[axis] for axis in summed)
         return sum(side * n for side, n in zip(sides, (math.prod(sizes) // times, times), strict=True) if n > 1)
 
-    choices = [list(axes) for n in range(len(free) + 1) for axes in itertools.combinations(free, n)]
+    choices = [list(axes) for n in reversed(range(len(free) + 1)) for axes in itertools.combinations(free, n)]
     return min(choices, key=copied)
 
 
