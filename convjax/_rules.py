@@ -124,6 +124,8 @@ CPU = (
                 f.inputs == f.outputs == 1
                 or (f.inputs <= 4 and f.outputs <= 32 and f.inputs * f.taps <= 64)
                 or (f.groups > 1 and max(f.inputs, f.outputs) <= 32)
+                or (f.inputs <= 64 and f.outputs <= 8)
+                or (f.inputs <= 8 and f.outputs <= 16)
             )
         ),
         "few products per result: depthwise 3x3 on 8x144x56x56 takes 0.7 ms for 71",
@@ -203,16 +205,6 @@ CPU = (
         "matmul",
         lambda f: f.real and not f.mirrored and f.spec.dims == 1 and f.groups == 1 and 32 <= f.inputs <= f.outputs,
         "one axis, whose taps are gathered: k2, 64 to 128 channels on 4096 takes 1.6 ms for 1.7",
-    ),
-    Rule(
-        "matmul",
-        lambda f: (
-            f.real
-            and not f.mirrored
-            and (f.outputs <= 4 or (f.outputs <= 8 and f.taps >= 25))
-            and f.inputs * f.taps <= 512
-        ),
-        "one result channel leaves XLA's convolution idle: 5x5, 6 channels to 1 takes 0.24 ms for 1.9",
     ),
 )
 
