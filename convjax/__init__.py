@@ -1,6 +1,6 @@
 """Convolution in JAX: torch's answers, explicit NCHW / OIHW, every derivative, on CPU, GPU and TPU."""
 
-from convjax import kernels
+from convjax import kernels, signal
 from convjax.functional import (
     conv,
     conv1d,
@@ -34,5 +34,6 @@ __all__ = [
     "init_conv",
     "kernels",
     "plan",
+    "signal",
     "unfold",
 ]

@@ -11,7 +11,7 @@ All but the first two are periodic, so a border wider than the array repeats the
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -32,8 +32,18 @@ TORCH = {
     "circular": Mode("wrap", lambda n: n),
 }
 
+# scipy.signal's names for rows of the table; any border will do.
+SIGNAL = {
+    "fill": "constant",
+    "pad": "constant",
+    "wrap": "wrap",
+    "circular": "wrap",
+    "symm": "symmetric",
+    "symmetric": "symmetric",
+}
 
-def extend(x: jax.Array, kind: str, padding: Sequence[tuple[int, int]], value: float = 0) -> jax.Array:
+
+def extend(x: jax.Array, kind: str, padding: Sequence[tuple[int, int]], value: Any = 0) -> jax.Array:
     """Continue the last len(padding) axes of x by (low, high) elements each.
 
     Slices and concatenations, no gather, so that the derivative holds no scatter.
