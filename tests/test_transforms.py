@@ -12,6 +12,7 @@ from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import convjax
+from convjax._lowerings import winograd
 
 
 def conv(x, weight, bias):
@@ -188,6 +189,29 @@ def test_shard_map_with_a_replicated_image_and_sharded_kernels():
     same(sharded(x, w), f(x, w))
     loss = lambda f, x, w: (jnp.sin(f(x, w))).sum()  # noqa: E731
     same(jax.grad(partial(loss, sharded), (0, 1))(x, w), jax.grad(partial(loss, f), (0, 1))(x, w), 1e-4)
+
+
+LOOPED = {  # lowerings that loop inside: what they start from must vary over the mesh as well
+    "more taps than registers": ((8, 6, 12, 12), (6, 1, 7, 7), 6),
+    "over input channels": ((8, 32, 10, 10), (32, 16, 3, 3), 2),
+    "in blocks": ((8, 32, 14, 13), (40, 32, 3, 3), 1),
+    "over images": ((8, 6, 32, 33), (16, 6, 3, 3), 1),
+}
+
+
+@pytest.mark.parametrize("name", LOOPED)
+def test_shard_map_around_loops(name, monkeypatch):
+    monkeypatch.setattr(winograd, "MOST", 2000)
+    x_shape, w_shape, groups = LOOPED[name]
+    x, w = jnp.asarray(normal(0, x_shape)), jnp.asarray(normal(1, w_shape))
+    f = lambda x, w: convjax.conv2d(x, w, padding=w_shape[2] // 2, groups=groups)  # noqa: E731
+    sharded = jax.jit(jax.shard_map(f, mesh=mesh(AxisType.Auto), in_specs=(P("data"), P()), out_specs=P("data")))
+    want = jax.jit(partial(convjax.conv2d, padding=w_shape[2] // 2, groups=groups, algorithm="direct"))
+    same(sharded(x, w), want(x, w), 1e-4)
+    loss = lambda f, x, w: (jnp.sin(f(x, w))).sum()  # noqa: E731
+    same(jax.grad(partial(loss, sharded), (0, 1))(x, w), jax.grad(partial(loss, want), (0, 1))(x, w), 1e-4)
+    placed = jax.device_put(x, NamedSharding(mesh(AxisType.Auto), P("data")))
+    same(jax.jit(f)(placed, w), want(x, w), 1e-4)
 
 
 @every_function

@@ -38,6 +38,13 @@ def parted(x: jax.Array) -> jax.Array:
     return lax.platform_dependent(x, cpu=never, default=lax.optimization_barrier)
 
 
+def zeros(shape, dtype, like: jax.Array) -> jax.Array:
+    """What a loop starts to add to: under shard_map it varies over the mesh as what is added does."""
+    axes = jax.typeof(like).manual_axis_type.varying
+    start = jnp.zeros(shape, dtype)
+    return lax.pcast(start, tuple(axes), to="varying") if axes else start
+
+
 def total(parts: list[jax.Array]) -> jax.Array:
     """Their sum, in their order."""
     return sum(parts[1:], parts[0])

@@ -170,11 +170,11 @@ def _contract(w, x, spec):
     if w.shape[1] == 1:  # a group axis of size 1 costs a copy
         w, x = w[:, 0], x[:, 0]
         if w.shape[0] > 1 and w.shape[-1] >= LONG:
-            zeros = jnp.zeros((w.shape[1], x.shape[1]), wide)
+            zeros = _pieces.zeros((w.shape[1], x.shape[1]), wide, x)
             return lax.scan(lambda sum, pair: (sum + dot(*pair, (1,), ()), None), zeros, (w, x))[0]
         return dot(w, x, (0, 2), ())
     if w.shape[0] > 1 and w.shape[-1] >= LONG:
-        zeros = jnp.zeros((w.shape[1], w.shape[2], x.shape[2]), wide)
+        zeros = _pieces.zeros((w.shape[1], w.shape[2], x.shape[2]), wide, x)
         return lax.scan(lambda sum, pair: (sum + dot(*pair, (2,), (0,)), None), zeros, (w, x))[0]
     return dot(w, x, (0, 3), (1,))
 

@@ -9,7 +9,6 @@ import itertools
 import math
 
 import jax
-import jax.numpy as jnp
 from jax import lax
 
 from convjax._lowerings import _pieces
@@ -47,7 +46,7 @@ def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
         def more(n, y):
             return _looped(products(*[lax.dynamic_slice_in_dim(a, n * some, some, 2) for a in (x, w)]), [y])
 
-        y = lax.fori_loop(0, inputs // some, more, jnp.zeros(full, wide))
+        y = lax.fori_loop(0, inputs // some, more, _pieces.zeros(full, wide, x))
     return lax.slice(y, [0] * len(full), (*full[:3], *shape[2:])).reshape(shape).astype(out)
 
 

@@ -194,7 +194,7 @@ def _mirrored(x, w, spec):
         y = products(x, w)
     else:
         more = lambda n, y: y + products(blocks.part(x, n, 2), blocks.part(w, n, 0))  # noqa: E731
-        y = lax.fori_loop(0, blocks.number, more, jnp.zeros((TILE**dims, batch, outputs), x.dtype))
+        y = lax.fori_loop(0, blocks.number, more, _pieces.zeros((TILE**dims, batch, outputs), x.dtype, x))
     y = _exactly(_kron(a_t, dims).astype(y.dtype), y.reshape(TILE**dims, -1), ((1,), (0,)))
     return jnp.moveaxis(y.reshape(*[3] * dims, batch, outputs), (-2, -1), (0, 1))
 
