@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from convjax import _boundary, _check, _check_scipy, _spec
+from convjax import _boundary, _check, _check_scipy, _spec, _spectral
 from convjax._lowerings.fft import fast_length
 from convjax._primitive import convolve as _bind
 from convjax._spec import ConvSpec
@@ -139,7 +139,7 @@ def fftconvolve(in1: Any, in2: Any, mode: str = "full", axes: int | Sequence[int
     >>> signal.fftconvolve(jnp.ones((2, 3)), jnp.ones((1, 2)), axes=1).round(3).tolist()
     [[1.0, 2.0, 2.0, 1.0], [1.0, 2.0, 2.0, 1.0]]
     """
-    return _along_axes("signal.fftconvolve", in1, in2, mode, axes, _product)
+    return _along_axes("signal.fftconvolve", in1, in2, mode, axes, _spectral.product)
 
 
 def oaconvolve(in1: Any, in2: Any, mode: str = "full", axes: int | Sequence[int] | None = None) -> jax.Array:
@@ -153,7 +153,7 @@ def oaconvolve(in1: Any, in2: Any, mode: str = "full", axes: int | Sequence[int]
     >>> signal.oaconvolve(jnp.ones(1000), jnp.ones(3)).shape
     (1002,)
     """
-    return _along_axes("signal.oaconvolve", in1, in2, mode, axes, _overlap_add)
+    return _along_axes("signal.oaconvolve", in1, in2, mode, axes, _spectral.overlap_add)
 
 
 def choose_conv_method(in1: Any, in2: Any, mode: str = "full", measure: bool = False):
@@ -265,7 +265,7 @@ def _convolve(function: str, a: jax.Array, b: jax.Array, mode: str, method: str)
         method = _faster(a.shape, b.shape, mode, a.dtype)
     if method == "direct":
         return _direct(a, b, mode)
-    y = _cropped(_product(*_inexact(a, b), axes), a.shape, b.shape, mode, axes)
+    y = _cropped(_spectral.product(*_inexact(a, b), axes), a.shape, b.shape, mode, axes)
     return y if jnp.issubdtype(a.dtype, jnp.inexact) else jnp.round(y).astype(a.dtype)
 
 
@@ -353,81 +353,6 @@ def _cropped(y: jax.Array, shape1: tuple, shape2: tuple, mode: str, axes: Sequen
 def _middle(y: jax.Array, shape: Sequence[int]) -> jax.Array:
     starts = [(n - m) // 2 for n, m in zip(y.shape, shape, strict=True)]
     return lax.slice(y, starts, [s + m for s, m in zip(starts, shape, strict=True)])
-
-
-def _product(a: jax.Array, b: jax.Array, axes: Sequence[int]) -> jax.Array:
-    """The full convolution along the axes."""
-    sizes = [a.shape[i] + b.shape[i] - 1 for i in axes]
-    y = _multiplied(a, b, axes, [fast_length(n) for n in sizes])
-    for i, n in zip(axes, sizes, strict=True):
-        y = lax.slice_in_dim(y, 0, n, axis=i)
-    return y
-
-
-def _multiplied(a: jax.Array, b: jax.Array, axes: Sequence[int], lengths: Sequence[int]) -> jax.Array:
-    """The circular convolution of these lengths."""
-    dtype = a.dtype
-    wide = jnp.float32 if dtype.itemsize == 2 else dtype
-    real = not jnp.issubdtype(dtype, jnp.complexfloating)
-    pairs = list(zip(axes, lengths, strict=True))
-
-    def forward(x):
-        x = x.astype(wide)
-        for position, (axis, n) in enumerate(reversed(pairs)):
-            x = (jnp.fft.rfft if real and position == 0 else jnp.fft.fft)(x, n, axis)
-        return x
-
-    y = forward(a) * forward(b)
-    for position, (axis, n) in enumerate(pairs):
-        y = (jnp.fft.irfft if real and position == len(pairs) - 1 else jnp.fft.ifft)(y, n, axis)
-    return y.astype(dtype)
-
-
-def _overlap_add(a: jax.Array, b: jax.Array, axes: Sequence[int]) -> jax.Array:
-    """Along each axis the longer operand in blocks: whole blocks times the shorter one, overlaps added."""
-    blocks = {i: _block(a.shape[i], b.shape[i]) for i in axes}
-    shape = [a.shape[i] + b.shape[i] - 1 if i in axes else max(a.shape[i], b.shape[i]) for i in range(a.ndim)]
-    for i in reversed(axes_sorted := sorted(axes)):
-        step, _ = blocks[i]
-        a, b = (_in_blocks(x, i, step) for x in (a, b))
-    # Axis i now stands at i + (how many of the axes before it were cut) + 1.
-    places = [i + sum(j <= i for j in axes_sorted) for i in axes_sorted]
-    y = _multiplied(a, b, places, [blocks[i][1] for i in axes_sorted])
-    for i in axes_sorted:
-        y = _added(y, i, blocks[i][0])
-    return lax.slice(y, [0] * y.ndim, shape)
-
-
-def _block(n: int, k: int) -> tuple[int, int]:
-    """How far apart blocks start, and how long their transforms are."""
-    short, long = sorted((n, k))
-    length = fast_length(8 * short)  # N log N work for N - short + 1 elements: least near 8 for usual sizes
-    if length >= n + k - 1:
-        return long, fast_length(n + k - 1)
-    return length - short + 1, length
-
-
-def _in_blocks(x: jax.Array, axis: int, step: int) -> jax.Array:
-    n = x.shape[axis]
-    count = -(-n // step)
-    x = lax.pad(x, jnp.zeros((), x.dtype), [(0, count * step - n if i == axis else 0, 0) for i in range(x.ndim)])
-    return x.reshape(*x.shape[:axis], count, step, *x.shape[axis + 1 :])
-
-
-def _added(y: jax.Array, axis: int, step: int) -> jax.Array:
-    """Blocks (count, N) of an axis, each `step` behind the one before, as one axis."""
-    *_, count, length = y.shape[: axis + 2]
-    zero = jnp.zeros((), y.dtype)
-
-    def placed(part, before, after):
-        grown = [(0, step - part.shape[axis + 1] if i == axis + 1 else 0, 0) for i in range(part.ndim)]
-        part = lax.pad(part, zero, grown)
-        part = part.reshape(*part.shape[:axis], count * step, *part.shape[axis + 2 :])
-        return lax.pad(part, zero, [(before, after, 0) if i == axis else (0, 0, 0) for i in range(part.ndim)])
-
-    head = lax.slice_in_dim(y, 0, step, axis=axis + 1)
-    tail = lax.slice_in_dim(y, step, length, axis=axis + 1)
-    return placed(head, 0, step) + placed(tail, step, 0)
 
 
 # ---- the choice ----
