@@ -21,6 +21,7 @@ from jax.interpreters import ad, batching, mlir
 from convjax import _select
 from convjax._lowerings import LOWERINGS
 from convjax._rules import RULES
+from convjax._sharding import vary, varying
 from convjax._spec import ConvSpec, extent
 
 conv_p = Primitive("convjax_conv")
@@ -28,16 +29,12 @@ conv_p = Primitive("convjax_conv")
 
 def convolve(x: jax.Array, w: jax.Array, spec: ConvSpec, algorithm: str = "auto") -> jax.Array:
     """Bind the primitive. The only way to it, for the public functions and for its own rules."""
-    axes = [jax.typeof(a).manual_axis_type.varying for a in (x, w)]
+    axes = [varying(a) for a in (x, w)]
     if axes[0] != axes[1]:
         # Under shard_map, a replicated operand beside a varying one must be cast, or its cotangent, which is a sum over
         # the mesh, would lack that sum and be silently wrong.
-        x, w = (_cast(a, other - own) for a, own, other in ((x, axes[0], axes[1]), (w, axes[1], axes[0])))
+        x, w = (vary(a, other - own) for a, own, other in ((x, axes[0], axes[1]), (w, axes[1], axes[0])))
     return conv_p.bind(x, w, spec=spec, algorithm=algorithm)
-
-
-def _cast(a: jax.Array, axes: frozenset) -> jax.Array:
-    return lax.pcast(a, tuple(axes), to="varying") if axes else a
 
 
 # ---- abstract evaluation and execution ----

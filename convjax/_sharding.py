@@ -1,7 +1,8 @@
 """Where a result lies, under a mesh with explicit axes.
 
 There a reshape that merges a sharded axis is an error, and convolutions merge many, in gradients and under vmap most of
-all. So a public function states its result's layout here, and leaves the axes to the compiler in between.
+all. So a public function states its result's layout here, and leaves the axes to the compiler in between. And what an
+array varies over under shard_map.
 """
 
 import math
@@ -10,6 +11,7 @@ from functools import partial
 from typing import Any
 
 import jax
+from jax import lax
 from jax.sharding import NamedSharding, PartitionSpec
 
 
@@ -31,6 +33,16 @@ def laid_out(f: Callable, layout: Callable[..., Sequence[Any]], *operands: jax.A
         divides = size % math.prod(mesh.shape[axis] for axis in axes) == 0
         chosen.append(axes if axes and divides and not taken else None)
     return free(out_sharding=NamedSharding(mesh, PartitionSpec(*chosen)))(*operands)
+
+
+def varying(a: jax.Array) -> frozenset:
+    """The axes of shard_map that an array differs along."""
+    return jax.typeof(a).manual_axis_type.varying
+
+
+def vary(a: jax.Array, axes: frozenset) -> jax.Array:
+    """a, to be told apart along these axes too."""
+    return lax.pcast(a, tuple(axes), to="varying") if axes else a
 
 
 def mesh_axes(entry: Any) -> tuple[str, ...]:

@@ -112,15 +112,20 @@ def array(function: str, argument: str, value: Any) -> jax.Array:
 
 
 def arrays(function: str, x: Any, weight: Any, bias: Any) -> tuple[jax.Array, jax.Array, jax.Array | None]:
-    """The operands as JAX arrays of one dtype. The only place where dtypes are promoted, by JAX's rules."""
+    """The operands as JAX arrays of one dtype."""
     operands = [array(function, "x", x), array(function, "weight", weight)]
     if bias is not None:
         operands.append(array(function, "bias", bias))
-    dtype = jnp.result_type(*operands)
-    if dtype == np.bool_:
-        raise _check.wrong_dtype(function, "x", dtype, "numbers, in x or in weight", "x.astype(jax.numpy.float32)")
-    operands = [a if a.dtype == dtype else a.astype(dtype) for a in operands]
+    operands = promoted(*operands)
+    if operands[0].dtype == np.bool_:
+        raise _check.wrong_dtype(function, "x", "bool", "numbers, in x or in weight", "x.astype(jax.numpy.float32)")
     return operands[0], operands[1], operands[2] if bias is not None else None
+
+
+def promoted(*operands: jax.Array) -> list[jax.Array]:
+    """Of one dtype. The only place where arrays are promoted, by JAX's rules."""
+    dtype = jnp.result_type(*operands)
+    return [a if a.dtype == dtype else a.astype(dtype) for a in operands]
 
 
 # ---- single arguments ----

@@ -175,7 +175,7 @@ def choose_conv_method(in1: Any, in2: Any, mode: str = "full", measure: bool = F
     if not measure:
         a, b = (x if hasattr(x, "shape") and hasattr(x, "dtype") else jnp.asarray(x) for x in (in1, in2))
         _same_rank(name, a.shape, b.shape)
-        return _faster(a.shape, b.shape, mode, _promoted(a.dtype, b.dtype))
+        return _faster(a.shape, b.shape, mode, jnp.result_type(a.dtype, b.dtype))
     in1, in2 = _operands(name, in1, in2)
     seconds = {method: _timed(partial(convolve, mode=mode, method=method), in1, in2) for method in METHODS[1:]}
     return min(seconds, key=seconds.__getitem__), seconds
@@ -211,13 +211,14 @@ def _operands(function: str, in1: Any, in2: Any) -> tuple[jax.Array, jax.Array]:
                 function, name, x.dtype, "integers, floats or complex numbers", f"{name}.astype(int)"
             )
     _same_rank(function, a.shape, b.shape)
-    dtype = _promoted(a.dtype, b.dtype)
-    return a.astype(dtype), b.astype(dtype)
+    a, b = _spec.promoted(a, b)
+    return a, b
 
 
-def _promoted(*dtypes: Any) -> Any:
-    with jax.numpy_dtype_promotion("standard"):
-        return jnp.result_type(*dtypes)
+def _not_empty(function: str, a: jax.Array, b: jax.Array) -> None:
+    for name, x in (("in1", a), ("in2", b)):
+        if 0 in x.shape:
+            raise _check_scipy.empty_operand(function, name, x.shape)
 
 
 def _same_rank(function: str, shape1: tuple, shape2: tuple) -> None:
@@ -254,9 +255,7 @@ def _axes(function: str, axes: Any, dims: int) -> list[int]:
 def _convolve(function: str, a: jax.Array, b: jax.Array, mode: str, method: str) -> jax.Array:
     _mode(function, mode)
     _spec.known_name(function, "method", method, METHODS)
-    for name, x in (("in1", a), ("in2", b)):
-        if 0 in x.shape:
-            raise _check_scipy.empty_operand(function, name, x.shape)
+    _not_empty(function, a, b)
     if a.ndim == 0:
         return a * b
     axes = range(a.ndim)
@@ -302,12 +301,11 @@ def _two_dimensional(
     for name, x in (("in1", a), ("in2", b)):
         if x.ndim != 2:
             raise _check_scipy.not_two_axes(function, name, x.shape)
-        if 0 in x.shape:
-            raise _check_scipy.empty_operand(function, name, x.shape)
+    _not_empty(function, a, b)
     _mode(function, mode)
     _spec.known_name(function, "boundary", boundary, _boundary.SIGNAL)
     fill = _spec.array(function, "fillvalue", fillvalue)
-    if fill.ndim or (_promoted(fill.dtype, a.dtype) != a.dtype and jnp.iscomplexobj(fill)):
+    if fill.ndim or (jnp.iscomplexobj(fill) and not jnp.iscomplexobj(a)):
         raise _check_scipy.wrong_fill(function, fillvalue, a.dtype)
     a, b, swapped = _swapped(function, a, b, mode, (0, 1))
     pads = [_PADS[mode](k) for k in b.shape]

@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from convjax._sharding import vary, varying
+
 
 def sum_dtype(dtype, spec):
     """float32 for 16-bit floats, as XLA's own convolutions sum them; otherwise the dtype of the result."""
@@ -40,9 +42,7 @@ def parted(x: jax.Array) -> jax.Array:
 
 def zeros(shape, dtype, like: jax.Array) -> jax.Array:
     """What a loop starts to add to: under shard_map it varies over the mesh as what is added does."""
-    axes = jax.typeof(like).manual_axis_type.varying
-    start = jnp.zeros(shape, dtype)
-    return lax.pcast(start, tuple(axes), to="varying") if axes else start
+    return vary(jnp.zeros(shape, dtype), varying(like))
 
 
 def total(parts: list[jax.Array]) -> jax.Array:

@@ -87,7 +87,7 @@ def _forward(x, w, spec):
         offsets = dict(zip(summed, at, strict=True))
         tap = tuple(offsets.get(axis, 0) for axis in range(dims))
         parts.append(_pieces.seen(y[:, :, row], tap, spec.rhs_dilation, (1,) * dims, counts, first=3))
-    return sum(parts[1:], parts[0])
+    return _pieces.total(parts)
 
 
 def _product(w, x, spec):

@@ -15,8 +15,8 @@ from convjax._lowerings import _pieces
 from convjax._lowerings._lowering import Lowering, products, terms
 
 MOST = 128  # products per output that are written out: each is an operation, to compile
-HELD = 36  # weights of one loop: 49 in one take 2.5 ms where 25 and 24 take 2.2 (7x7, 8x96x56x56)
-CHAIN = 8  # products that wait for one another: 25 in one chain take 1.3 ms, in chains of 8 1.0 (5x5, 8x240x28x28)
+HELD = 36  # weights of one loop: some more than there are registers, for another loop reads and writes every sum
+CHAIN = 8  # products that wait for one another: each must see the sum before it
 LANES = 8  # of a vector of XLA's CPU loops, which take what is left over of a row one by one
 
 
@@ -40,7 +40,7 @@ def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
     if terms(spec, x, w[0]) <= MOST:
         y = _looped(products(x, w), [])
     else:
-        most = max(HELD // 2 // _pieces.taps(w[0]), 1)  # 18 take 2.6 ms, 36 3.4 (32 groups of 16 on 8x14x14)
+        most = max(HELD // 2 // _pieces.taps(w[0]), 1)  # the sum and the loop hold registers too
         some = max(n for n in range(1, min(most, inputs) + 1) if inputs % n == 0)
 
         def more(n, y):

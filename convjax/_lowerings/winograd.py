@@ -29,7 +29,7 @@ from convjax._lowerings._lowering import Lowering
 
 POINTS = (Fraction(0), Fraction(1), Fraction(-1), Fraction(1, 2), Fraction(-2))
 TILE = len(POINTS) + 1
-MOST = 1 << 21  # elements of x in a block: of 1 << 20 to 1 << 22 the fastest for 32 images of 64 channels on 56x56
+MOST = 1 << 21  # elements of x in a block, so that a block and its tiles stay in cache
 
 
 @cache
@@ -66,7 +66,7 @@ def _combined(matrix: np.ndarray, parts: list[jax.Array]) -> list[jax.Array]:
     rows = []
     for row in matrix:
         terms = [part if c == 1 else part * np.asarray(c, part.dtype) for c, part in zip(row, parts, strict=True) if c]
-        rows.append(sum(terms[1:], terms[0]))
+        rows.append(_pieces.total(terms))
     return rows
 
 
@@ -159,7 +159,7 @@ def _tiles(x, u, counts, spec):
     dims, batch, outputs = spec.dims, x.shape[0], u.shape[1]
     v = _tiled(b_t, x, 4, counts)
     v = v.reshape(TILE**dims, -1, u.shape[2])
-    # The larger matrix on the left makes the faster product: 512 channels on 8x7x7 take 6.6 ms for 10.2.
+    # The larger matrix on the left makes the faster product.
     first = v.shape[1] < outputs
     a, b = (u, v) if first else (v, u)
     y = lax.dot_general(a, b, (((2,), (2,)), ((0,), (0,))), precision=spec.precision)
