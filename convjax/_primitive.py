@@ -62,7 +62,8 @@ def _execute(x, w, **params):
 
 
 def _lower(platform: str, x, w, *, spec: ConvSpec, algorithm: str):
-    return _select.select(spec, x, w, platform, algorithm).lowering.run(x, w, spec, convolve)
+    inner = partial(convolve, algorithm=algorithm) if algorithm == "local" else convolve
+    return _select.select(spec, x, w, platform, algorithm).lowering.run(x, w, spec, inner)
 
 
 for _platform in (None, *RULES):
@@ -140,8 +141,9 @@ def _per_dim(x, w, y, spec: ConvSpec):
 
 
 def _transpose(gradient, name: str, ct, x, w, *, spec: ConvSpec, algorithm: str):
-    # A gradient is another operation, so the algorithm named for this one need not serve it. "direct" serves all.
-    algorithm = algorithm if algorithm == "direct" else "auto"
+    # A gradient is another operation, so the algorithm named for this one need not serve it; "direct" serves all. What
+    # is local of an input gradient is nowhere so of a weight gradient, each tap of which sees nearly every element.
+    algorithm = algorithm if algorithm == "direct" or (algorithm == "local" and name == "x") else "auto"
     operand, known = (x, w) if name == "x" else (w, x)
     return gradient(ct, known, **{name: operand.aval}, spec=spec, algorithm=algorithm)
 

@@ -117,6 +117,11 @@ CPU = (
         " for 0.64 by shift",
     ),
     Rule(
+        "fft",
+        lambda f: f.real and not f.mirrored and f.inputs == f.outputs == 1 and f.saved("fft") > 4,
+        "far fewer multiply-adds: 63x63 on 512x512 takes 2.4 ms for 710",
+    ),
+    Rule(
         "shift",
         lambda f: (
             not f.mirrored
@@ -211,7 +216,7 @@ CPU = (
 CUDA: tuple[Rule, ...] = (
     Rule(
         "shift",
-        lambda f: not f.mirrored and f.inputs == 1 and f.outputs <= 2,
+        lambda f: not f.mirrored and f.inputs == 1 and f.outputs <= 2 and f.taps <= 128,
         "H200, a prototype: depthwise 3x3 on 64x144x56x56 takes 0.11 ms for 0.20, 1-D k5 dilation 4 0.051 for 0.70",
     ),
     Rule(

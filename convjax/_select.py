@@ -18,14 +18,21 @@ class Choice(NamedTuple):
     because: str
 
 
+# What `algorithm` may be beside a lowering's name: "local" is "auto" among the lowerings that keep a NaN, and the
+# rounding of large values, in the results that see them.
+CHOOSING = ("auto", "local")
+
+
 def select(spec, x, w, platform: str, algorithm: str = "auto") -> Choice:
-    if algorithm != "auto":
+    if algorithm not in CHOOSING:
         return Choice(LOWERINGS[algorithm], "asked for by name")
     rules = RULES.get(platform, ())
     if rules and _known(x, w) and 0 not in (*x.shape, *w.shape):
         found = facts(spec, x, w)
         for rule in rules:
             lowering = LOWERINGS[rule.lowering]
+            if algorithm == "local" and not lowering.local:
+                continue
             if refusal(lowering, spec, x, w) is None and rule.holds(found):
                 return Choice(lowering, rule.because)
     return Choice(LOWERINGS["direct"], "no rule of this platform prefers another")
@@ -44,7 +51,7 @@ def _known(x, w) -> bool:
 
 def known_algorithm(function: str, algorithm: Any) -> None:
     """Raise where no lowering has this name."""
-    known_name(function, "algorithm", algorithm, ("auto", *LOWERINGS))
+    known_name(function, "algorithm", algorithm, (*CHOOSING, *LOWERINGS))
 
 
 def serves(function: str, algorithm: str, spec, x, w) -> None:

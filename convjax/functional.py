@@ -57,9 +57,10 @@ def conv(
       precision: as in `jax.lax.conv_general_dilated`; None follows `jax.default_matmul_precision`.
       preferred_element_type: dtype to accumulate in and to return; None is the dtype of the operands. float16 and
         bfloat16 accumulate in float32 either way; the bias is added to the sum as stored.
-      algorithm: "auto", or the name of a lowering, which then runs or raises with the reason why it cannot. It holds
-        for this call, its tangents and its batched forms; gradients are other operations and choose for themselves,
-        but for "direct", which holds for them too.
+      algorithm: "auto"; "local", the same among the lowerings that keep a NaN in the results whose window holds it,
+        which excludes "fft" and "winograd"; or the name of a lowering, which then runs or raises with the reason why it
+        cannot. It holds for this call, its tangents and its batched forms. Gradients are other operations and choose
+        for themselves, but for "direct", which holds for them too, and "local", which holds for the input gradient.
 
     Returns:
       (N, O, *positions), or (O, *positions) for one image, in the dtype that JAX's promotion gives the operands. Under
@@ -390,7 +391,7 @@ def _run(check, function, dims, x, weight, bias, arguments):
 def _checked(check, function, dims, x, weight, bias, arguments):
     call = check(function, dims, x, weight, bias, *arguments)
     _select.known_algorithm(function, call.algorithm)
-    if call.algorithm != "auto":
+    if call.algorithm not in _select.CHOOSING:
         shapes = (jax.ShapeDtypeStruct(a.shape, a.dtype) for a in (x, weight))  # free of any sharding
         lhs, rhs = jax.eval_shape(partial(_call.operands, call=call), *shapes)
         _select.serves(function, call.algorithm, call.spec, lhs, rhs)

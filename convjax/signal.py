@@ -290,8 +290,7 @@ def _slide(x: jax.Array, h: jax.Array, padding: Sequence[tuple[int, int]]) -> ja
     """sum_j x[i + j - low] h[j], never by the FFT."""
     ones = (1,) * x.ndim
     spec = ConvSpec(ones, tuple(padding), ones, ones, precision=lax.Precision.HIGHEST)
-    # Up to 64 taps no rule takes the FFT.
-    return _bind(x[None, None], h[None, None], spec, "auto" if h.size <= 64 else "direct")[0, 0]
+    return _bind(x[None, None], h[None, None], spec, "local")[0, 0]
 
 
 def _two_dimensional(

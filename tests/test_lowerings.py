@@ -109,6 +109,17 @@ def test_loops_of_shift(inputs, width):
         assert np.abs(np.asarray(run("shift", x, w, spec)) - want).max() <= 1e-6 * np.abs(want).max()
 
 
+@pytest.mark.parametrize("kernel", [(1, 161), (150, 1), (13, 17), (3, 140), (33, 4)])
+@pytest.mark.parametrize("options", [{}, {"groups": 2}, {"stride": (2, 3)}, {"rhs_dilation": (2, 1)}])
+def test_loops_of_shift_over_taps(kernel, options):
+    """Many taps are a loop over those of one axis, some of them at a time, within which the next axis may be one."""
+    spec = ConvSpec((1, 1), ((2, 2), (3, 1)), (1, 1), (1, 1))._replace(**options)
+    sizes = [k * r + 4 for k, r in zip(kernel, spec.rhs_dilation, strict=True)]
+    x, w = normal(0, (2, 2, *sizes)), normal(1, (4, 2 // spec.groups, *kernel))
+    want = reference.conv(x, w, spec)
+    assert np.abs(np.asarray(run("shift", x, w, spec)) - want).max() <= 2e-6 * np.abs(want).max()
+
+
 def test_fast_lengths():
     def smooth(n):
         for p in (2, 3, 5, 7):

@@ -22,6 +22,7 @@ class Lowering(NamedTuple):
     # what `relative` says.
     error: Callable[..., Any]
     relative: str = "the sum of |x| |w|"
+    local: bool = True  # whether a NaN reaches only the results whose window holds it
 
 
 def products(spec, x, w):

@@ -101,5 +101,12 @@ def error(spec, x, w):
 
 
 LOWERING = Lowering(
-    "fft", "the convolution theorem, with fast lengths", run, refuses, multiply_adds, error, "the norms of x and w"
+    "fft",
+    "the convolution theorem, with fast lengths",
+    run,
+    refuses,
+    multiply_adds,
+    error,
+    "the norms of x and w",
+    local=False,
 )

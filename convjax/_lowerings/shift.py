@@ -16,6 +16,7 @@ from convjax._lowerings._lowering import Lowering, products, terms
 
 MOST = 128  # products per output that are written out: each is an operation, to compile
 HELD = 36  # weights of one loop: some more than there are registers, for another loop reads and writes every sum
+TAKEN = 32  # of them in each of many loops, of which the sum holds a register too
 CHAIN = 8  # products that wait for one another: each must see the sum before it
 LANES = 8  # of a vector of XLA's CPU loops, which take what is left over of a row one by one
 
@@ -37,16 +38,26 @@ def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
 
         return [product(*at) for at in itertools.product(*map(range, w.shape[2:]))]
 
-    if terms(spec, x, w[0]) <= MOST:
-        y = _looped(products(x, w), [])
-    else:
-        most = max(HELD // 2 // _pieces.taps(w[0]), 1)  # the sum and the loop hold registers too
-        some = max(n for n in range(1, min(most, inputs) + 1) if inputs % n == 0)
+    def summed(x, w, y: list[jax.Array], axis: int = 2) -> list[jax.Array]:
+        """y, which is one array or none, and the products of x and w: some at a time, along one axis of w, then the
+        next, where there are too many to write out."""
+        if math.prod(w.shape[2:]) <= MOST:
+            return [_looped(products(x, w), y)]
+        size, rest, step = w.shape[axis], math.prod(w.shape[axis + 1 :]), (1, *spec.rhs_dilation)[axis - 2]
+        some = min(max(TAKEN // rest, 1), size)
 
-        def more(n, y):
-            return _looped(products(*[lax.dynamic_slice_in_dim(a, n * some, some, 2) for a in (x, w)]), [y])
+        def more(at, some, y):
+            part = lax.dynamic_slice_in_dim(x, at * step, x.shape[axis] - (size - some) * step, axis)
+            return summed(part, lax.dynamic_slice_in_dim(w, at, some, axis), y, axis + 1)
 
-        y = lax.fori_loop(0, inputs // some, more, _pieces.zeros(full, wide, x))
+        if some == size:
+            return summed(x, w, y, axis + 1)
+        if size % some:
+            y = more(size - size % some, size % some, y)
+        y = y or [_pieces.zeros(full, wide, x)]
+        return [lax.fori_loop(0, size // some, lambda n, y: more(n * some, some, [y])[0], y[0])]
+
+    (y,) = summed(x, w, [])
     return lax.slice(y, [0] * len(full), (*full[:3], *shape[2:])).reshape(shape).astype(out)
 
 
@@ -73,8 +84,6 @@ def _widened(spec, counts):
 
 
 def refuses(spec, x, w) -> str | None:
-    if _pieces.taps(w) > MOST:
-        return f"{_pieces.taps(w)} taps, more than {MOST}"
     return _pieces.undilated(spec)
 
 

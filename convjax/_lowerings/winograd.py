@@ -235,4 +235,5 @@ LOWERING = Lowering(
     multiply_adds,
     error,
     "the largest result",
+    local=False,
 )
