@@ -42,6 +42,18 @@ SIGNAL = {
     "symmetric": "symmetric",
 }
 
+# scipy.ndimage's.
+NDIMAGE = {
+    "reflect": "symmetric",
+    "constant": "constant",
+    "nearest": "edge",
+    "mirror": "mirror",
+    "wrap": "wrap",
+    "grid-mirror": "symmetric",
+    "grid-constant": "constant",
+    "grid-wrap": "wrap",
+}
+
 
 def extend(x: jax.Array, kind: str, padding: Sequence[tuple[int, int]], value: Any = 0) -> jax.Array:
     """Continue the last len(padding) axes of x by (low, high) elements each.

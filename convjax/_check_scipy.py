@@ -53,15 +53,16 @@ def empty_operand(function: str, argument: str, shape: tuple) -> Exception:
     )
 
 
-def wrong_axes(function: str, axes: Any, dims: int) -> Exception:
+def wrong_axes(function: str, argument: str, axes: Any, dims: int) -> Exception:
+    several = argument == "axes"
     return _error(
         ValueError,
         function,
-        "axes",
-        "does not name axes of the operands.",
+        argument,
+        f"does not name {'axes' if several else 'an axis'} of the input.",
         _shown(axes),
-        f"one or more different axes from {-dims} to {dims - 1}",
-        "axes=None for all of them",
+        f"{'different ints' if several else 'an int'} from {-dims} to {dims - 1}" if dims else "an input with axes",
+        "axes=None for all of them" if several else "axis=-1 for the last one",
     )
 
 
@@ -77,13 +78,133 @@ def shapes_do_not_broadcast(function: str, shape1: tuple, shape2: tuple, axes: l
     )
 
 
-def wrong_fill(function: str, value: Any, dtype: Any) -> Exception:
+def wrong_fill(function: str, argument: str, value: Any, dtype: Any) -> Exception:
     return _error(
         ValueError,
         function,
-        "fillvalue",
+        argument,
         "is not a number that the border can hold.",
         _shown(value),
         f"one number, as {dtype}",
-        "fillvalue=0",
+        f"{argument}=0",
+    )
+
+
+def wrong_length(function: str, argument: str, value: Any, count: int) -> Exception:
+    return _error(
+        ValueError,
+        function,
+        argument,
+        "has another number of entries than there are axes to filter.",
+        _shown(value),
+        f"one value for all, or {count}, one for each",
+        f"{argument}={value[0]!r}" if len(value) else f"leave `{argument}` out",
+    )
+
+
+def one_mode_only(function: str, mode: Any) -> Exception:
+    return _error(
+        ValueError,
+        function,
+        "mode",
+        "is a sequence, but this window is not taken axis by axis.",
+        _shown(mode),
+        "one mode for all axes",
+        "one name, or jax.numpy.pad along one axis and a crop behind",
+    )
+
+
+def origin_outside(function: str, origin: int, size: int) -> Exception:
+    return _error(
+        ValueError,
+        function,
+        "origin",
+        "moves the window off its own element.",
+        f"origin={origin} for a window of {size}",
+        f"an int from {-(size // 2)} to {(size - 1) // 2}",
+        "origin=0",
+    )
+
+
+def not_callable(function: str, argument: str, value: Any) -> Exception:
+    return _error(
+        TypeError,
+        function,
+        argument,
+        "is not a function.",
+        _shown(value),
+        "a function of (input, axis, mode, cval) that returns an array",
+        f"{argument}=convjax.ndimage.sobel",
+    )
+
+
+def wrong_weights(function: str, argument: str, shape: tuple, axes: int) -> Exception:
+    return _error(
+        ValueError,
+        function,
+        argument,
+        "has not one axis, of at least one element, for each axis to filter.",
+        f"shape {shape}, {_axes(shape)}",
+        f"{axes} {'axis' if axes == 1 else 'axes'}, sizes of at least 1",
+        f"{argument}.reshape(...), or `axes=` for those that it has",
+    )
+
+
+def no_window(function: str) -> Exception:
+    return _error(
+        ValueError,
+        function,
+        "size",
+        "is needed, or a footprint.",
+        "size=None, footprint=None",
+        "an int or one for each axis, or a boolean array of the window's shape",
+        "size=3",
+    )
+
+
+def empty_footprint(function: str) -> Exception:
+    return _error(
+        ValueError,
+        function,
+        "footprint",
+        "holds no element.",
+        "all False",
+        "at least one True",
+        "footprint=None, size=3",
+    )
+
+
+def traced_footprint(function: str) -> Exception:
+    return _error(
+        TypeError,
+        function,
+        "footprint",
+        "is traced, but the elements of a window are chosen when the call is traced.",
+        "a traced array",
+        "a NumPy array, or nested lists",
+        "a footprint that is made outside of jax.jit, or a static argument",
+    )
+
+
+def not_in_window(function: str, argument: str, value: Any, low: float, high: float, count: int) -> Exception:
+    return _error(
+        ValueError,
+        function,
+        argument,
+        f"is not one of a window of {count} elements.",
+        _shown(value),
+        f"from {low} to {high}",
+        "convjax.ndimage.median_filter for the middle one",
+    )
+
+
+def radius_of_traced_scale(function: str) -> Exception:
+    return _error(
+        TypeError,
+        function,
+        "radius",
+        "is needed where `sigma` is traced, for the shape cannot follow it.",
+        "radius=None",
+        "an int, or one for each axis",
+        "radius=int(truncate * largest_sigma + 0.5)",
     )

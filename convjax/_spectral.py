@@ -1,5 +1,6 @@
 """Full convolutions along some axes by the convolution theorem, in one transform or block by block."""
 
+import math
 from collections.abc import Sequence
 
 import jax
@@ -7,6 +8,24 @@ import jax.numpy as jnp
 from jax import lax
 
 from convjax._lowerings.fft import fast_length
+
+
+def full(a: jax.Array, b: jax.Array, axes: Sequence[int]) -> jax.Array:
+    """The full convolution along the axes, the faster way.
+
+    On a CPU, 1000 taps along 10^6 elements take 20 ms in one transform and 3.8 ms in blocks, which stay in the cache
+    and are transformed in parallel; 31x31 on 2048x2048 takes 47 ms in one and 72 ms in blocks (2 cores, Zen 4).
+    """
+    return (overlap_add if len(axes) == 1 else product)(a, b, axes)
+
+
+def points(shape1: Sequence[int], shape2: Sequence[int]) -> tuple[int, int]:
+    """How many elements `full` transforms along all axes, and in one transform."""
+    if len(shape1) == 1:
+        step, length = _block(shape1[0], shape2[0])
+        return -(-max(*shape1, *shape2) // step) * length, length
+    lengths = [fast_length(n + k - 1) for n, k in zip(shape1, shape2, strict=True)]
+    return math.prod(lengths), math.prod(lengths)
 
 
 def product(a: jax.Array, b: jax.Array, axes: Sequence[int]) -> jax.Array:

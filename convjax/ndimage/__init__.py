@@ -1,0 +1,58 @@
+"""scipy.ndimage's filters, with jit, grad and vmap: its names, order of arguments, defaults, modes and values.
+
+What a filter reads beyond the edge of an image is its `mode`, here around an axis of four elements:
+
+    "reflect", "grid-mirror"        d c b a | a b c d | d c b a     about the outer edge
+    "constant", "grid-constant"     k k k k | a b c d | k k k k     k is `cval`
+    "nearest"                       a a a a | a b c d | d d d d
+    "mirror"                        d c b   | a b c d | c b a       about the centre of the last element
+    "wrap", "grid-wrap"             a b c d | a b c d | a b c d
+
+All of them hold for windows larger than the image. Where a filter takes its axes one by one, `mode` may be a sequence
+of names, one for each. `origin` moves the window: at 1 a result reads what its left neighbour would. `axes` are those
+to filter, all of them if None.
+
+Differences from SciPy, for all of them: there is no `output`, for arrays are immutable. The result has the dtype of the
+input, as there (complex, where the weights are), but floats are summed in that dtype and not in float64, float16 and
+bfloat16 in float32. Integers are computed as SciPy does, in the default float dtype and cut to whole numbers, axis by
+axis; that is float64 where `jax_enable_x64` is set and float32, exact to 2^24, where not. Booleans are refused by
+filters that sum. A NaN reaches the windows that hold it and no others.
+"""
+
+from convjax.ndimage.correlation import convolve, convolve1d, correlate, correlate1d, uniform_filter, uniform_filter1d
+from convjax.ndimage.derivatives import generic_gradient_magnitude, generic_laplace, laplace, prewitt, sobel
+from convjax.ndimage.gaussian import gaussian_filter, gaussian_filter1d, gaussian_gradient_magnitude, gaussian_laplace
+from convjax.ndimage.ranks import (
+    maximum_filter,
+    maximum_filter1d,
+    median_filter,
+    minimum_filter,
+    minimum_filter1d,
+    percentile_filter,
+    rank_filter,
+)
+
+__all__ = [
+    "convolve",
+    "convolve1d",
+    "correlate",
+    "correlate1d",
+    "gaussian_filter",
+    "gaussian_filter1d",
+    "gaussian_gradient_magnitude",
+    "gaussian_laplace",
+    "generic_gradient_magnitude",
+    "generic_laplace",
+    "laplace",
+    "maximum_filter",
+    "maximum_filter1d",
+    "median_filter",
+    "minimum_filter",
+    "minimum_filter1d",
+    "percentile_filter",
+    "prewitt",
+    "rank_filter",
+    "sobel",
+    "uniform_filter",
+    "uniform_filter1d",
+]

@@ -1,0 +1,123 @@
+"""The arguments that scipy.ndimage's filters share, checked: images, axes, modes, origins, sizes."""
+
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from convjax import _boundary, _check, _check_scipy, _spec
+
+Sizes = tuple[int, ...]
+
+
+def image(function: str, value: Any, *, booleans: bool = False, complexes: bool = True) -> jax.Array:
+    x = _spec.array(function, "input", value)
+    if x.dtype == jnp.bool_ and not booleans:
+        raise _check.wrong_dtype(
+            function, "input", x.dtype, "integers, floats or complex numbers", "input.astype(float)"
+        )
+    if jnp.iscomplexobj(x) and not complexes:
+        raise _check.wrong_dtype(function, "input", x.dtype, "numbers that have an order", "input.real, or abs(input)")
+    return x
+
+
+def axis(function: str, value: Any, dims: int) -> int:
+    return _axis(function, "axis", value, dims, value)
+
+
+def axes(function: str, value: Any, dims: int) -> Sizes:
+    if value is None:
+        return tuple(range(dims))
+    given = list(value) if isinstance(value, Sequence) else [value]
+    found = tuple(_axis(function, "axes", entry, dims, value) for entry in given)
+    if len(set(found)) < len(found):
+        raise _check_scipy.wrong_axes(function, "axes", value, dims)
+    return found
+
+
+def _axis(function: str, argument: str, value: Any, dims: int, whole: Any) -> int:
+    try:
+        found = operator.index(value)
+    except TypeError as error:
+        raise _check_scipy.wrong_axes(function, argument, whole, dims) from error
+    if not -dims <= found < dims:
+        raise _check_scipy.wrong_axes(function, argument, whole, dims)
+    return found % dims
+
+
+def per_axis(function: str, argument: str, value: Any, count: int) -> list[Any]:
+    """One entry for each axis that is filtered: the value itself for all, or a sequence of as many."""
+    if isinstance(value, (list, tuple)) or getattr(value, "ndim", 0) == 1:
+        if len(value) != count:
+            raise _check_scipy.wrong_length(function, argument, value, count)
+        return list(value)
+    return [value] * count
+
+
+def kinds(function: str, value: Any, count: int) -> tuple[str, ...]:
+    """Rows of the table of boundaries."""
+    return tuple(kind(function, mode) for mode in per_axis(function, "mode", value, count))
+
+
+def kind(function: str, mode: Any) -> str:
+    _spec.known_name(function, "mode", mode, _boundary.NDIMAGE)
+    return _boundary.NDIMAGE[mode]
+
+
+def one_kind(function: str, mode: Any) -> str:
+    """Of a window that is not taken axis by axis."""
+    if isinstance(mode, (list, tuple)):
+        raise _check_scipy.one_mode_only(function, mode)
+    return kind(function, mode)
+
+
+def sizes(function: str, value: Any, count: int) -> Sizes:
+    return tuple(_spec.integer(function, "size", n, 1) for n in per_axis(function, "size", value, count))
+
+
+def reach(function: str, size: int, origin: Any) -> tuple[int, int]:
+    """How far a window sees before and behind the element it belongs to."""
+    moved = _spec.integer(function, "origin", origin, -(2**31))
+    low, high = size // 2 + moved, (size - 1) // 2 - moved
+    if low < 0 or high < 0:
+        raise _check_scipy.origin_outside(function, moved, size)
+    return low, high
+
+
+def reaches(function: str, shape: Sequence[int], origin: Any) -> tuple[tuple[int, int], ...]:
+    origins = per_axis(function, "origin", origin, len(shape))
+    return tuple(reach(function, n, o) for n, o in zip(shape, origins, strict=True))
+
+
+def fill(function: str, value: Any, dtype: Any) -> jax.Array:
+    """cval, a number that may be traced."""
+    number = _spec.array(function, "cval", value)
+    if number.ndim or (jnp.iscomplexobj(number) and not jnp.issubdtype(dtype, jnp.complexfloating)):
+        raise _check_scipy.wrong_fill(function, "cval", value, dtype)
+    return number
+
+
+def scale(function: str, value: Any, *, zero: bool) -> Any:
+    """A standard deviation: a float, or a traced scalar."""
+    if isinstance(value, jax.core.Tracer) and value.ndim == 0:
+        return value
+    return 0.0 if zero and isinstance(value, (int, float)) and value == 0 else positive(function, "sigma", value)
+
+
+def positive(function: str, argument: str, value: Any) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError) as error:
+        raise _check.not_a_number(function, argument, value) from error
+    if not 0 < number < np.inf:
+        raise _check.not_positive(function, argument, value)
+    return number
+
+
+def function_of(function: str, argument: str, value: Any) -> Callable[..., Any]:
+    if not callable(value):
+        raise _check_scipy.not_callable(function, argument, value)
+    return value

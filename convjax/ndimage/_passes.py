@@ -1,0 +1,108 @@
+"""Correlations behind a border: along one axis after another, and with a window of several axes.
+
+Each is a border and then the primitive, so that a filter gets the lowering that suits it, and every derivative; never
+the FFT, so that a NaN stays in the windows that hold it.
+"""
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from convjax import _boundary
+from convjax._primitive import convolve
+from convjax._spec import ConvSpec, Pads
+
+
+class Pass(NamedTuple):
+    """A sum along one axis, but for its weights: hashable, for it says what to compile."""
+
+    axis: int
+    kind: str  # what lies beyond the ends, a row of the table of boundaries
+    reach: tuple[int, int]  # how many elements before and behind its own a result sees
+    divisor: int = 1  # of the sum; not of the weights, for a sum of integers is whole
+
+
+@partial(jax.jit, static_argnames=("chains", "combine"))
+def separable(x: jax.Array, weights: Any, cval: Any, *, chains: tuple[tuple[Pass, ...], ...], combine: Callable):
+    """Several results, each of passes one after another, combined; in the dtype of x.
+
+    Integers are stored after every pass, as SciPy does, 16-bit floats at the end.
+    """
+    results = [_chain(x, *pair, cval) for pair in zip(chains, weights, strict=True)]
+    return stored(combine(results), x.dtype)
+
+
+def _chain(x, passes, weights, cval):
+    whole = jnp.issubdtype(x.dtype, jnp.integer)
+    y = x
+    for step, w in zip(passes, weights, strict=True):
+        y = _along(y, w, cval, step)
+        y = stored(y, x.dtype) if whole else y
+    return y
+
+
+def _along(x: jax.Array, weights: jax.Array, cval: Any, step: Pass) -> jax.Array:
+    """sum_j x[i + j - low] weights[j] / divisor along an axis; the axes in front are images, those behind one axis."""
+    before, n, after = math.prod(x.shape[: step.axis]), x.shape[step.axis], math.prod(x.shape[step.axis + 1 :])
+    shape, kernel, pads = (before, 1, n, after), (-1, 1), (step.reach, (0, 0))
+    if after == 1:  # the longest axis last, as loops want it
+        shape, kernel, pads = (1, 1, before, n), (1, -1), ((0, 0), step.reach)
+    y = _slid(x.reshape(shape), weights.reshape(kernel), cval, step.kind, pads)
+    return (y / step.divisor if step.divisor > 1 else y).reshape(x.shape)
+
+
+@partial(jax.jit, static_argnames=("kind", "pads"))
+def windowed(x: jax.Array, weights: jax.Array, cval: Any, *, kind: str, pads: Pads) -> jax.Array:
+    """sum_j x[i + j - low] weights[j] over all axes, in the dtype of x."""
+    return stored(_slid(x[None, None], weights, cval, kind, pads)[0, 0], x.dtype)
+
+
+def _slid(x: jax.Array, weights: jax.Array, cval: Any, kind: str, pads: Pads) -> jax.Array:
+    """Of (N, 1, *n) images, in the dtype of the sum."""
+    if 0 in x.shape:
+        return x
+    dtype = sum_dtype(x.dtype, weights)
+    x = _boundary.extend(x.astype(dtype), kind, pads, cval)
+    ones = (1,) * weights.ndim
+    spec = ConvSpec(ones, ((0, 0),) * weights.ndim, ones, ones, precision=jax.lax.Precision.HIGHEST)
+    return convolve(x, weights.astype(dtype)[None, None], spec, "local")
+
+
+def sum_dtype(dtype: Any, *weights: Any) -> Any:
+    """Of sums over an image: its own; the default float for integers, float32 for 16 bits, complex if weights are."""
+    if not jnp.issubdtype(dtype, jnp.inexact):
+        dtype = jnp.result_type(float)
+    if dtype in (jnp.float16, jnp.bfloat16):
+        dtype = jnp.dtype(jnp.float32)
+    return jnp.result_type(dtype, jnp.complex64) if any(map(jnp.iscomplexobj, weights)) else dtype
+
+
+def stored(y: jax.Array, dtype: Any) -> jax.Array:
+    """As the dtype of an image: integers are cut towards zero and wrap around, as in C."""
+    if jnp.iscomplexobj(y):
+        return y if not jnp.issubdtype(dtype, jnp.complexfloating) else y.astype(dtype)
+    if jnp.issubdtype(dtype, jnp.integer) and jnp.issubdtype(y.dtype, jnp.floating):
+        # By way of a wide integer: XLA clips a float where C wraps.
+        y = y.astype(jnp.uint32 if dtype == jnp.uint32 and not jax.config.jax_enable_x64 else int)  # type: ignore[attr-defined]
+    return y.astype(dtype)
+
+
+# ---- what to make of the results ----
+
+
+def total(results: list[jax.Array]) -> jax.Array:
+    return sum(results[1:], results[0])
+
+
+def magnitude(results: list[jax.Array]) -> jax.Array:
+    """The root of the sum of squares; where that is 0, its derivative is taken as 0."""
+    squares = total([y * y for y in results])
+    if jnp.issubdtype(squares.dtype, jnp.complexfloating):
+        return jnp.sqrt(squares)
+    squares = squares.astype(sum_dtype(squares.dtype))
+    flat = squares == 0
+    return jnp.where(flat, squares, jnp.sqrt(jnp.where(flat, 1, squares)))

@@ -1,0 +1,181 @@
+"""Filters with given weights, and the mean: see `convjax.ndimage` for modes, origins and dtypes."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from convjax import _check_scipy, _spec
+from convjax.ndimage import _arguments, _passes
+from convjax.ndimage._passes import Pass
+
+
+def correlate(
+    input: Any, weights: Any, mode: str = "reflect", cval: Any = 0.0, origin: Any = 0, *, axes: Any = None
+) -> jax.Array:
+    """`scipy.ndimage.correlate`: the cross-correlation with a window of weights.
+
+        y[i] = sum_j x[i + j - k // 2 - origin] conj(w[j])
+
+    Args:
+      input: (*n), an image of any number of axes.
+      weights: (*k), one axis for each of `axes`; any sizes.
+      mode, cval: what lies beyond the edge.
+      origin: an int, or one for each axis, from -(k // 2) to (k - 1) // 2.
+      axes: which to filter; None is all.
+
+    Returns:
+      (*n), the dtype of input, or complex if weights are.
+
+    Raises:
+      ValueError, TypeError: for weights of another number of axes or of no elements, an unknown mode, a sequence of
+        modes, an origin outside the window, axes that are not there, or booleans.
+
+    >>> import jax.numpy as jnp
+    >>> from convjax import ndimage
+    >>> ndimage.correlate(jnp.arange(5.0), jnp.array([1.0, 2.0, 0.0])).tolist()
+    [0.0, 2.0, 5.0, 8.0, 11.0]
+    """
+    return _windowed("ndimage.correlate", input, weights, mode, cval, origin, axes, flip=False)
+
+
+def convolve(
+    input: Any, weights: Any, mode: str = "reflect", cval: Any = 0.0, origin: Any = 0, *, axes: Any = None
+) -> jax.Array:
+    """`scipy.ndimage.convolve`: the convolution with a window of weights, which is turned round.
+
+        y[i] = sum_j x[i - j + k // 2 + origin] w[j]
+
+    Arguments, results and errors are those of `correlate`.
+
+    >>> import jax.numpy as jnp
+    >>> from convjax import ndimage
+    >>> ndimage.convolve(jnp.arange(5.0), jnp.array([1.0, 2.0, 0.0])).tolist()
+    [1.0, 4.0, 7.0, 10.0, 12.0]
+    """
+    return _windowed("ndimage.convolve", input, weights, mode, cval, origin, axes, flip=True)
+
+
+def correlate1d(
+    input: Any, weights: Any, axis: int = -1, mode: str = "reflect", cval: Any = 0.0, origin: int = 0
+) -> jax.Array:
+    """`scipy.ndimage.correlate1d`: the cross-correlation of every line along one axis.
+
+    Args:
+      weights: (k,).
+      axis: of input, the last one by default.
+
+    Other arguments, results and errors are those of `correlate`.
+
+    >>> import jax.numpy as jnp
+    >>> from convjax import ndimage
+    >>> ndimage.correlate1d(jnp.eye(3), jnp.array([-1.0, 0.0, 1.0]), axis=0)[:, 0].tolist()
+    [-1.0, -1.0, 0.0]
+    """
+    return _line("ndimage.correlate1d", input, weights, axis, mode, cval, origin, flip=False)
+
+
+def convolve1d(
+    input: Any, weights: Any, axis: int = -1, mode: str = "reflect", cval: Any = 0.0, origin: int = 0
+) -> jax.Array:
+    """`scipy.ndimage.convolve1d`: the convolution of every line along one axis.
+
+    Arguments, results and errors are those of `correlate1d`.
+
+    >>> import jax.numpy as jnp
+    >>> from convjax import ndimage
+    >>> ndimage.convolve1d(jnp.eye(3), jnp.array([-1.0, 0.0, 1.0]), axis=0)[:, 0].tolist()
+    [1.0, 1.0, 0.0]
+    """
+    return _line("ndimage.convolve1d", input, weights, axis, mode, cval, origin, flip=True)
+
+
+def uniform_filter(
+    input: Any, size: Any = 3, mode: Any = "reflect", cval: Any = 0.0, origin: Any = 0, *, axes: Any = None
+) -> jax.Array:
+    """`scipy.ndimage.uniform_filter`: the mean of a box, taken axis by axis.
+
+    Args:
+      size: of the box, an int or one for each of `axes`.
+      mode, origin: one for all axes, or one for each.
+
+    Other arguments, results and errors are those of `correlate`. Every mean is summed anew, so that rounding does not
+    add up along a line and a NaN does not reach the rest of it, as both do with SciPy's running sum.
+
+    >>> import jax.numpy as jnp
+    >>> from convjax import ndimage
+    >>> ndimage.uniform_filter(jnp.array([0.0, 0.0, 6.0, 0.0])).tolist()
+    [0.0, 2.0, 2.0, 2.0]
+    """
+    name = "ndimage.uniform_filter"
+    x = _arguments.image(name, input)
+    axes = _arguments.axes(name, axes, x.ndim)
+    sizes = _arguments.sizes(name, size, len(axes))
+    return _means(name, x, axes, sizes, mode, cval, origin)
+
+
+def uniform_filter1d(
+    input: Any, size: int, axis: int = -1, mode: str = "reflect", cval: Any = 0.0, origin: int = 0
+) -> jax.Array:
+    """`scipy.ndimage.uniform_filter1d`: the mean of a window along one axis.
+
+    Arguments, results and errors are those of `uniform_filter` and `correlate1d`.
+
+    >>> import jax.numpy as jnp
+    >>> from convjax import ndimage
+    >>> ndimage.uniform_filter1d(jnp.array([2, 8, 0, 4, 1, 9, 9, 0]), 3).tolist()
+    [4, 3, 4, 1, 4, 6, 6, 3]
+    """
+    name = "ndimage.uniform_filter1d"
+    x = _arguments.image(name, input)
+    axes = (_arguments.axis(name, axis, x.ndim),)
+    return _means(name, x, axes, (_spec.integer(name, "size", size, 1),), mode, cval, origin)
+
+
+# ---- how ----
+
+
+def _windowed(function: str, input: Any, weights: Any, mode: Any, cval: Any, origin: Any, axes: Any, *, flip: bool):
+    x, w = _arguments.image(function, input), _weights(function, weights, flip)
+    axes = _arguments.axes(function, axes, x.ndim)
+    if w.ndim != len(axes) or 0 in w.shape:
+        raise _check_scipy.wrong_weights(function, "weights", w.shape, len(axes))
+    kind = _arguments.one_kind(function, mode)
+    reaches = dict(zip(axes, _reaches(function, w.shape, origin, flip), strict=True))
+    # The axes of the window in the order of the image's, where SciPy, too, leaves them as they are given.
+    w = jnp.expand_dims(w, [axis for axis in range(x.ndim) if axis not in axes])
+    pads = tuple(reaches.get(axis, (0, 0)) for axis in range(x.ndim))
+    return _passes.windowed(x, w, _fill(function, cval, x, w), kind=kind, pads=pads)
+
+
+def _line(function: str, input: Any, weights: Any, axis: Any, mode: Any, cval: Any, origin: Any, *, flip: bool):
+    x, w = _arguments.image(function, input), _weights(function, weights, flip)
+    if w.ndim != 1 or w.size == 0:
+        raise _check_scipy.wrong_weights(function, "weights", w.shape, 1)
+    axis, kind = _arguments.axis(function, axis, x.ndim), _arguments.kind(function, mode)
+    (reach,) = _reaches(function, w.shape, origin, flip)
+    step, cval = Pass(axis, kind, reach), _fill(function, cval, x, w)
+    return _passes.separable(x, ((w,),), cval, chains=((step,),), combine=_passes.total)
+
+
+def _means(function: str, x: jax.Array, axes: Any, sizes: Any, mode: Any, cval: Any, origin: Any) -> jax.Array:
+    kinds, reaches = _arguments.kinds(function, mode, len(axes)), _arguments.reaches(function, sizes, origin)
+    chain = tuple(map(Pass, axes, kinds, reaches, sizes))
+    ones = tuple(jnp.ones(n) for n in sizes if n > 1)
+    chain = tuple(step for step in chain if step.divisor > 1)
+    return _passes.separable(x, (ones,), _fill(function, cval, x), chains=(chain,), combine=_passes.total)
+
+
+def _weights(function: str, weights: Any, flip: bool) -> jax.Array:
+    w = _spec.array(function, "weights", weights)
+    return jnp.flip(w) if flip else jnp.conj(w)
+
+
+def _reaches(function: str, shape: Any, origin: Any, flip: bool):
+    """A flipped window reaches as far behind as it did in front."""
+    reaches = _arguments.reaches(function, shape, origin)
+    return tuple(pair[::-1] for pair in reaches) if flip else reaches
+
+
+def _fill(function: str, cval: Any, x: jax.Array, *weights: jax.Array) -> jax.Array:
+    return _arguments.fill(function, cval, _passes.sum_dtype(x.dtype, *weights))

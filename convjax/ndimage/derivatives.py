@@ -1,0 +1,157 @@
+"""Differences between neighbours, and what is built of any derivative: see `convjax.ndimage` for modes and dtypes."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from convjax.ndimage import _arguments, _passes
+from convjax.ndimage._passes import Pass
+
+_NEAR = (1, 1)  # a window of three
+
+
+def sobel(input: Any, axis: int = -1, mode: Any = "reflect", cval: Any = 0.0) -> jax.Array:
+    """`scipy.ndimage.sobel`: the central difference along one axis, smoothed by (1, 2, 1) along the others.
+
+    Args:
+      input: (*n), an image of any number of axes.
+      axis: of the difference, x[i + 1] - x[i - 1]: positive where the image rises.
+      mode, cval: what lies beyond the edge, one for all axes or one for each.
+
+    Returns:
+      (*n), the dtype of input: 8-bit images wrap around, as in SciPy.
+
+    Raises:
+      ValueError, TypeError: for an axis that is not there, an unknown mode, or booleans.
+
+    >>> import jax.numpy as jnp
+    >>> from convjax import ndimage
+    >>> ndimage.sobel(jnp.array([[0, 0, 1, 1], [0, 0, 1, 1]])).tolist()
+    [[0, 4, 4, 0], [0, 4, 4, 0]]
+    """
+    return _smoothed_difference("ndimage.sobel", input, axis, mode, cval, (1, 2, 1))
+
+
+def prewitt(input: Any, axis: int = -1, mode: Any = "reflect", cval: Any = 0.0) -> jax.Array:
+    """`scipy.ndimage.prewitt`: the central difference along one axis, summed over (1, 1, 1) along the others.
+
+    Arguments, results and errors are those of `sobel`.
+
+    >>> import jax.numpy as jnp
+    >>> from convjax import ndimage
+    >>> ndimage.prewitt(jnp.array([[0, 0, 1, 1], [0, 0, 1, 1]])).tolist()
+    [[0, 3, 3, 0], [0, 3, 3, 0]]
+    """
+    return _smoothed_difference("ndimage.prewitt", input, axis, mode, cval, (1, 1, 1))
+
+
+def laplace(input: Any, mode: Any = "reflect", cval: Any = 0.0, *, axes: Any = None) -> jax.Array:
+    """`scipy.ndimage.laplace`: the sum of the second differences x[i - 1] - 2 x[i] + x[i + 1] along each axis.
+
+    Args:
+      mode, cval: what lies beyond the edge, one for all axes or one for each.
+      axes: along which to take differences; None is all.
+
+    Other arguments, results and errors are those of `sobel`.
+
+    >>> import jax.numpy as jnp
+    >>> from convjax import ndimage
+    >>> ndimage.laplace(jnp.array([0, 0, 1, 0, 0])).tolist()
+    [0, 1, -2, 1, 0]
+    """
+    name = "ndimage.laplace"
+    x = _arguments.image(name, input)
+    axes = _arguments.axes(name, axes, x.ndim)
+    kinds = _arguments.kinds(name, mode, len(axes))
+    cval = _arguments.fill(name, cval, _passes.sum_dtype(x.dtype))
+    chains = tuple((Pass(axis, kind, _NEAR),) for axis, kind in zip(axes, kinds, strict=True))
+    if not chains:
+        return x
+    weights = ((jnp.array([1.0, -2.0, 1.0]),),) * len(chains)
+    return _passes.separable(x, weights, cval, chains=chains, combine=_passes.total)
+
+
+def generic_laplace(
+    input: Any,
+    derivative2: Callable[..., Any],
+    mode: Any = "reflect",
+    cval: Any = 0.0,
+    extra_arguments: Sequence[Any] = (),
+    extra_keywords: Mapping[str, Any] | None = None,
+    *,
+    axes: Any = None,
+) -> jax.Array:
+    """`scipy.ndimage.generic_laplace`: the sum of any second derivative along each axis.
+
+    Args:
+      derivative2: derivative2(input, axis, mode, cval, *extra_arguments, **extra_keywords) returns the second
+        derivative along an axis. SciPy hands it an `output` as well, after axis.
+      mode, cval: handed on, one for all axes or one for each.
+
+    Other arguments, results and errors are those of `laplace`.
+
+    >>> import jax.numpy as jnp
+    >>> from convjax import ndimage
+    >>> second = lambda x, axis, mode, cval: ndimage.correlate1d(x, [1, -2, 1], axis, mode, cval)
+    >>> ndimage.generic_laplace(jnp.array([0, 0, 1, 0, 0]), second).tolist()
+    [0, 1, -2, 1, 0]
+    """
+    call = "ndimage.generic_laplace", input, "derivative2", derivative2, mode, cval, extra_arguments, extra_keywords
+    return _generic(*call, axes, _passes.total)
+
+
+def generic_gradient_magnitude(
+    input: Any,
+    derivative: Callable[..., Any],
+    mode: Any = "reflect",
+    cval: Any = 0.0,
+    extra_arguments: Sequence[Any] = (),
+    extra_keywords: Mapping[str, Any] | None = None,
+    *,
+    axes: Any = None,
+) -> jax.Array:
+    """`scipy.ndimage.generic_gradient_magnitude`: the root of the sum of squares of any derivative along each axis.
+
+    Args:
+      derivative: derivative(input, axis, mode, cval, *extra_arguments, **extra_keywords) returns the derivative along
+        an axis, as `sobel` does. SciPy hands it an `output` as well, after axis.
+
+    Other arguments, results and errors are those of `generic_laplace`. Where the magnitude is 0 its derivative is taken
+    as 0. Integers are squared in their own dtype, as in SciPy.
+
+    >>> import jax.numpy as jnp
+    >>> from convjax import ndimage
+    >>> step = jnp.array([[0.0, 0.0, 1.0, 1.0], [0.0, 0.0, 1.0, 1.0]])
+    >>> ndimage.generic_gradient_magnitude(step, ndimage.sobel).tolist()
+    [[0.0, 4.0, 4.0, 0.0], [0.0, 4.0, 4.0, 0.0]]
+    """
+    name = "ndimage.generic_gradient_magnitude"
+    call = name, input, "derivative", derivative, mode, cval, extra_arguments, extra_keywords
+    return _generic(*call, axes, _passes.magnitude)
+
+
+# ---- how ----
+
+
+def _smoothed_difference(name: str, input: Any, axis: Any, mode: Any, cval: Any, across: tuple) -> jax.Array:
+    x = _arguments.image(name, input)
+    axis = _arguments.axis(name, axis, x.ndim)
+    kinds = _arguments.kinds(name, mode, x.ndim)
+    cval = _arguments.fill(name, cval, _passes.sum_dtype(x.dtype))
+    axes = [axis, *[i for i in range(x.ndim) if i != axis]]
+    chain = tuple(Pass(i, kinds[i], _NEAR) for i in axes)
+    weights = (jnp.array([-1.0, 0.0, 1.0]), *[jnp.array(across, float)] * (x.ndim - 1))
+    return _passes.separable(x, (weights,), cval, chains=(chain,), combine=_passes.total)
+
+
+def _generic(name, input, argument, derivative, mode, cval, extra_arguments, extra_keywords, axes, combine):
+    x = _arguments.image(name, input)
+    derivative = _arguments.function_of(name, argument, derivative)
+    axes = _arguments.axes(name, axes, x.ndim)
+    modes = _arguments.per_axis(name, "mode", mode, len(axes))
+    pairs = zip(axes, modes, strict=True)
+    keywords = extra_keywords or {}
+    results = [derivative(x, axis, how, cval, *extra_arguments, **keywords) for axis, how in pairs]
+    return _passes.stored(combine(results), x.dtype) if results else x

@@ -1,0 +1,190 @@
+"""The Gaussian and what is built of its derivatives: see `convjax.ndimage` for modes and dtypes."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from convjax import _check_scipy, _spec
+from convjax.ndimage import _arguments, _passes
+from convjax.ndimage._passes import Pass
+
+
+def gaussian_filter(
+    input: Any,
+    sigma: Any,
+    order: Any = 0,
+    mode: Any = "reflect",
+    cval: Any = 0.0,
+    truncate: float = 4.0,
+    *,
+    radius: Any = None,
+    axes: Any = None,
+) -> jax.Array:
+    """`scipy.ndimage.gaussian_filter`: smoothing with a sampled Gaussian, or its derivatives, axis by axis.
+
+        w[j] = (d/dj)^order g(j),   g(j) = exp(-j^2 / (2 sigma^2)) / sum_i exp(-i^2 / (2 sigma^2)),   |j| <= radius
+
+    Args:
+      input: (*n), an image of any number of axes.
+      sigma: standard deviation in elements, or one for each of `axes`; 0 leaves an axis as it is. It may be traced, and
+        so be learned, where `radius` is given.
+      order: of the derivative along each axis; 0 is the Gaussian itself.
+      mode, cval: what lies beyond the edge, one for all axes or one for each.
+      truncate: how many standard deviations to keep, where `radius` is None.
+      radius: how many elements to keep on each side, one for all axes or one for each; None is
+        int(truncate * sigma + 0.5).
+      axes: which to filter; None is all.
+
+    Returns:
+      (*n), the dtype of input. Integers are cut to whole numbers after each axis, as in SciPy: take floats to smooth.
+
+    Raises:
+      ValueError, TypeError: for a negative sigma, order or radius, a traced sigma without a radius, sequences of
+        another length than `axes`, an unknown mode, or booleans.
+
+    >>> import jax.numpy as jnp
+    >>> from convjax import ndimage
+    >>> (100 * ndimage.gaussian_filter(jnp.eye(3), 1.0)).round().astype(int).tolist()
+    [[50, 33, 17], [33, 34, 33], [17, 33, 50]]
+    """
+    name = "ndimage.gaussian_filter"
+    x, axes, kinds, sigmas, radii = _common(name, input, sigma, mode, truncate, radius, axes)
+    orders = [_order(name, n) for n in _arguments.per_axis(name, "order", order, len(axes))]
+    return _filtered(name, x, axes, kinds, sigmas, radii, [orders], cval, _passes.total)
+
+
+def gaussian_filter1d(
+    input: Any,
+    sigma: Any,
+    axis: int = -1,
+    order: int = 0,
+    mode: str = "reflect",
+    cval: Any = 0.0,
+    truncate: float = 4.0,
+    *,
+    radius: int | None = None,
+) -> jax.Array:
+    """`scipy.ndimage.gaussian_filter1d`: smoothing along one axis with a sampled Gaussian, or its derivative.
+
+    Arguments, results and errors are those of `gaussian_filter`.
+
+    >>> import jax.numpy as jnp
+    >>> from convjax import ndimage
+    >>> (100 * ndimage.gaussian_filter1d(jnp.array([0.0, 0.0, 1.0, 0.0, 0.0]), 1.0)).round().astype(int).tolist()
+    [6, 24, 40, 24, 6]
+    """
+    name = "ndimage.gaussian_filter1d"
+    x = _arguments.image(name, input)
+    axes = (_arguments.axis(name, axis, x.ndim),)
+    kinds = (_arguments.kind(name, mode),)
+    sigmas = [_arguments.scale(name, sigma, zero=False)]
+    radii = [_radius(name, sigmas[0], truncate, radius)]
+    return _filtered(name, x, axes, kinds, sigmas, radii, [[_order(name, order)]], cval, _passes.total)
+
+
+def gaussian_laplace(
+    input: Any,
+    sigma: Any,
+    mode: Any = "reflect",
+    cval: Any = 0.0,
+    *,
+    truncate: float = 4.0,
+    radius: Any = None,
+    axes: Any = None,
+) -> jax.Array:
+    """`scipy.ndimage.gaussian_laplace`: the sum of the second derivatives of the Gaussian along each axis.
+
+    Its zero crossings are edges at the scale sigma: Marr and Hildreth, "Theory of edge detection", 1980. Arguments,
+    results and errors are those of `gaussian_filter`.
+
+    >>> import jax.numpy as jnp
+    >>> from convjax import ndimage
+    >>> (100 * ndimage.gaussian_laplace(jnp.array([0.0, 0.0, 1.0, 0.0, 0.0]), 1.0)).round().astype(int).tolist()
+    [20, 0, -40, 0, 20]
+    """
+    name = "ndimage.gaussian_laplace"
+    x, axes, kinds, sigmas, radii = _common(name, input, sigma, mode, truncate, radius, axes)
+    orders = (2 * np.eye(len(axes), dtype=int)).tolist()
+    return _filtered(name, x, axes, kinds, sigmas, radii, orders, cval, _passes.total)
+
+
+def gaussian_gradient_magnitude(
+    input: Any,
+    sigma: Any,
+    mode: Any = "reflect",
+    cval: Any = 0.0,
+    *,
+    truncate: float = 4.0,
+    radius: Any = None,
+    axes: Any = None,
+) -> jax.Array:
+    """`scipy.ndimage.gaussian_gradient_magnitude`: the root of the sum of squares of the Gaussian's first derivatives.
+
+    Where the magnitude is 0 its derivative is taken as 0. Arguments, results and errors are those of
+    `gaussian_filter`.
+
+    >>> import jax.numpy as jnp
+    >>> from convjax import ndimage
+    >>> step = jnp.array([0.0, 0.0, 1.0, 1.0, 1.0])
+    >>> (100 * ndimage.gaussian_gradient_magnitude(step, 1.0)).round().astype(int).tolist()
+    [11, 36, 36, 12, 1]
+    """
+    name = "ndimage.gaussian_gradient_magnitude"
+    x, axes, kinds, sigmas, radii = _common(name, input, sigma, mode, truncate, radius, axes)
+    orders = np.eye(len(axes), dtype=int).tolist()
+    return _filtered(name, x, axes, kinds, sigmas, radii, orders, cval, _passes.magnitude)
+
+
+# ---- how ----
+
+
+def _common(name: str, input: Any, sigma: Any, mode: Any, truncate: Any, radius: Any, axes: Any):
+    x = _arguments.image(name, input)
+    axes = _arguments.axes(name, axes, x.ndim)
+    kinds = _arguments.kinds(name, mode, len(axes))
+    sigmas = [_arguments.scale(name, s, zero=True) for s in _arguments.per_axis(name, "sigma", sigma, len(axes))]
+    radii = _arguments.per_axis(name, "radius", radius, len(axes))
+    return x, axes, kinds, sigmas, [_radius(name, s, truncate, r) for s, r in zip(sigmas, radii, strict=True)]
+
+
+def _radius(name: str, sigma: Any, truncate: Any, radius: Any) -> int:
+    if radius is not None:
+        return _spec.integer(name, "radius", radius, 0)
+    if isinstance(sigma, jax.core.Tracer):
+        raise _check_scipy.radius_of_traced_scale(name)
+    return int(_arguments.positive(name, "truncate", truncate) * sigma + 0.5)
+
+
+def _order(name: str, order: Any) -> int:
+    return _spec.integer(name, "order", order, 0)
+
+
+def _filtered(name, x, axes, kinds, sigmas, radii, orders: Sequence[Sequence[int]], cval, combine) -> jax.Array:
+    """One chain of passes for each list of orders; axes whose sigma is 0 are left as they are."""
+    cval = _arguments.fill(name, cval, _passes.sum_dtype(x.dtype))
+    used = [i for i, s in enumerate(sigmas) if isinstance(s, jax.core.Tracer) or s > _NOTHING]
+    chain = tuple(Pass(axes[i], kinds[i], (radii[i], radii[i])) for i in used)
+    weights = tuple(tuple(_weights(sigmas[i], order[i], radii[i]) for i in used) for order in orders)
+    if not weights:
+        return x
+    return _passes.separable(x, weights, cval, chains=(chain,) * len(weights), combine=combine)
+
+
+_NOTHING = 1e-15  # SciPy's bound, below which sigma counts as 0
+
+
+def _weights(sigma: Any, order: int, radius: int) -> Any:
+    """The order-th derivative at j elements to the right: by Hermite's polynomials, He_n+1(t) = t He_n - n He_n-1,
+
+    g^(n)(j) = (-1 / sigma)^n He_n(j / sigma) g(j); of these, `correlate` wants the mirror image.
+    """
+    xp = jnp if isinstance(sigma, jax.core.Tracer) else np
+    t = xp.arange(radius, -radius - 1, -1) / sigma
+    bell = xp.exp(-(t**2) / 2)
+    before, polynomial = 0 * t, 0 * t + 1
+    for n in range(order):
+        before, polynomial = polynomial, t * polynomial - n * before
+    return (-1 / sigma) ** order * polynomial * (bell / bell.sum())

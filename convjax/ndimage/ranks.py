@@ -1,0 +1,258 @@
+"""Filters that pick an element of the window by its rank: see `convjax.ndimage` for modes, origins and dtypes.
+
+A NaN counts as larger than every number, as in `numpy.sort`; SciPy leaves open where it goes. `cval` is stored in the
+dtype of the image first. The derivative of a result is that of the element it is; equal ones share it.
+"""
+
+import warnings
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+
+from convjax import _boundary, _check, _check_scipy, _spec
+from convjax._spec import Pads
+from convjax.ndimage import _arguments, _order
+from convjax.ndimage._passes import Pass
+
+
+def minimum_filter(
+    input: Any,
+    size: Any = None,
+    footprint: Any = None,
+    mode: Any = "reflect",
+    cval: Any = 0.0,
+    origin: Any = 0,
+    *,
+    axes: Any = None,
+) -> jax.Array:
+    """`scipy.ndimage.minimum_filter`: the smallest element of each window.
+
+    Args:
+      input: (*n), an image of any number of axes; not complex.
+      size: of a box, an int or one for each of `axes`; it is taken axis by axis.
+      footprint: instead of size, a boolean array with an axis for each of `axes`: which elements of the window count.
+      mode, cval: what lies beyond the edge; for a box, one for all axes or one for each.
+      origin: an int, or one for each axis, from -(k // 2) to (k - 1) // 2.
+      axes: which to filter; None is all.
+
+    Returns:
+      (*n), the dtype of input.
+
+    Raises:
+      ValueError, TypeError: without size and footprint, for a footprint of another number of axes or without a True,
+        a traced footprint, a size below 1, an unknown mode, an origin outside the window, or complex numbers.
+
+    >>> import jax.numpy as jnp
+    >>> from convjax import ndimage
+    >>> ndimage.minimum_filter(jnp.array([3, 1, 4, 1, 5, 9]), size=3).tolist()
+    [1, 1, 1, 1, 1, 5]
+    """
+    return _ranked("ndimage.minimum_filter", input, size, footprint, mode, cval, origin, axes, lambda count: 0)
+
+
+def maximum_filter(
+    input: Any,
+    size: Any = None,
+    footprint: Any = None,
+    mode: Any = "reflect",
+    cval: Any = 0.0,
+    origin: Any = 0,
+    *,
+    axes: Any = None,
+) -> jax.Array:
+    """`scipy.ndimage.maximum_filter`: the largest element of each window.
+
+    Arguments, results and errors are those of `minimum_filter`.
+
+    >>> import jax.numpy as jnp
+    >>> from convjax import ndimage
+    >>> ndimage.maximum_filter(jnp.array([3, 1, 4, 1, 5, 9]), footprint=[True, False, True]).tolist()
+    [3, 4, 1, 5, 9, 9]
+    """
+    return _ranked("ndimage.maximum_filter", input, size, footprint, mode, cval, origin, axes, lambda count: count - 1)
+
+
+def median_filter(
+    input: Any,
+    size: Any = None,
+    footprint: Any = None,
+    mode: Any = "reflect",
+    cval: Any = 0.0,
+    origin: Any = 0,
+    *,
+    axes: Any = None,
+) -> jax.Array:
+    """`scipy.ndimage.median_filter`: the middle element of each window; of an even number, the upper of the two.
+
+    Arguments, results and errors are those of `minimum_filter`, but that `mode` is one for all axes.
+
+    >>> import jax.numpy as jnp
+    >>> from convjax import ndimage
+    >>> ndimage.median_filter(jnp.array([3, 1, 4, 1, 5, 9]), size=3).tolist()
+    [3, 3, 1, 4, 5, 9]
+    """
+    return _ranked("ndimage.median_filter", input, size, footprint, mode, cval, origin, axes, lambda count: count // 2)
+
+
+def rank_filter(
+    input: Any,
+    rank: int,
+    size: Any = None,
+    footprint: Any = None,
+    mode: Any = "reflect",
+    cval: Any = 0.0,
+    origin: Any = 0,
+    *,
+    axes: Any = None,
+) -> jax.Array:
+    """`scipy.ndimage.rank_filter`: the element of each window that has `rank` smaller ones.
+
+    Args:
+      rank: from 0, the smallest, or counted from the largest, -1.
+
+    Other arguments, results and errors are those of `median_filter`.
+
+    >>> import jax.numpy as jnp
+    >>> from convjax import ndimage
+    >>> ndimage.rank_filter(jnp.array([3, 1, 4, 1, 5, 9]), -2, size=3).tolist()
+    [3, 3, 1, 4, 5, 9]
+    """
+    name = "ndimage.rank_filter"
+    given = _spec.integer(name, "rank", rank, -(2**31))
+
+    def chosen(count: int) -> int:
+        if not -count <= given < count:
+            raise _check_scipy.not_in_window(name, "rank", rank, -count, count - 1, count)
+        return given % count
+
+    return _ranked(name, input, size, footprint, mode, cval, origin, axes, chosen)
+
+
+def percentile_filter(
+    input: Any,
+    percentile: float,
+    size: Any = None,
+    footprint: Any = None,
+    mode: Any = "reflect",
+    cval: Any = 0.0,
+    origin: Any = 0,
+    *,
+    axes: Any = None,
+) -> jax.Array:
+    """`scipy.ndimage.percentile_filter`: the element of each window of rank int(count * percentile / 100).
+
+    Args:
+      percentile: from 0 to 100, the largest, or from -100, counted down from 100.
+
+    Other arguments, results and errors are those of `median_filter`.
+
+    >>> import jax.numpy as jnp
+    >>> from convjax import ndimage
+    >>> ndimage.percentile_filter(jnp.array([3, 1, 4, 1, 5, 9]), 20, size=3).tolist()
+    [1, 1, 1, 1, 1, 5]
+    """
+    name = "ndimage.percentile_filter"
+    if not isinstance(percentile, (int, float, np.number)) or isinstance(percentile, bool):
+        raise _check.not_a_number(name, "percentile", percentile)
+
+    def chosen(count: int) -> int:
+        if not -100 <= percentile <= 100:
+            raise _check_scipy.not_in_window(name, "percentile", percentile, -100, 100, count)
+        share = float(percentile) + 100 * (percentile < 0)
+        return count - 1 if share == 100 else int(float(count) * share / 100)
+
+    return _ranked(name, input, size, footprint, mode, cval, origin, axes, chosen)
+
+
+def minimum_filter1d(
+    input: Any, size: int, axis: int = -1, mode: str = "reflect", cval: Any = 0.0, origin: int = 0
+) -> jax.Array:
+    """`scipy.ndimage.minimum_filter1d`: the smallest element of a window along one axis.
+
+    Arguments, results and errors are those of `minimum_filter`.
+
+    >>> import jax.numpy as jnp
+    >>> from convjax import ndimage
+    >>> ndimage.minimum_filter1d(jnp.array([3, 1, 4, 1, 5, 9]), 2).tolist()
+    [3, 1, 1, 1, 1, 5]
+    """
+    return _extreme("ndimage.minimum_filter1d", input, size, axis, mode, cval, origin, largest=False)
+
+
+def maximum_filter1d(
+    input: Any, size: int, axis: int = -1, mode: str = "reflect", cval: Any = 0.0, origin: int = 0
+) -> jax.Array:
+    """`scipy.ndimage.maximum_filter1d`: the largest element of a window along one axis.
+
+    Arguments, results and errors are those of `minimum_filter`.
+
+    >>> import jax.numpy as jnp
+    >>> from convjax import ndimage
+    >>> ndimage.maximum_filter1d(jnp.array([3, 1, 4, 1, 5, 9]), 2).tolist()
+    [3, 3, 4, 4, 5, 9]
+    """
+    return _extreme("ndimage.maximum_filter1d", input, size, axis, mode, cval, origin, largest=True)
+
+
+# ---- how ----
+
+
+def _extreme(name: str, input: Any, size: Any, axis: Any, mode: Any, cval: Any, origin: Any, *, largest: bool):
+    x = _arguments.image(name, input, booleans=True, complexes=False)
+    axis = _arguments.axis(name, axis, x.ndim)
+    reach = _arguments.reach(name, _spec.integer(name, "size", size, 1), origin)
+    step = Pass(axis, _arguments.kind(name, mode), reach)
+    return _boxed(x, _arguments.fill(name, cval, x.dtype), steps=(step,), largest=largest)
+
+
+def _ranked(name: str, input: Any, size: Any, footprint: Any, mode: Any, cval: Any, origin: Any, axes: Any, rank: Any):
+    x = _arguments.image(name, input, booleans=True, complexes=False)
+    axes = _arguments.axes(name, axes, x.ndim)
+    window = _window(name, size, footprint, len(axes))
+    cval = _arguments.fill(name, cval, x.dtype)
+    reaches = _arguments.reaches(name, window.shape, origin)
+    count = int(window.sum())
+    rank = rank(count)
+    if window.all() and rank in (0, count - 1):
+        steps = map(Pass, axes, _arguments.kinds(name, mode, len(axes)), reaches)
+        return _boxed(x, cval, steps=tuple(step for step in steps if sum(step.reach)), largest=rank > 0)
+    kind = _arguments.one_kind(name, mode)
+    places = dict(zip(axes, reaches, strict=True))
+    window = np.expand_dims(window, [axis for axis in range(x.ndim) if axis not in axes])
+    offsets = tuple(map(tuple, np.argwhere(window).tolist()))
+    pads = tuple(places.get(axis, (0, 0)) for axis in range(x.ndim))
+    return _picked(x, cval, kind=kind, pads=pads, offsets=offsets, rank=rank)
+
+
+def _window(name: str, size: Any, footprint: Any, count: int) -> np.ndarray:
+    if footprint is None:
+        if size is None:
+            raise _check_scipy.no_window(name)
+        return np.ones(_arguments.sizes(name, size, count), bool)
+    if size is not None:
+        warnings.warn(f"convjax.{name}: ignoring size because footprint is set", UserWarning, stacklevel=4)
+    if isinstance(footprint, jax.core.Tracer):
+        raise _check_scipy.traced_footprint(name)
+    window = np.asarray(footprint, bool)
+    if window.ndim != count or 0 in window.shape:
+        raise _check_scipy.wrong_weights(name, "footprint", window.shape, count)
+    if not window.any():
+        raise _check_scipy.empty_footprint(name)
+    return window
+
+
+@partial(jax.jit, static_argnames=("steps", "largest"))
+def _boxed(x: jax.Array, cval: Any, *, steps: tuple[Pass, ...], largest: bool) -> jax.Array:
+    for step in steps if x.size else ():
+        pads = [step.reach if axis == step.axis else (0, 0) for axis in range(x.ndim)]
+        x = _order.extreme(_boundary.extend(x, step.kind, pads, cval), step.axis, sum(step.reach) + 1, largest)
+    return x
+
+
+@partial(jax.jit, static_argnames=("kind", "pads", "offsets", "rank"))
+def _picked(x: jax.Array, cval: Any, *, kind: str, pads: Pads, offsets: _order.Offsets, rank: int) -> jax.Array:
+    if 0 in x.shape:
+        return x
+    return _order.nth_smallest(_boundary.extend(x, kind, pads, cval), offsets, x.shape, rank)
