@@ -92,6 +92,21 @@ def reaches(function: str, shape: Sequence[int], origin: Any) -> tuple[tuple[int
     return tuple(reach(function, n, o) for n, o in zip(shape, origins, strict=True))
 
 
+def origins(function: str, value: Any, axes: Sizes, dims: int) -> list[Any]:
+    """For each axis of a window; where only some axes are filtered, SciPy takes them in the order of `axes`."""
+    given = per_axis(function, "origin", value, len(axes))
+    return [origin for _, origin in sorted(zip(axes, given, strict=True))] if len(axes) < dims else given
+
+
+def placed(axes: Sizes, dims: int, entries: Sequence[Any], nothing: Any) -> tuple[Any, ...]:
+    """What is given for each axis of a window as something for each axis of the image.
+
+    The axes of a window have the order of the image's, whichever order `axes` names them in, as in SciPy.
+    """
+    given = dict(zip(sorted(axes), entries, strict=True))
+    return tuple(given.get(axis, nothing) for axis in range(dims))
+
+
 def fill(function: str, value: Any, dtype: Any) -> jax.Array:
     """cval, a number that may be traced."""
     number = _spec.array(function, "cval", value)

@@ -48,8 +48,8 @@ def _differentiable(select: Callable, offsets: Offsets, shape: tuple[int, ...]) 
 
     @chosen.defjvp
     def _jvp(primals, tangents):
-        keys = _ordered(*primals)
-        found = select(keys)
+        y = chosen(*primals)  # which has a derivative itself
+        keys, found = _ordered(*primals), _ordered(y)
 
         def term(key, tangent):
             here = key == found
@@ -60,7 +60,7 @@ def _differentiable(select: Callable, offsets: Offsets, shape: tuple[int, ...]) 
 
         start = (jnp.zeros(shape, tangents[0].dtype),) * 2
         total, count = _folded((keys, *tangents), offsets, shape, term, join, start)
-        return _number(found, primals[0].dtype), total / count
+        return y, total / count
 
     return lambda x: chosen(x) if jnp.issubdtype(x.dtype, jnp.floating) else run(x)
 

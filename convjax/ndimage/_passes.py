@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from convjax import _boundary
 from convjax._primitive import convolve
@@ -78,7 +79,7 @@ def sum_dtype(dtype: Any, *weights: Any) -> Any:
         dtype = jnp.result_type(float)
     if dtype in (jnp.float16, jnp.bfloat16):
         dtype = jnp.dtype(jnp.float32)
-    return jnp.result_type(dtype, jnp.complex64) if any(map(jnp.iscomplexobj, weights)) else dtype
+    return np.result_type(dtype, np.complex64) if any(map(jnp.iscomplexobj, weights)) else dtype
 
 
 def stored(y: jax.Array, dtype: Any) -> jax.Array:

@@ -141,11 +141,10 @@ def _windowed(function: str, input: Any, weights: Any, mode: Any, cval: Any, ori
     if w.ndim != len(axes) or 0 in w.shape:
         raise _check_scipy.wrong_weights(function, "weights", w.shape, len(axes))
     kind = _arguments.one_kind(function, mode)
-    reaches = dict(zip(axes, _reaches(function, w.shape, origin, flip), strict=True))
-    # The axes of the window in the order of the image's, where SciPy, too, leaves them as they are given.
-    w = jnp.expand_dims(w, [axis for axis in range(x.ndim) if axis not in axes])
-    pads = tuple(reaches.get(axis, (0, 0)) for axis in range(x.ndim))
-    return _passes.windowed(x, w, _fill(function, cval, x, w), kind=kind, pads=pads)
+    origins = _arguments.origins(function, origin, axes, x.ndim)
+    pads = _arguments.placed(axes, x.ndim, _reaches(function, w.shape, origins, flip), (0, 0))
+    w = w.reshape(_arguments.placed(axes, x.ndim, w.shape, 1))
+    return _passes.windowed(x, w, _fill(function, cval, x), kind=kind, pads=pads)
 
 
 def _line(function: str, input: Any, weights: Any, axis: Any, mode: Any, cval: Any, origin: Any, *, flip: bool):
@@ -154,7 +153,7 @@ def _line(function: str, input: Any, weights: Any, axis: Any, mode: Any, cval: A
         raise _check_scipy.wrong_weights(function, "weights", w.shape, 1)
     axis, kind = _arguments.axis(function, axis, x.ndim), _arguments.kind(function, mode)
     (reach,) = _reaches(function, w.shape, origin, flip)
-    step, cval = Pass(axis, kind, reach), _fill(function, cval, x, w)
+    step, cval = Pass(axis, kind, reach), _fill(function, cval, x)
     return _passes.separable(x, ((w,),), cval, chains=((step,),), combine=_passes.total)
 
 
@@ -177,5 +176,5 @@ def _reaches(function: str, shape: Any, origin: Any, flip: bool):
     return tuple(pair[::-1] for pair in reaches) if flip else reaches
 
 
-def _fill(function: str, cval: Any, x: jax.Array, *weights: jax.Array) -> jax.Array:
-    return _arguments.fill(function, cval, _passes.sum_dtype(x.dtype, *weights))
+def _fill(function: str, cval: Any, x: jax.Array) -> jax.Array:
+    return _arguments.fill(function, cval, _passes.sum_dtype(x.dtype))

@@ -53,7 +53,7 @@ def gaussian_filter(
     name = "ndimage.gaussian_filter"
     x, axes, kinds, sigmas, radii = _common(name, input, sigma, mode, truncate, radius, axes)
     orders = [_order(name, n) for n in _arguments.per_axis(name, "order", order, len(axes))]
-    return _filtered(name, x, axes, kinds, sigmas, radii, [orders], cval, _passes.total)
+    return _filtered(name, x, axes, [kinds], sigmas, radii, [orders], cval, _passes.total)
 
 
 def gaussian_filter1d(
@@ -79,7 +79,7 @@ def gaussian_filter1d(
     name = "ndimage.gaussian_filter1d"
     x = _arguments.image(name, input)
     axes = (_arguments.axis(name, axis, x.ndim),)
-    kinds = (_arguments.kind(name, mode),)
+    kinds = [(_arguments.kind(name, mode),)]
     sigmas = [_arguments.scale(name, sigma, zero=False)]
     radii = [_radius(name, sigmas[0], truncate, radius)]
     return _filtered(name, x, axes, kinds, sigmas, radii, [[_order(name, order)]], cval, _passes.total)
@@ -108,7 +108,7 @@ def gaussian_laplace(
     name = "ndimage.gaussian_laplace"
     x, axes, kinds, sigmas, radii = _common(name, input, sigma, mode, truncate, radius, axes)
     orders = (2 * np.eye(len(axes), dtype=int)).tolist()
-    return _filtered(name, x, axes, kinds, sigmas, radii, orders, cval, _passes.total)
+    return _filtered(name, x, axes, _each(kinds), sigmas, radii, orders, cval, _passes.total)
 
 
 def gaussian_gradient_magnitude(
@@ -135,7 +135,7 @@ def gaussian_gradient_magnitude(
     name = "ndimage.gaussian_gradient_magnitude"
     x, axes, kinds, sigmas, radii = _common(name, input, sigma, mode, truncate, radius, axes)
     orders = np.eye(len(axes), dtype=int).tolist()
-    return _filtered(name, x, axes, kinds, sigmas, radii, orders, cval, _passes.magnitude)
+    return _filtered(name, x, axes, _each(kinds), sigmas, radii, orders, cval, _passes.magnitude)
 
 
 # ---- how ----
@@ -162,15 +162,18 @@ def _order(name: str, order: Any) -> int:
     return _spec.integer(name, "order", order, 0)
 
 
-def _filtered(name, x, axes, kinds, sigmas, radii, orders: Sequence[Sequence[int]], cval, combine) -> jax.Array:
-    """One chain of passes for each list of orders; axes whose sigma is 0 are left as they are."""
+def _filtered(name, x, axes, kinds, sigmas, radii, orders, cval, combine) -> jax.Array:
+    """One chain of passes for each list of kinds and of orders; axes whose sigma is 0 are left as they are."""
     cval = _arguments.fill(name, cval, _passes.sum_dtype(x.dtype))
     used = [i for i, s in enumerate(sigmas) if isinstance(s, jax.core.Tracer) or s > _NOTHING]
-    chain = tuple(Pass(axes[i], kinds[i], (radii[i], radii[i])) for i in used)
-    weights = tuple(tuple(_weights(sigmas[i], order[i], radii[i]) for i in used) for order in orders)
-    if not weights:
-        return x
-    return _passes.separable(x, weights, cval, chains=(chain,) * len(weights), combine=combine)
+    chains = tuple(tuple(Pass(axes[i], row[i], (radii[i], radii[i])) for i in used) for row in kinds)
+    weights = tuple(tuple(_weights(sigmas[i], row[i], radii[i]) for i in used) for row in orders)
+    return _passes.separable(x, weights, cval, chains=chains, combine=combine) if chains else x
+
+
+def _each(kinds: Sequence[str]) -> list[list[str]]:
+    """SciPy takes a derivative's own mode for the axes that are smoothed beside it, too."""
+    return [[kind] * len(kinds) for kind in kinds]
 
 
 _NOTHING = 1e-15  # SciPy's bound, below which sigma counts as 0
@@ -181,9 +184,12 @@ def _weights(sigma: Any, order: int, radius: int) -> Any:
 
     g^(n)(j) = (-1 / sigma)^n He_n(j / sigma) g(j); of these, `correlate` wants the mirror image.
     """
-    xp = jnp if isinstance(sigma, jax.core.Tracer) else np
-    t = xp.arange(radius, -radius - 1, -1) / sigma
-    bell = xp.exp(-(t**2) / 2)
+    steps: Any = np.arange(radius, -radius - 1, -1.0)
+    if isinstance(sigma, jax.core.Tracer):
+        sigma = sigma.astype(_passes.sum_dtype(sigma.dtype))
+        steps = jnp.asarray(steps, sigma.dtype)
+    t = steps / sigma
+    bell = jnp.exp(-(t**2) / 2) if isinstance(t, jax.Array) else np.exp(-(t**2) / 2)
     before, polynomial = 0 * t, 0 * t + 1
     for n in range(order):
         before, polynomial = polynomial, t * polynomial - n * before

@@ -212,17 +212,17 @@ def _ranked(name: str, input: Any, size: Any, footprint: Any, mode: Any, cval: A
     axes = _arguments.axes(name, axes, x.ndim)
     window = _window(name, size, footprint, len(axes))
     cval = _arguments.fill(name, cval, x.dtype)
-    reaches = _arguments.reaches(name, window.shape, origin)
     count = int(window.sum())
     rank = rank(count)
     if window.all() and rank in (0, count - 1):
+        reaches = _arguments.reaches(name, window.shape, origin)
         steps = map(Pass, axes, _arguments.kinds(name, mode, len(axes)), reaches)
         return _boxed(x, cval, steps=tuple(step for step in steps if sum(step.reach)), largest=rank > 0)
     kind = _arguments.one_kind(name, mode)
-    places = dict(zip(axes, reaches, strict=True))
-    window = np.expand_dims(window, [axis for axis in range(x.ndim) if axis not in axes])
+    reaches = _arguments.reaches(name, window.shape, _arguments.origins(name, origin, axes, x.ndim))
+    pads = _arguments.placed(axes, x.ndim, reaches, (0, 0))
+    window = window.reshape(_arguments.placed(axes, x.ndim, window.shape, 1))
     offsets = tuple(map(tuple, np.argwhere(window).tolist()))
-    pads = tuple(places.get(axis, (0, 0)) for axis in range(x.ndim))
     return _picked(x, cval, kind=kind, pads=pads, offsets=offsets, rank=rank)
 
 

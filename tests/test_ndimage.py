@@ -1,0 +1,499 @@
+"""convjax.ndimage against scipy.ndimage: values in every mode, dtypes, axes, origins, derivatives, NaNs, refusals."""
+
+import doctest
+import inspect
+import warnings
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.ndimage
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jax.test_util import check_grads
+
+from convjax import ndimage
+from convjax.ndimage import _order
+
+MODES = ("reflect", "constant", "nearest", "mirror", "wrap", "grid-mirror", "grid-constant", "grid-wrap")
+SIGNATURES = {
+    "correlate": "input, weights, mode='reflect', cval=0.0, origin=0, *, axes=None",
+    "convolve": "input, weights, mode='reflect', cval=0.0, origin=0, *, axes=None",
+    "correlate1d": "input, weights, axis=-1, mode='reflect', cval=0.0, origin=0",
+    "convolve1d": "input, weights, axis=-1, mode='reflect', cval=0.0, origin=0",
+    "gaussian_filter": "input, sigma, order=0, mode='reflect', cval=0.0, truncate=4.0, *, radius=None, axes=None",
+    "gaussian_filter1d": "input, sigma, axis=-1, order=0, mode='reflect', cval=0.0, truncate=4.0, *, radius=None",
+    "gaussian_laplace": "input, sigma, mode='reflect', cval=0.0, *, truncate=4.0, radius=None, axes=None",
+    "gaussian_gradient_magnitude": "input, sigma, mode='reflect', cval=0.0, *, truncate=4.0, radius=None, axes=None",
+    "sobel": "input, axis=-1, mode='reflect', cval=0.0",
+    "prewitt": "input, axis=-1, mode='reflect', cval=0.0",
+    "laplace": "input, mode='reflect', cval=0.0, *, axes=None",
+    "generic_laplace": (
+        "input, derivative2, mode='reflect', cval=0.0, extra_arguments=(), extra_keywords=None, *, axes=None"
+    ),
+    "generic_gradient_magnitude": (
+        "input, derivative, mode='reflect', cval=0.0, extra_arguments=(), extra_keywords=None, *, axes=None"
+    ),
+    "uniform_filter": "input, size=3, mode='reflect', cval=0.0, origin=0, *, axes=None",
+    "uniform_filter1d": "input, size, axis=-1, mode='reflect', cval=0.0, origin=0",
+    "minimum_filter": "input, size=None, footprint=None, mode='reflect', cval=0.0, origin=0, *, axes=None",
+    "maximum_filter": "input, size=None, footprint=None, mode='reflect', cval=0.0, origin=0, *, axes=None",
+    "median_filter": "input, size=None, footprint=None, mode='reflect', cval=0.0, origin=0, *, axes=None",
+    "rank_filter": "input, rank, size=None, footprint=None, mode='reflect', cval=0.0, origin=0, *, axes=None",
+    "percentile_filter": (
+        "input, percentile, size=None, footprint=None, mode='reflect', cval=0.0, origin=0, *, axes=None"
+    ),
+    "minimum_filter1d": "input, size, axis=-1, mode='reflect', cval=0.0, origin=0",
+    "maximum_filter1d": "input, size, axis=-1, mode='reflect', cval=0.0, origin=0",
+}
+
+
+def filled(seed, shape, dtype=np.float64):
+    rng = np.random.default_rng([seed, *shape])
+    if np.dtype(dtype).kind in "iu":
+        return rng.integers(0 if np.dtype(dtype).kind == "u" else -90, 120, shape).astype(dtype)
+    if dtype is bool:
+        return rng.random(shape) < 0.5
+    x = rng.standard_normal(shape)
+    return (x + 1j * rng.standard_normal(shape) if np.dtype(dtype).kind == "c" else x).astype(dtype)
+
+
+def both(name, x, *args, **options):
+    """What convjax gives and what SciPy does."""
+    return getattr(ndimage, name)(x, *args, **options), getattr(scipy.ndimage, name)(np.asarray(x), *args, **options)
+
+
+def same(got, want, relative=1e-12):
+    assert got.shape == want.shape
+    assert got.dtype == want.dtype
+    scale = max(np.abs(want).max(), 1) if want.size else 1
+    np.testing.assert_allclose(np.asarray(got, want.dtype), want, rtol=0, atol=relative * scale)
+
+
+CROSS = [[False, True, False], [True, True, True], [False, True, False]]
+L = [[True, False], [True, True], [False, False]]
+
+# Of images with two axes: a name, its arguments, its options.
+CALLS = {
+    "correlate 3x3": ("correlate", (filled(1, (3, 3)),), {}),
+    "correlate 2x4": ("correlate", (filled(2, (2, 4)),), {"origin": (-1, 1)}),
+    "correlate 1x1": ("correlate", (filled(3, (1, 1)),), {}),
+    "correlate 15x2": ("correlate", (filled(4, (15, 2)),), {"cval": 2.5}),
+    "correlate axis": ("correlate", (filled(5, (4,)),), {"axes": 0, "origin": 1}),
+    "correlate axes": ("correlate", (filled(5, (3, 2)),), {"axes": (1, 0)}),
+    "convolve 3x3": ("convolve", (filled(1, (3, 3)),), {}),
+    "convolve 4x5": ("convolve", (filled(6, (4, 5)),), {"origin": (1, -2)}),
+    "convolve 2x13": ("convolve", (filled(6, (2, 13)),), {"cval": -1.0}),
+    "correlate1d": ("correlate1d", ([1.0, -2.0, 0.5, 3.0],), {"origin": -2}),
+    "correlate1d long": ("correlate1d", (filled(7, (40,)),), {"axis": 0, "cval": 0.5}),
+    "convolve1d": ("convolve1d", ([1.0, -2.0, 0.5, 3.0],), {"axis": 0, "origin": 1}),
+    "convolve1d odd": ("convolve1d", ([1.0, -2.0, 0.5],), {"origin": -1}),
+    "gaussian": ("gaussian_filter", (1.2,), {}),
+    "gaussian wide": ("gaussian_filter", (6.0,), {"cval": 1.0}),
+    "gaussian orders": ("gaussian_filter", ((1.0, 2.0),), {"order": (1, 2), "truncate": 3.0}),
+    "gaussian third": ("gaussian_filter", (1.5,), {"order": 3, "axes": (1,)}),
+    "gaussian radius": ("gaussian_filter", ((1.0, 0.0),), {"radius": (2, 9)}),
+    "gaussian radii": ("gaussian_filter", ((1.0, 3.0),), {"radius": (0, 3), "axes": (1, 0)}),
+    "gaussian1d": ("gaussian_filter1d", (2.0,), {"axis": 0, "order": 1}),
+    "gaussian1d radius": ("gaussian_filter1d", (2.0,), {"radius": 3}),
+    "log": ("gaussian_laplace", (1.0,), {}),
+    "log axes": ("gaussian_laplace", ((2.0,),), {"axes": (0,), "truncate": 2.0}),
+    "gradient": ("gaussian_gradient_magnitude", ((1.0, 0.7),), {"cval": 3.0}),
+    "gradient radius": ("gaussian_gradient_magnitude", (1.5,), {"radius": 2}),
+    "sobel": ("sobel", (), {}),
+    "sobel 0": ("sobel", (0,), {"cval": 1.0}),
+    "prewitt": ("prewitt", (0,), {}),
+    "laplace": ("laplace", (), {"cval": 1.0}),
+    "laplace axis": ("laplace", (), {"axes": (-1,)}),
+    "uniform": ("uniform_filter", (), {}),
+    "uniform 4x15": ("uniform_filter", ((4, 15),), {"origin": (1, -3)}),
+    "uniform 1": ("uniform_filter", (1,), {}),
+    "uniform axis": ("uniform_filter", (5,), {"axes": (0,), "cval": 4.0}),
+    "uniform1d": ("uniform_filter1d", (6,), {"axis": 0, "origin": 2}),
+}
+RANKS = {
+    "minimum": ("minimum_filter", (3,), {}),
+    "minimum 2x13": ("minimum_filter", ((2, 13),), {"origin": (0, -6)}),
+    "minimum cross": ("minimum_filter", (), {"footprint": CROSS, "cval": -1.0}),
+    "minimum axis": ("minimum_filter", (4,), {"axes": (1,)}),
+    "minimum1d": ("minimum_filter1d", (5,), {"axis": 0, "origin": 1}),
+    "maximum": ("maximum_filter", ((4, 1),), {"cval": 1.0}),
+    "maximum L": ("maximum_filter", (), {"footprint": L, "origin": (1, -1)}),
+    "maximum1d": ("maximum_filter1d", (20,), {"cval": 9.0}),
+    "median 3": ("median_filter", (3,), {}),
+    "median 2x4": ("median_filter", ((2, 4),), {"origin": (-1, 1), "cval": 0.3}),
+    "median 5": ("median_filter", (5,), {}),
+    "median 1": ("median_filter", (1,), {}),
+    "median cross": ("median_filter", (), {"footprint": CROSS}),
+    "median axis": ("median_filter", (3,), {"axes": (0,)}),
+    "median 13x9": ("median_filter", ((13, 9),), {"cval": 0.5}),
+    "rank 0": ("rank_filter", (0, 3), {}),
+    "rank 2": ("rank_filter", (2,), {"footprint": CROSS}),
+    "rank -2": ("rank_filter", (-2, (3, 4)), {"origin": (1, 0)}),
+    "rank -1": ("rank_filter", (-1, 3), {}),
+    "percentile 20": ("percentile_filter", (20, 5), {}),
+    "percentile -30": ("percentile_filter", (-30,), {"footprint": L}),
+    "percentile 100": ("percentile_filter", (100.0, 3), {"cval": 2.0}),
+    "percentile 0": ("percentile_filter", (0, 3), {}),
+}
+IMAGES = [(7, 9), (4, 3), (1, 5), (2, 1)]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("call", CALLS | RANKS)
+def test_modes(call, mode):
+    """On images that are larger and smaller than the window."""
+    name, args, options = (CALLS | RANKS)[call]
+    for shape in IMAGES:
+        same(*both(name, filled(0, shape), *args, mode=mode, **options))
+
+
+@pytest.mark.parametrize(
+    "dtype", [np.float32, np.uint8, np.int16, np.int32, np.uint32, np.int64, np.complex64, complex]
+)
+@pytest.mark.parametrize("call", CALLS)
+def test_dtypes(call, dtype):
+    name, args, options = CALLS[call]
+    got, want = both(name, filled(0, (8, 9), dtype), *args, **options)
+    if np.dtype(dtype).kind in "iu":
+        # Where a sum lies within rounding of a whole number, cutting it may go either way.
+        assert got.dtype == want.dtype
+        assert (np.asarray(got) != want).mean() <= 0.02
+        apart = (np.asarray(got).astype(np.int64) - want.astype(np.int64)) % 2**32
+        assert np.isin(apart, (0, 1, 2**32 - 1)).all()
+    else:
+        same(got, want, 2e-6 if np.dtype(dtype).itemsize // (1 + (np.dtype(dtype).kind == "c")) == 4 else 1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.uint8, np.int8, np.uint16, np.int32, np.int64, np.uint64, bool])
+@pytest.mark.parametrize("call", RANKS)
+def test_dtypes_of_ranks(call, dtype):
+    name, args, options = RANKS[call]
+    same(*both(name, filled(0, (8, 9), dtype), *args, **options | {"cval": 1}), 0)
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
+def test_16_bits_are_summed_in_32(dtype):
+    x = filled(0, (20, 30)).astype(dtype)
+    wide = np.asarray(x, np.float32)
+    y = ndimage.gaussian_filter(x, 2.0)
+    assert y.dtype == dtype
+    np.testing.assert_array_equal(y, scipy.ndimage.gaussian_filter(wide, 2.0).astype(dtype))
+    got, want = ndimage.median_filter(x, 3), scipy.ndimage.median_filter(wide, 3).astype(dtype)
+    np.testing.assert_array_equal(got, want)
+
+
+@pytest.mark.parametrize("shape", [(6,), (3, 4, 5), (2, 3, 4, 3)])
+def test_other_numbers_of_axes(shape):
+    x, dims = filled(0, shape), len(shape)
+    for name, args, options in [
+        ("correlate", (filled(1, (3, 2, 4, 1)[:dims]),), {"origin": (1, 0, -1, 0)[:dims]}),
+        ("convolve", (filled(1, (2, 9, 1, 2)[:dims]),), {"mode": "mirror"}),
+        ("gaussian_filter", (1.0,), {"mode": "wrap"}),
+        ("gaussian_filter1d", (1.0, 0), {}),
+        ("gaussian_gradient_magnitude", (1.0,), {}),
+        ("sobel", (0,), {}),
+        ("laplace", (), {"mode": "nearest"}),
+        ("uniform_filter", (3,), {}),
+        ("maximum_filter", (2,), {}),
+        ("median_filter", (3,), {}),
+        ("median_filter", (2,), {"axes": (0,), "origin": -1}),
+        ("correlate", (filled(1, (3, 2)),), {"axes": (-1, 0), "origin": (0, -1)}),
+        ("median_filter", ((2, 3),), {"axes": (-1, 0), "origin": (0, -1)}),
+        ("maximum_filter", ((2, 3),), {"axes": (-1, 0), "origin": (-1, 0)}),
+    ]:
+        if len(shape) > 1 or len(options.get("axes", ())) < 2:
+            same(*both(name, x, *args, **options))
+
+
+def test_modes_and_fills_by_axis():
+    x, modes = filled(0, (6, 7)), ("wrap", "constant")
+    for name, args in (
+        ("gaussian_filter", (1.0,)), ("sobel", ()), ("prewitt", (0,)), ("laplace", ()), ("uniform_filter", (4,)),
+        ("maximum_filter", (3,)), ("gaussian_laplace", (1.0,)),
+    ):  # fmt: skip
+        same(*both(name, x, *args, mode=modes, cval=2.0))
+    same(*both("rank_filter", x, 0, 3, mode=modes))
+    same(*both("gaussian_filter", x, 1.0, mode=["mirror"], axes=[0]))
+
+
+@pytest.mark.parametrize("name", ["correlate", "convolve"])
+def test_complex_weights(name):
+    for x in (filled(0, (6, 7)), filled(0, (6, 7), complex), filled(0, (6, 7), np.float32)):
+        tolerance = 1e-6 if x.dtype == np.float32 else 1e-12
+        got, want = both(name, x, filled(1, (3, 2), complex), mode="constant", cval=1.5)
+        assert np.abs(np.asarray(got) - want).max() < tolerance * 10
+        same(*both(f"{name}1d", x, filled(1, (3,), complex), mode="constant", cval=1.5), tolerance)
+    same(*both(name, filled(0, (6, 7), complex), filled(1, (3, 2)), mode="constant", cval=1.5 - 1j))
+
+
+def test_generic():
+    def first(x, axis, mode, cval, weights, shift=0):
+        return ndimage.correlate1d(x, weights, axis, mode, cval, shift)
+
+    def theirs(x, axis, output, mode, cval, weights, shift=0):
+        return scipy.ndimage.correlate1d(x, weights, axis, output, mode, cval, shift)
+
+    more = {"extra_arguments": ([-1, 2, 0, 1],), "extra_keywords": {"shift": 1}}
+    for x in (filled(0, (6, 7)), filled(0, (6, 7), np.int32)):
+        for name in ("generic_laplace", "generic_gradient_magnitude"):
+            for options in ({}, {"mode": "wrap"}, {"axes": (1,)}, {"mode": ("mirror", "constant"), "cval": 3.0}):
+                got = getattr(ndimage, name)(x, first, **options, **more)
+                same(got, getattr(scipy.ndimage, name)(x, theirs, **options, **more))
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.data())
+def test_any_window(data):
+    shape = data.draw(st.lists(st.integers(1, 6), min_size=1, max_size=3).map(tuple))
+    window = data.draw(st.lists(st.integers(1, 5), min_size=len(shape), max_size=len(shape)).map(tuple))
+    origin = [data.draw(st.integers(-(k // 2), (k - 1) // 2)) for k in window]
+    options = {
+        "mode": data.draw(st.sampled_from(MODES)),
+        "cval": data.draw(st.sampled_from((0.0, 1.5))),
+        "origin": origin,
+    }
+    x, footprint = filled(0, shape), filled(1, window, bool)
+    footprint[(0,) * len(window)] = True
+    same(*both("correlate", x, filled(2, window), **options))
+    same(*both("convolve", x, filled(2, window), **options))
+    same(*both("uniform_filter", x, window, **options))
+    same(*both("minimum_filter", x, window, **options))
+    count = int(footprint.sum())
+    rank = data.draw(st.integers(-count, count - 1))
+    same(*both("rank_filter", x, rank, footprint=footprint, **options), 0)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 9, 12, 25])
+def test_networks(count):
+    """Against sorting; by the 0-1 principle a network is right where it is on zeros and ones."""
+    rng = np.random.default_rng(count)
+    lines = (rng.random((400, count)) < rng.random((400, 1))).astype(int)
+    for rank in range(count):
+        parts = list(lines.T)
+        for i, j, low, high in _order.network(count, rank):
+            a, b = parts[i], parts[j]
+            parts[i], parts[j] = np.minimum(a, b) if low else a, np.maximum(a, b) if high else b
+        np.testing.assert_array_equal(parts[rank], np.sort(lines)[:, rank])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, jnp.bfloat16, np.int8, np.uint8, np.int64, np.uint32])
+def test_bits_and_networks_agree(dtype, monkeypatch):
+    x = filled(0, (9, 10), np.int16 if np.dtype(dtype).kind in "iu" else np.float64).astype(dtype)
+    for name, args in (("median_filter", (3,)), ("rank_filter", (-3, (2, 5))), ("percentile_filter", (70, 4))):
+        want = getattr(ndimage, name)(x, *args)
+        with monkeypatch.context() as patch:
+            patch.setattr(_order, "WRITTEN", 1)
+            jax.clear_caches()
+            np.testing.assert_array_equal(getattr(ndimage, name)(x, *args), want)
+    jax.clear_caches()
+
+
+# ---- derivatives ----
+
+SMOOTH = [c for c, (name, *_) in CALLS.items() if c not in ("correlate1d long", "correlate 15x2", "gaussian wide")]
+
+
+@pytest.mark.parametrize("call", SMOOTH)
+def test_derivatives(call):
+    name, args, options = CALLS[call]
+    function = getattr(ndimage, name)
+    for mode in ("reflect", "constant", "wrap"):
+        f = lambda x, mode=mode: function(x, *args, mode=mode, **options)  # noqa: E731
+        x = jnp.asarray(filled(0, (4, 5)))
+        check_grads(f, (x,), 2, atol=1e-5, rtol=1e-5)
+    np.testing.assert_allclose(jax.jit(f)(x), f(x), rtol=1e-12, atol=1e-12)
+    many = jnp.asarray(filled(1, (3, 4, 5)))
+    np.testing.assert_allclose(jax.vmap(f)(many), [f(x) for x in many], rtol=1e-10, atol=1e-12)
+
+
+def test_derivatives_of_weights_fill_and_sigma():
+    x, w = jnp.asarray(filled(0, (5, 6))), jnp.asarray(filled(1, (3, 2)))
+    weighted = lambda x, w, cval: ndimage.correlate(x, w, "constant", cval)  # noqa: E731
+    check_grads(weighted, (x, w, 0.7), 2, atol=1e-5, rtol=1e-5)
+    check_grads(lambda w: ndimage.convolve1d(x, w, 0, "mirror"), (w[:, 0],), 2, atol=1e-5, rtol=1e-5)
+    for order in (0, 1, 2, 3):
+        blurred = lambda sigma, order=order: ndimage.gaussian_filter(x, sigma, order, radius=4)  # noqa: E731
+        check_grads(blurred, (1.3,), 2, atol=1e-5, rtol=1e-5)
+        np.testing.assert_allclose(
+            jax.jit(blurred)(1.3), scipy.ndimage.gaussian_filter(x, 1.3, order, radius=4), atol=1e-12
+        )
+    each = lambda sigma: ndimage.gaussian_laplace(x, (sigma[0], sigma[1]), radius=(3, 5))  # noqa: E731
+    check_grads(each, (jnp.array([0.8, 1.7]),), 2, atol=1e-4, rtol=1e-4)
+    np.testing.assert_allclose(
+        jax.vmap(lambda s: ndimage.gaussian_filter1d(x, s, radius=3))(jnp.array([0.5, 2.0])),
+        [scipy.ndimage.gaussian_filter1d(x, s, radius=3) for s in (0.5, 2.0)],
+        atol=1e-12,
+    )
+
+
+@pytest.mark.parametrize("call", RANKS)
+def test_derivatives_of_ranks(call):
+    name, args, options = RANKS[call]
+    x = jnp.asarray(np.random.default_rng(0).permutation(42).reshape(6, 7) / 7.0)  # no two within a step
+    f = lambda x: getattr(ndimage, name)(x, *args, **options)  # noqa: E731
+    check_grads(f, (x,), 2, atol=1e-6, rtol=1e-6, eps=1e-5)
+    many = jnp.stack([x, -x, x[::-1]])
+    np.testing.assert_array_equal(jax.vmap(f)(many), [f(x) for x in many])
+    gradient = lambda x: jax.grad(lambda x: (f(x) * x).sum())(x)  # noqa: E731
+    np.testing.assert_allclose(jax.jit(jax.vmap(gradient))(many), [gradient(x) for x in many], atol=1e-12)
+
+
+def test_equal_elements_share_the_derivative():
+    x = jnp.array([1.0, 1.0, 1.0, 5.0])
+    gradient = jax.jacobian(lambda x: ndimage.median_filter(x, 3, mode="constant"))(x)
+    np.testing.assert_allclose(gradient[1], [1 / 3, 1 / 3, 1 / 3, 0])
+    gradient = jax.jacobian(lambda x: ndimage.maximum_filter(x, 2))(x)
+    np.testing.assert_allclose(gradient[:, 0], [1, 0.5, 0, 0])
+
+
+def test_a_flat_image_has_a_gradient():
+    for f in (
+        lambda x: ndimage.gaussian_gradient_magnitude(x, 1.0),
+        lambda x: ndimage.generic_gradient_magnitude(x, ndimage.sobel),
+    ):
+        np.testing.assert_array_equal(jax.grad(lambda x, f=f: f(x).sum())(jnp.zeros((5, 6))), jnp.zeros((5, 6)))
+
+
+@pytest.mark.parametrize("mode", ["reflect", "nearest", "mirror", "wrap"])
+def test_no_gather_behind_a_border(mode):
+    for f in (
+        lambda x: ndimage.gaussian_filter(x, 2.0, mode=mode),
+        lambda x: ndimage.correlate(x, jnp.ones((3, 30)), mode=mode),
+        lambda x: ndimage.median_filter(x, 3, mode=mode),
+        lambda x: ndimage.minimum_filter(x, 5, mode=mode),
+    ):
+        text = jax.jit(jax.grad(lambda x, f=f: f(x).sum())).lower(jnp.ones((9, 8))).as_text()
+        assert "scatter" not in text
+        assert '"stablehlo.gather"' not in text
+
+
+# ---- NaN ----
+
+
+@pytest.mark.parametrize(
+    ("call", "seen"),
+    [
+        (lambda x: ndimage.correlate(x, np.ones((3, 5))), (1, 2)),
+        (lambda x: ndimage.correlate(x, np.ones((41, 41))), (20, 20)),
+        (lambda x: ndimage.uniform_filter(x, (3, 7)), (1, 3)),
+        (lambda x: ndimage.gaussian_filter(x, 1.0), (4, 4)),
+        (lambda x: ndimage.gaussian_filter(x, 12.0), (48, 48)),
+        (lambda x: ndimage.maximum_filter(x, 3), (1, 1)),
+    ],
+)
+def test_a_nan_stays_local(call, seen):
+    x = filled(0, (120, 130))
+    x[60, 66] = np.nan
+    rows, columns = np.mgrid[:120, :130]
+    want = (abs(rows - 60) <= seen[0]) & (abs(columns - 66) <= seen[1])
+    np.testing.assert_array_equal(np.isnan(call(x)), want)
+
+
+def test_a_nan_is_the_largest():
+    x = jnp.array([3.0, np.nan, 1.0, -np.nan, 2.0, np.inf, 0.0])
+    windows = np.stack([np.sort(np.asarray(x)[i : i + 3]) for i in range(5)])
+    for rank in range(3):
+        np.testing.assert_array_equal(ndimage.rank_filter(x, rank, 3)[1:-1], windows[:, rank])
+    np.testing.assert_array_equal(ndimage.minimum_filter(x, 3)[1:-1], windows[:, 0])
+
+
+# ---- arguments ----
+
+X = filled(0, (6, 7))
+REFUSED = [
+    ("correlate", (X, np.ones(3)), {}, ("weights", "(3,)", "2 axes")),
+    ("correlate", (X, np.ones((0, 3))), {}, ("weights", "(0, 3)")),
+    ("correlate", (X, np.ones((3, 3))), {"mode": "edge"}, ("mode", "'edge'", "nearest")),
+    ("correlate", (X, np.ones((3, 3))), {"mode": ("wrap", "wrap")}, ("mode", "one mode")),
+    ("correlate", (X, np.ones((3, 3))), {"origin": 2}, ("origin", "origin=2", "-1 to 1")),
+    ("convolve", (X, np.ones((3, 3))), {"origin": (0, 0, 0)}, ("origin", "(0, 0, 0)", "2")),
+    ("convolve", (X, np.ones((3, 3))), {"axes": (0, 2)}, ("axes", "(0, 2)")),
+    ("convolve", (X, np.ones((3, 3))), {"axes": (0, 0)}, ("axes", "(0, 0)")),
+    ("convolve", (X, np.ones((3, 3), complex)), {"cval": 1j}, ("cval",)),
+    ("correlate1d", (X, np.ones((3, 3))), {}, ("weights", "(3, 3)")),
+    ("correlate1d", (X, np.ones(0)), {}, ("weights", "(0,)")),
+    ("correlate1d", (X, np.ones(3)), {"axis": 2}, ("axis", "2")),
+    ("convolve1d", (X, np.ones(4)), {"origin": -3}, ("origin",)),
+    ("gaussian_filter", (X, (1.0, 2.0, 3.0)), {}, ("sigma", "2")),
+    ("gaussian_filter", (X, 1.0), {"order": -1}, ("order", "-1")),
+    ("gaussian_filter", (X, 1.0), {"radius": -1}, ("radius", "-1")),
+    ("gaussian_filter", (X, 1.0), {"radius": 1.5}, ("radius", "1.5")),
+    ("gaussian_filter", (X, 1.0), {"mode": ("wrap",) * 3}, ("mode",)),
+    ("sobel", (X, 5), {}, ("axis", "5")),
+    ("laplace", (X,), {"mode": "same"}, ("mode", "'same'")),
+    ("uniform_filter1d", (X, 0), {}, ("size", "0")),
+    ("uniform_filter", (X, (3, 3, 3)), {}, ("size", "(3, 3, 3)")),
+    ("uniform_filter1d", (X, 3), {"origin": 2}, ("origin",)),
+    ("minimum_filter", (X,), {}, ("size", "footprint")),
+    ("minimum_filter", (X,), {"footprint": np.zeros((3, 3))}, ("footprint", "False")),
+    ("minimum_filter", (X,), {"footprint": CROSS, "mode": ("wrap", "wrap")}, ("mode",)),
+    ("maximum_filter", (X * 1j, 3), {}, ("input", "complex")),
+    ("median_filter", (X,), {"footprint": [True, True]}, ("footprint", "(2,)")),
+    ("rank_filter", (X, 9, 3), {}, ("rank", "9", "-9 to 8")),
+    ("rank_filter", (X, -10, 3), {}, ("rank", "-10")),
+    ("percentile_filter", (X, 101, 3), {}, ("percentile", "101")),
+    ("percentile_filter", (X, -101, 3), {}, ("percentile", "-101")),
+    ("generic_laplace", (X, None), {}, ("derivative2", "None")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "args", "options", "words"), REFUSED)
+def test_what_scipy_refuses_is_refused(name, args, options, words):
+    with pytest.raises((ValueError, TypeError, RuntimeError)):
+        getattr(scipy.ndimage, name)(*args, **options)
+    with pytest.raises((ValueError, TypeError)) as caught:
+        getattr(ndimage, name)(*args, **options)
+    for word in (f"convjax.ndimage.{name}", "got:", "expected:", "try:", *words):
+        assert word in str(caught.value), word
+
+
+def test_what_convjax_alone_refuses():
+    with pytest.raises(TypeError, match="astype"):
+        ndimage.gaussian_filter(X > 0, 1.0)
+    with pytest.raises(ValueError, match="`sigma` is not a positive number"):  # SciPy takes it for 1
+        ndimage.gaussian_filter(X, -1.0, radius=3)
+    with pytest.raises(ValueError, match="`size` is below 1"):  # SciPy leaves the image as it is
+        ndimage.uniform_filter(X, 0)
+    with pytest.raises(TypeError, match="`radius` is needed"):
+        jax.jit(lambda s: ndimage.gaussian_filter(X, s))(1.0)
+    with pytest.raises(TypeError, match="`footprint` is traced"):
+        jax.jit(lambda f: ndimage.median_filter(X, footprint=f))(np.ones((3, 3)))
+
+
+def test_size_beside_a_footprint_is_ignored_aloud():
+    with pytest.warns(UserWarning, match="ignoring size"):
+        got = ndimage.minimum_filter(X, 5, CROSS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        same(got, scipy.ndimage.minimum_filter(X, 5, CROSS))
+
+
+@pytest.mark.parametrize("shape", [(0,), (3, 0)])
+def test_empty_images(shape):
+    x = np.zeros(shape)
+    for name, args in (("gaussian_filter", (1.0,)), ("laplace", ()), ("median_filter", (3,)), ("maximum_filter", (3,))):
+        assert getattr(ndimage, name)(x, *args).shape == shape
+    assert ndimage.correlate(x, np.ones((3,) * len(shape))).shape == shape
+
+
+def test_signatures_and_examples():
+    assert set(ndimage.__all__) == set(SIGNATURES)
+    assert sorted(ndimage.__all__) == ndimage.__all__
+    for name, want in SIGNATURES.items():
+        function = getattr(ndimage, name)
+        parameters, star = [], False
+        for p in inspect.signature(function).parameters.values():
+            if p.kind is p.KEYWORD_ONLY and not star:
+                parameters.append("*")
+            star = star or p.kind is p.KEYWORD_ONLY
+            parameters.append(p.name + ("" if p.default is p.empty else f"={p.default!r}"))
+        assert ", ".join(parameters) == want
+        assert doctest.DocTestFinder().find(function, name)[0].examples
+        assert f"`scipy.ndimage.{name}`" in function.__doc__.splitlines()[0]
+        theirs = [
+            n for n in inspect.signature(getattr(scipy.ndimage, name)).parameters if n not in ("output", "kwargs")
+        ]
+        ours = list(inspect.signature(function).parameters)
+        assert ours[: len(theirs)] == theirs or set(ours) >= set(theirs)
