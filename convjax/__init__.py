@@ -1,6 +1,6 @@
 """Convolution in JAX: torch's answers, explicit NCHW / OIHW, every derivative, on CPU, GPU and TPU."""
 
-from convjax import kernels, signal
+from convjax import edges, kernels, ndimage, signal
 from convjax.functional import (
     conv,
     conv1d,
@@ -30,9 +30,11 @@ __all__ = [
     "conv_transpose1d",
     "conv_transpose2d",
     "conv_transpose3d",
+    "edges",
     "fold",
     "init_conv",
     "kernels",
+    "ndimage",
     "plan",
     "signal",
     "unfold",

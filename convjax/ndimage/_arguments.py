@@ -122,14 +122,18 @@ def scale(function: str, value: Any, *, zero: bool) -> Any:
     return 0.0 if zero and isinstance(value, (int, float)) and value == 0 else positive(function, "sigma", value)
 
 
-def positive(function: str, argument: str, value: Any) -> float:
+def number(function: str, argument: str, value: Any) -> float:
     try:
-        number = float(value)
+        return float(value)
     except (TypeError, ValueError) as error:
         raise _check.not_a_number(function, argument, value) from error
-    if not 0 < number < np.inf:
+
+
+def positive(function: str, argument: str, value: Any) -> float:
+    found = number(function, argument, value)
+    if not 0 < found < np.inf:
         raise _check.not_positive(function, argument, value)
-    return number
+    return found
 
 
 def function_of(function: str, argument: str, value: Any) -> Callable[..., Any]:

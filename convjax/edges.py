@@ -1,0 +1,237 @@
+"""Edges in images: the gradient's magnitude and direction for any pair of kernels, and Canny's detector."""
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from convjax import _boundary, _check, _check_scipy, _spec
+from convjax._lowerings import _pieces
+from convjax._primitive import convolve
+from convjax._spec import ConvSpec
+from convjax.ndimage import _arguments, _passes, gaussian_filter, sobel
+
+__all__ = ["Gradient", "canny", "gradient"]
+
+
+class Gradient(NamedTuple):
+    """How steep an image is at each pixel, and in which direction it rises, in radians."""
+
+    magnitude: jax.Array
+    direction: jax.Array
+
+
+def gradient(image: Any, kernels: Any, mode: str = "reflect", cval: Any = 0.0) -> Gradient:
+    """The magnitude and direction of the gradient that a pair of `convjax.kernels` measures.
+
+        magnitude = sqrt(Gx^2 + Gy^2),   direction = arctan2(-Gy, -Gx)
+
+    As `scipy.ndimage.correlate` with each kernel. The kernels are positive where an image falls, hence the signs: 0 is
+    an image that rises to the right, pi / 2 one that rises downwards, in -pi to pi.
+
+    Args:
+      image: (..., H, W), floats.
+      kernels: (2, 1, k, l), as `kernels.sobel()`, `prewitt()`, `scharr()` or `roberts()` give, or (2, k, l). The
+        directions of the Roberts cross are counted from its own first diagonal, pi / 4 below the horizontal.
+      mode, cval: what lies beyond the edge, as in `convjax.ndimage`.
+
+    Returns:
+      (magnitude, direction), each (..., H, W) in the dtype of image. A flat pixel has magnitude 0 and direction 0, and
+      both have derivative 0 there.
+
+    Raises:
+      ValueError, TypeError: for an image that is not one or not of floats, kernels of another shape, an unknown mode.
+
+    >>> import jax.numpy as jnp
+    >>> import convjax
+    >>> image = jnp.array([[0.0, 0.0, 1.0, 1.0]] * 3)
+    >>> magnitude, direction = convjax.edges.gradient(image, convjax.kernels.sobel())
+    >>> magnitude[1].tolist(), direction[1].tolist()
+    ([0.0, 4.0, 4.0, 0.0], [0.0, 0.0, 0.0, 0.0])
+    """
+    name = "edges.gradient"
+    x = _spec.array(name, "image", image)
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        raise _check.wrong_dtype(name, "image", x.dtype, "floats", "image.astype(float)")
+    if x.ndim < 2:
+        raise _check_scipy.not_an_image(name, x.shape, "(H, W), or several of them in front")
+    w = _spec.array(name, "kernels", kernels)
+    w = w[:, 0] if w.ndim == 4 and w.shape[1] == 1 else w
+    if w.ndim != 3 or w.shape[0] != 2 or 0 in w.shape:
+        raise _check_scipy.not_a_pair(name, jnp.shape(kernels))
+    pads = tuple(_arguments.reach(name, k, 0) for k in w.shape[1:])
+    cval = _arguments.fill(name, cval, x.dtype)
+    return Gradient(*_gradient(x, w, cval, kind=_arguments.kind(name, mode), pads=pads))
+
+
+@partial(jax.jit, static_argnames=("kind", "pads"))
+def _gradient(x, w, cval, *, kind, pads):
+    if 0 in x.shape:
+        return x, x
+    wide = _passes.sum_dtype(x.dtype)
+    images = x.reshape(-1, 1, *x.shape[-2:]).astype(wide)
+    spec = ConvSpec((1, 1), ((0, 0), (0, 0)), (1, 1), (1, 1), precision=lax.Precision.HIGHEST)
+    y = convolve(_pieces.parted(_boundary.extend(images, kind, pads, cval)), w.astype(wide)[:, None], spec, "local")
+    rises = [0 - y[:, i].reshape(x.shape) for i in (0, 1)]  # 0 - 0 is 0 where -0 is not
+    flat = (rises[0] == 0) & (rises[1] == 0)
+    direction = jnp.arctan2(jnp.where(flat, 0, rises[1]), jnp.where(flat, 1, rises[0]))
+    return _passes.magnitude(rises).astype(x.dtype), direction.astype(x.dtype)
+
+
+def canny(
+    image: Any,
+    sigma: Any = 1.0,
+    low_threshold: Any = None,
+    high_threshold: Any = None,
+    mask: Any = None,
+    use_quantiles: bool = False,
+    *,
+    mode: str = "constant",
+    cval: Any = 0.0,
+) -> jax.Array:
+    """`skimage.feature.canny`: thin edges, found by following the crests of the gradient from where they are strong.
+
+    A Gaussian; the Sobel gradient; of its magnitude what is no smaller than its neighbours uphill and downhill, between
+    pixels by linear interpolation; of that all above `low_threshold` that is connected, diagonals included, to
+    something above `high_threshold`. Canny, "A computational approach to edge detection", 1986.
+
+    Args:
+      image: (H, W). Integers are divided by the largest of their dtype, and thresholds with them.
+      sigma: of the Gaussian, in pixels; one, or one for each axis.
+      low_threshold, high_threshold: of the Sobel magnitude; None is 0.1 and 0.2 of the largest of the dtype. They may
+        be traced.
+      mask: (H, W) of booleans, the pixels to consider. Others do not bleed into the smoothed image.
+      use_quantiles: the thresholds are quantiles of the magnitude, from 0 to 1.
+      mode, cval: what the Gaussian sees beyond the edge, as in `convjax.ndimage`; "constant" counts as masked.
+
+    Returns:
+      (H, W) of booleans. The outermost pixels are False. The steps are those of scikit-image, so that float64 gives its
+      pixels; floats round otherwise, so that where two neighbours are equal, as in drawings, either may be chosen.
+
+    Raises:
+      ValueError, TypeError: for an image of other than two axes, of complex numbers or 64-bit integers, a mask of
+        another shape, a low threshold above the high one, quantiles outside 0 to 1, an unknown mode.
+
+    >>> import jax.numpy as jnp
+    >>> import convjax
+    >>> image = jnp.zeros((7, 8)).at[:, 4:].set(1.0)
+    >>> convjax.edges.canny(image).astype(int)[3].tolist()
+    [0, 0, 0, 1, 1, 0, 0, 0]
+    """
+    name = "edges.canny"
+    x = _arguments.image(name, image, booleans=True, complexes=False)
+    if x.ndim != 2:
+        raise _check_scipy.not_an_image(name, x.shape, "(H, W), 2 axes")
+    largest = 1.0
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+        if x.dtype.itemsize == 8:
+            raise _check.wrong_dtype(
+                name, "image", x.dtype, "floats, or integers of 8 to 32 bits", "image / image.max()"
+            )
+        largest = 1.0 if x.dtype == jnp.bool_ else float(jnp.iinfo(x.dtype).max)
+    if not isinstance(use_quantiles, (bool, np.bool_)):
+        raise _check.not_a_flag(name, "use_quantiles", use_quantiles)
+    given = {"low_threshold": low_threshold, "high_threshold": high_threshold}
+    low, high = (_threshold(name, a, v, largest, use_quantiles) for a, v in given.items())
+    if not any(isinstance(v, jax.core.Tracer) for v in (low, high)) and low > high:
+        raise _check_scipy.thresholds_cross(name, low_threshold, high_threshold)
+    if mask is not None:
+        mask = _spec.array(name, "mask", mask).astype(bool)
+        if mask.shape != x.shape:
+            raise _check_scipy.wrong_mask(name, mask.shape, x.shape)
+    _arguments.kind(name, mode)
+    sigma = [_arguments.positive(name, "sigma", s) for s in _arguments.per_axis(name, "sigma", sigma, 2)]
+    cval = _arguments.fill(name, cval, _passes.sum_dtype(x.dtype))
+    return _canny(
+        x, mask, low, high, cval, sigma=tuple(sigma), largest=largest, quantiles=bool(use_quantiles), mode=mode
+    )
+
+
+def _threshold(name: str, argument: str, value: Any, largest: float, quantiles: Any) -> Any:
+    if value is None:
+        return 0.1 if argument == "low_threshold" else 0.2
+    if not (isinstance(value, jax.core.Tracer) and value.ndim == 0):
+        value = _arguments.number(name, argument, value)
+        if quantiles and not 0 <= value <= 1:
+            raise _check_scipy.not_a_quantile(name, argument, value)
+    return value if quantiles else value / largest
+
+
+@partial(jax.jit, static_argnames=("sigma", "largest", "quantiles", "mode"))
+def _canny(x, mask, low, high, cval, *, sigma, largest, quantiles, mode):
+    dtype = _passes.sum_dtype(x.dtype)
+    x = x.astype(dtype)
+    if largest != 1:
+        x = jnp.maximum(x * (1 / largest), -1)
+    blurred = partial(gaussian_filter, sigma=sigma, mode=mode, cval=cval)
+    if mask is None and mode != "constant":
+        smooth = blurred(x)
+    else:
+        seen = jnp.ones(x.shape, bool) if mask is None else mask
+        share = blurred(seen.astype(dtype)) + jnp.finfo(dtype).eps
+        smooth = blurred(jnp.where(seen, x, 0)) / share
+    down, right = sobel(smooth, 0), sobel(smooth, 1)
+    magnitude = _pieces.parted(jnp.sqrt(down * down + right * right))
+    if quantiles:
+        low, high = jnp.percentile(magnitude, 100 * jnp.stack([jnp.asarray(v, dtype) for v in (low, high)]))
+    inside = jnp.ones(x.shape, bool) if mask is None else mask
+    crest = _crests(magnitude, down, right) & _eroded(inside) & (magnitude >= low) & (magnitude > 0)
+    return _connected(crest & (magnitude >= high), crest)
+
+
+def _crests(magnitude: jax.Array, down: jax.Array, right: jax.Array) -> jax.Array:
+    """Where the magnitude is no smaller than on both sides along the gradient.
+
+    The line along the gradient meets the ring of neighbours between one on an axis and one on a diagonal.
+    """
+    height, width = magnitude.shape
+    ring = jnp.pad(magnitude, 1)
+
+    def at(i, j):
+        return lax.slice(ring, (1 + i, 1 + j), (1 + i + height, 1 + j + width))
+
+    steep, flat = jnp.abs(down), jnp.abs(right)
+    upright = steep > flat
+    same = ((down >= 0) & (right >= 0)) | ((down <= 0) & (right <= 0))  # towards the lower right, or away from it
+    upright = jnp.where(same, upright, steep >= flat)
+    share = jnp.where(upright, flat / steep, steep / flat)
+
+    def beside(sign):
+        diagonal = jnp.where(same, at(sign, sign), at(-sign, sign))
+        axis = jnp.where(upright, jnp.where(same, at(sign, 0), at(-sign, 0)), at(0, sign))
+        return diagonal * share + axis * (1 - share)
+
+    return (beside(1) <= magnitude) & (beside(-1) <= magnitude)
+
+
+def _eroded(mask: jax.Array) -> jax.Array:
+    """Pixels all of whose neighbours, diagonals included, are in the mask; none beyond the edge is."""
+    outside = jnp.pad(~mask, 1, constant_values=True).astype(jnp.uint8)
+    return _grown(outside)[1:-1, 1:-1] == 0
+
+
+def _grown(mask: jax.Array) -> jax.Array:
+    """A mask of zeros and ones, and its neighbours, diagonals included."""
+    wide = _pieces.parted(jnp.pad(mask, 1))
+    lines = wide[:-2] | wide[1:-1] | wide[2:]
+    return lines[:, :-2] | lines[:, 1:-1] | lines[:, 2:]
+
+
+STEPS = 8  # before asking whether there was anything left to reach: 3 ms, not 11 with one, for 512x512
+
+
+def _connected(seeds: jax.Array, mask: jax.Array) -> jax.Array:
+    """All of the mask that seeds reach by steps to neighbours in it."""
+    mask = mask.astype(jnp.uint8)
+
+    def grow(state):
+        reached, _ = state
+        more = reached
+        for _ in range(STEPS):
+            more = _grown(more) & mask
+        return more, (more != reached).any()
+
+    return lax.while_loop(lambda state: state[1], grow, (seeds.astype(jnp.uint8), seeds.any()))[0] == 1
