@@ -1,7 +1,8 @@
-"""`python -m benchmarks`: convjax against lax, torch and its own lowerings, row by row, in one process."""
+"""`python -m benchmarks`: convjax against lax, torch, SciPy and its own lowerings, row by row, in one process."""
 
 import argparse
 import datetime
+import importlib.util
 import json
 import os
 import platform
@@ -22,7 +23,7 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--against",
         default="lax,torch",
-        help='backends to time beside convjax: lax, torch, "lowerings" or the name of one',
+        help='backends to time beside convjax: lax, torch, "lowerings" or the name of one; scipy, jax.scipy',
     )
     parser.add_argument("--rows", default="", help="only rows whose name or family holds one of these, with commas")
     parser.add_argument("--directions", default=",".join(DIRECTIONS), help="only these, with commas")
@@ -42,10 +43,9 @@ def versions(backends: list[str]) -> dict[str, str]:
 
     found = {"python": platform.python_version(), "jax": jax.__version__, "jaxlib": jaxlib.__version__}
     found["convjax"] = convjax.__version__
-    if "torch" in backends:
-        import torch
-
-        found["torch"] = torch.__version__
+    for name in ("torch", "scipy"):
+        if name in backends:
+            found[name] = importlib.import_module(name).__version__
     return found
 
 
@@ -78,19 +78,20 @@ def main(options: argparse.Namespace) -> int:
         print(f"--platform {options.platform}: JAX runs on {here} here", file=sys.stderr)
         return 2
     backends = [b for name in options.against.split(",") for b in (LOWERINGS if name == "lowerings" else [name])]
-    unknown = [b for b in backends if b not in ("lax", "torch", *LOWERINGS)]
+    unknown = [b for b in backends if b not in (*report.OTHERS, *LOWERINGS)]
     if unknown:
-        print(f"--against {unknown[0]}: not lax, torch, lowerings, {', '.join(LOWERINGS)}", file=sys.stderr)
+        print(f"--against {unknown[0]}: not {', '.join((*report.OTHERS, 'lowerings', *LOWERINGS))}", file=sys.stderr)
         return 2
-    if "torch" in backends:
-        try:
-            import torch
-        except ImportError:
-            print("--against torch: torch is not installed", file=sys.stderr)
+    for name in ("torch", "scipy"):
+        if name in backends and importlib.util.find_spec(name) is None:
+            print(f"--against {name}: {name} is not installed", file=sys.stderr)
             return 2
+    if "torch" in backends:
+        import torch
+
         torch.set_grad_enabled(False)
     words, directions = options.rows.split(","), options.directions.split(",")
-    wanted = tasks.wanted(words, directions)
+    wanted = tasks.wanted(words, directions, backends)
     if not wanted:
         print(f"--rows {options.rows}: no row has such a name or family in these directions", file=sys.stderr)
         return 2

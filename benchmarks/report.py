@@ -9,6 +9,18 @@ import sys
 from pathlib import Path
 from typing import Any
 
+# Who else may be timed: how the chart calls it, and the ratio below which a row counts as lost.
+OTHERS = {
+    "lax": ("lax.conv_general_dilated", 0.95),
+    "torch": ("torch", 0.9),
+    "scipy": ("SciPy", 0.9),
+    "jax.scipy": ("jax.scipy", 0.95),
+}
+
+
+def others(result: dict[str, Any]) -> list[str]:
+    return [b for b in OTHERS if any(b in row["seconds"] for row in result["rows"])]
+
 
 def ratio(row: dict[str, Any], backend: str) -> float | None:
     """How many times faster convjax is."""
@@ -22,13 +34,13 @@ def geometric_mean(values: list[float]) -> float:
 
 def table(result: dict[str, Any]) -> str:
     """Milliseconds of each, and how many times faster convjax is."""
-    others = [b for b in ("lax", "torch") if any(b in row["seconds"] for row in result["rows"])]
+    beside = others(result)
     lines = [
-        f"{'row':<32} {'direction':<16} {'lowering':<10} {'convjax':>9}" + "".join(f"{b:>11} {'x':>6}" for b in others)
+        f"{'row':<32} {'direction':<16} {'lowering':<10} {'convjax':>9}" + "".join(f"{b:>11} {'x':>6}" for b in beside)
     ]
     for row in result["rows"]:
         cells = f"{row['row']:<32} {row['direction']:<16} {row['lowering']:<10} {1e3 * row['seconds']['convjax']:>9.3f}"
-        for b in others:
+        for b in beside:
             times = ratio(row, b)
             cells += f"{'':>18}" if times is None else f"{1e3 * row['seconds'][b]:>11.3f} {times:>6.2f}"
         lines.append(cells)
@@ -37,7 +49,8 @@ def table(result: dict[str, Any]) -> str:
 
 def summary(result: dict[str, Any]) -> str:
     rows, lines = result["rows"], []
-    for b, floor in (("lax", 0.95), ("torch", 0.9)):
+    for b in others(result):
+        floor = OTHERS[b][1]
         ratios = [(ratio(row, b), row) for row in rows if b in row["seconds"]]
         if ratios:
             slower = [r for r, _ in ratios if r < floor]
@@ -59,7 +72,7 @@ def summary(result: dict[str, Any]) -> str:
 
 def regret(row: dict[str, Any]) -> float | None:
     """The time of what was chosen over that of the fastest lowering, where they were timed."""
-    timed = [s for name, s in row["seconds"].items() if name not in ("convjax", "again", "lax", "torch")]
+    timed = [s for name, s in row["seconds"].items() if name not in ("convjax", "again", *OTHERS)]
     own = min(row["seconds"]["convjax"], row["seconds"]["again"])
     return own / min([*timed, own]) if timed else None
 
@@ -71,13 +84,13 @@ def chart(result: dict[str, Any], path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    others = [b for b in ("lax", "torch") if any(b in row["seconds"] for row in result["rows"])]
+    beside = others(result)
     families = list(dict.fromkeys(row["family"] for row in result["rows"]))
     colours = {"forward": "#1b6ca8", "input gradient": "#d1495b", "weight gradient": "#edae49"}
     figure, axes = pyplot.subplots(
-        1, len(others), figsize=(6.2 * len(others), 0.42 * len(families) + 1.9), sharey=True, squeeze=False
+        1, len(beside), figsize=(6.2 * len(beside), 0.42 * len(families) + 1.9), sharey=True, squeeze=False
     )
-    for axis, b in zip(axes[0], others, strict=True):
+    for axis, b in zip(axes[0], beside, strict=True):
         for direction in dict.fromkeys(row["direction"] for row in result["rows"]):
             points = [
                 (ratio(row, b), families.index(row["family"]))
@@ -89,7 +102,7 @@ def chart(result: dict[str, Any], path: Path) -> None:
                          color=colours.get(direction, "#6c757d"), label=direction)  # fmt: skip
         axis.axvline(1, color="black", linewidth=1)
         axis.set_xscale("log")
-        axis.set_title(f"times as fast as {'lax.conv_general_dilated' if b == 'lax' else 'torch'}")
+        axis.set_title(f"times as fast as {OTHERS[b][0]}")
         axis.grid(axis="x", which="both", alpha=0.25)
         axis.set_yticks(range(len(families)), families)
         axis.set_ylim(len(families) - 0.5, -0.5)
@@ -104,12 +117,13 @@ def chart(result: dict[str, Any], path: Path) -> None:
 
 def families(result: dict[str, Any]) -> str:
     """A Markdown table: per family how many times faster convjax is, as a geometric mean and at worst."""
-    rows = result["rows"]
-    lines = ["| family | rows | against lax | at worst | against torch | at worst |", "|---|---|---|---|---|---|"]
+    rows, beside = result["rows"], others(result)
+    heads = "".join(f" against {b} | at worst |" for b in beside)
+    lines = [f"| family | rows |{heads}", "|---|---|" + "---|---|" * len(beside)]
     for family in [*dict.fromkeys(row["family"] for row in rows), "all"]:
         chosen = [row for row in rows if family in (row["family"], "all")]
         cells = [f"| {family} | {len(chosen)} "]
-        for b in ("lax", "torch"):
+        for b in beside:
             ratios = [r for row in chosen if (r := ratio(row, b)) is not None]
             cells.append(f"| {geometric_mean(ratios):.2f} | {min(ratios):.2f} " if ratios else "| | ")
         lines.append("".join(cells) + "|")
@@ -118,18 +132,19 @@ def families(result: dict[str, Any]) -> str:
 
 def every_row(result: dict[str, Any]) -> str:
     about, versions = result["machine"], ", ".join(f"{k} {v}" for k, v in result["versions"].items())
+    beside = others(result)
     lines = [
         "Milliseconds, and how many times faster convjax is.",
         f"{about['cores']} cores of {about['cpu']}, {result['date']}, {versions}, by `{result['command']}`.",
         "",
         *summary(result).splitlines(),
         "",
-        "| row | direction | lowering | convjax | lax | times | torch | times |",
-        "|---|---|---|---|---|---|---|---|",
+        "| row | direction | lowering | convjax |" + "".join(f" {b} | times |" for b in beside),
+        "|---|---|---|---|" + "---|---|" * len(beside),
     ]
     for row in result["rows"]:
         cells = [row["row"], row["direction"], row["lowering"], f"{1e3 * row['seconds']['convjax']:.3f}"]
-        for b in ("lax", "torch"):
+        for b in beside:
             times = ratio(row, b)
             cells += ["", ""] if times is None else [f"{1e3 * row['seconds'][b]:.3f}", f"{times:.2f}"]
         lines.append("| " + " | ".join(cells) + " |")

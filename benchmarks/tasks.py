@@ -12,6 +12,7 @@ from jax.extend.core import subjaxprs
 
 from benchmarks import backends
 from benchmarks.cases import ROWS, Case
+from benchmarks.filters import BACKENDS, FILTERS, Filter
 from benchmarks.programs import PROGRAMS, Program
 from convjax import _rules, _select
 from convjax._lowerings import LOWERINGS
@@ -35,18 +36,25 @@ class Task(NamedTuple):
     lowering: str
 
 
-def wanted(rows: list[str], directions: list[str]) -> list[tuple[Case | Program, str]]:
-    """Rows whose name or family holds one of the words, in the directions asked for."""
+Row = Case | Program | Filter
+
+
+def wanted(rows: list[str], directions: list[str], against: list[str]) -> list[tuple[Row, str]]:
+    """Rows that one of the backends has, whose name or family holds one of the words, in the directions asked for."""
+    filters = FILTERS if any(b in BACKENDS for b in against) else ()
+    others = (*ROWS, *PROGRAMS) if any(b not in BACKENDS for b in against) else ()
     return [
         (row, direction)
-        for row in (*ROWS, *PROGRAMS)
+        for row in (*others, *filters)
         if any(word in row.name or word == row.family for word in rows)
-        for direction in (row.directions if isinstance(row, Program) else backends.DIRECTIONS)
+        for direction in (backends.DIRECTIONS if isinstance(row, Case) else row.directions)
         if direction in directions
     ]
 
 
-def task(row: Case | Program, direction: str, platform: str) -> Task:
+def task(row: Row, direction: str, platform: str) -> Task:
+    if isinstance(row, Filter):
+        return _of_filter(row, direction)
     return (_of_program if isinstance(row, Program) else _of_case)(row, direction, platform)
 
 
@@ -80,6 +88,8 @@ def _of_case(case: Case, direction: str, platform: str) -> Task:
     spec, x, w = _equation(chosen(backends.conv_of("convjax", case)), device)
 
     def ready(backend: str) -> Ready | None:
+        if backend in BACKENDS:
+            return None
         if backend == "torch":
             return _torch_ready(backends.torch_function(case, direction), backends.torch_operands(arrays), platform)
         if backend in ("convjax", "lax"):
@@ -119,3 +129,18 @@ def _of_program(program: Program, direction: str, platform: str) -> Task:
         return _jax_ready(program.jax_function(backend, direction), device)
 
     return Task(program.name, program.family, direction, ready, "")
+
+
+def _of_filter(row: Filter, direction: str) -> Task:
+    arrays, device = row.arrays(), row.device()
+
+    def ready(backend: str) -> Ready | None:
+        function = row.of(backend) if backend in ("convjax", *BACKENDS) else None
+        if function is None:
+            return None
+        if backend == "scipy":
+            return Ready(lambda: function(*arrays))
+        with row.with_dtype():
+            return _jax_ready(function, device)
+
+    return Task(row.name, row.family, direction, ready, "")

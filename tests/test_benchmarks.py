@@ -13,6 +13,7 @@ from cases import CASES
 
 from benchmarks import backends, report, timing
 from benchmarks.cases import ROWS
+from benchmarks.filters import FILTERS
 from benchmarks.networks import NETWORKS, Weights
 from benchmarks.programs import OPS, PROGRAMS
 
@@ -50,8 +51,23 @@ def test_programs_are_the_same(program):
     backends.agree(*(jax.jit(program.jax_function(b, program.directions[0]))(*arrays) for b in ("convjax", "lax")))
 
 
+@pytest.mark.parametrize("row", FILTERS, ids=lambda row: row.name)
+def test_filters_are_the_same(row):
+    """On arrays of a thousandth, of the same number of axes and with the same arguments."""
+    row = row._replace(shapes=tuple(tuple(min(n, 40) for n in shape) for shape in row.shapes))
+    with row.with_dtype():
+        want = row.of("scipy")(*row.arrays())
+        for library in ("convjax", "jax.scipy"):
+            function = row.of(library)
+            if function is not None:
+                got = np.asarray(jax.jit(function)(*row.device()))
+                assert got.dtype == want.dtype
+                whole = np.issubdtype(want.dtype, np.integer)
+                np.testing.assert_allclose(got, want, rtol=0 if whole else 1e-4, atol=whole + 1e-5 * np.abs(want).max())
+
+
 def test_rows_have_names_of_their_own():
-    names = [row.name for row in (*ROWS, *PROGRAMS)]
+    names = [row.name for row in (*ROWS, *PROGRAMS, *FILTERS)]
     assert len(set(names)) == len(names)
 
 
@@ -93,7 +109,14 @@ def test_a_run_writes_what_it_measured(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--rows", "no such row"], ["--against", "tensorflow"], ["--platform", "cuda"], ["--rounds", "many"]]
+    "arguments",
+    [
+        ["--rows", "no such row"],
+        ["--against", "tensorflow"],
+        ["--against", "scipy", "--rows", "lenet"],
+        ["--platform", "cuda"],
+        ["--rounds", "many"],
+    ],
 )
 def test_bad_arguments_are_one_line(arguments, tmp_path):
     done = run(*arguments, "--results", tmp_path)
