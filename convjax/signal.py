@@ -308,9 +308,11 @@ def _two_dimensional(
     a, b, swapped = _swapped(function, a, b, mode, (0, 1))
     pads = [_PADS[mode](k) for k in b.shape]
     pads = pads if flip else [pair[::-1] for pair in pads]
-    if mode != "valid":
-        a = _boundary.extend(a, _boundary.SIGNAL[boundary], pads, fill)
-    y = _slide(a, _reversed(b) if flip else jnp.conj(b), [(0, 0)] * 2)
+    kind = _boundary.SIGNAL[boundary]
+    zeros = kind == "constant" and isinstance(fillvalue, (int, float)) and fillvalue == 0
+    if mode != "valid" and not zeros:  # zeros the sum itself sees beyond the edge
+        a, pads = _boundary.extend(a, kind, pads, fill), [(0, 0)] * 2
+    y = _slide(a, _reversed(b) if flip else jnp.conj(b), pads)
     return _reversed(y) if swapped and not flip else y
 
 

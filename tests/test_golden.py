@@ -1,4 +1,4 @@
-"""The numbers that golden/record.py took from torch."""
+"""The numbers that golden/record.py took from torch and SciPy."""
 
 import pathlib
 
@@ -6,10 +6,12 @@ import jax
 import numpy as np
 import pytest
 from cases import BY_NAME
+from filters import recorded_calls
 
 import convjax
 
-GOLDEN = np.load(pathlib.Path(__file__).parent / "golden" / "torch.npz")
+HERE = pathlib.Path(__file__).parent / "golden"
+GOLDEN, SCIPY = np.load(HERE / "torch.npz"), np.load(HERE / "scipy.npz")
 NAMES = sorted({key.split("/")[0] for key in GOLDEN.files if "/" in key})
 WINDOWS = {"dilation": (1, 2), "padding": (1, 0), "stride": (2, 1)}
 
@@ -37,3 +39,21 @@ def test_torchs_numbers(name):
     np.testing.assert_allclose(y, entry["y"], rtol=tolerance, atol=10 * tolerance)
     for k, gradient in zip(operands, vjp(entry["ct"].astype(y.dtype)), strict=True):
         np.testing.assert_allclose(gradient, entry[f"grad_{k}"], rtol=tolerance, atol=20 * tolerance)
+
+
+CALLS = recorded_calls()
+
+
+def test_every_call_is_recorded():
+    assert {*CALLS, "version"} == {*SCIPY.files}
+    assert len(CALLS) > 350
+
+
+@pytest.mark.parametrize("kind", sorted({" ".join(name.split()[:2]) for name in CALLS}))
+def test_scipys_numbers(kind):
+    tolerance = 1e-12 if jax.config.jax_enable_x64 else 1e-5
+    for name in (name for name in CALLS if " ".join(name.split()[:2]) == kind):
+        call, want = CALLS[name], SCIPY[name]
+        got = np.asarray(call(convjax))
+        assert got.shape == want.shape, name
+        np.testing.assert_allclose(got, want, rtol=0, atol=tolerance * max(np.abs(want).max(), 1), err_msg=name)

@@ -122,7 +122,7 @@ def test_loops_of_shift_over_taps(kernel, options):
 
 def test_fast_lengths():
     def smooth(n):
-        for p in (2, 3, 5, 7):
+        for p in (2, 3, 5, 7, 11):
             while n % p == 0:
                 n //= p
         return n == 1

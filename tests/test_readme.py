@@ -6,7 +6,9 @@ import re
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
+import scipy.ndimage
 
 import convjax
 from benchmarks import report
@@ -35,6 +37,20 @@ def test_the_ten_lines_run(capsys):
     assert "multiply-adds" in capsys.readouterr().out
 
 
+def test_the_lines_for_those_from_scipy_run():
+    scope = {}
+    first, second = re.findall(r"```python\n(.*?)```", README, re.DOTALL)[:2]
+    exec(first, scope)
+    exec(second, scope)
+    image = np.asarray(scope["image"])
+    np.testing.assert_allclose(
+        scope["blurred"], scipy.ndimage.gaussian_filter(image, 2.0, mode="mirror"), rtol=1e-5, atol=1e-6
+    )
+    assert scope["direction"].shape == scope["outline"].shape == image.shape
+    assert scope["outline"].dtype == bool
+    assert np.isfinite(scope["slope"])
+
+
 def test_the_error_is_the_one_shown():
     with pytest.raises(ValueError, match="wrong number of axes") as caught:
         convjax.conv2d(jnp.ones((28, 28)), convjax.kernels.sobel())
@@ -53,6 +69,12 @@ def test_the_speed_it_claims_is_what_was_measured():
     result = json.loads((pathlib.Path(__file__).parents[1] / "benchmarks/results/cpu-2-cores.json").read_text())
     assert report.families(result) in README
     assert result["date"] in README
+    assert result["command"] in README
+
+
+def test_the_speed_against_scipy_is_what_was_measured():
+    result = json.loads((pathlib.Path(__file__).parents[1] / "benchmarks/results/scipy-2-cores.json").read_text())
+    assert report.families(result) in README
     assert result["command"] in README
 
 

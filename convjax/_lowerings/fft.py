@@ -8,6 +8,7 @@ Rounding is relative to the largest result, not to each one, and a NaN or an inf
 """
 
 import math
+from functools import lru_cache
 
 import jax
 import jax.numpy as jnp
@@ -19,13 +20,15 @@ from convjax._lowerings._lowering import Lowering
 from convjax._spec import extent
 
 
+@lru_cache(maxsize=4096)
 def fast_length(n: int) -> int:
-    """The least 2^a 3^b 5^c 7^d that is no less than n: lengths that every FFT library is quick at."""
-    best = 1 << max(n - 1, 1).bit_length()
-    for f in (3**b * 5**c * 7**d for b in range(7) for c in range(5) for d in range(4)):
-        if f < best:
-            best = min(best, f << max(-(-n // f) - 1, 0).bit_length())
-    return best
+    """The least product of powers of 2, 3, 5, 7 and 11 that is no less than n: FFT libraries are quick at such."""
+    best, odd = 1 << max(n - 1, 1).bit_length(), [1]
+    for prime in (3, 5, 7, 11):
+        for f in odd:  # grows while it is gone through
+            if f * prime < best:
+                odd.append(f * prime)
+    return min(best, *(f << max(-(-n // f) - 1, 0).bit_length() for f in odd))
 
 
 def _lengths(spec, x, w) -> tuple[tuple[int, ...], int]:

@@ -1,12 +1,14 @@
-"""Record torch's numbers in torch.npz: python tests/golden/record.py, where the parity extra is installed.
+"""Record torch's and SciPy's numbers: python tests/golden/record.py, where the test and parity extras are installed.
 
-Each entry holds the operands, torch's result, a random cotangent and torch's gradients, in float64.
+Each entry of torch.npz holds the operands, torch's result, a random cotangent and torch's gradients, in float64; each
+of scipy.npz a result, whose operands `filters.py` makes.
 """
 
 import pathlib
 import sys
 
 import numpy as np
+import scipy
 import torch
 import torch.nn.functional as F
 
@@ -14,6 +16,7 @@ HERE = pathlib.Path(__file__).parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parents[1])]
 
 from cases import CASES, normal  # noqa: E402
+from filters import recorded_calls  # noqa: E402
 
 MODES = {f"{mode}_{dims}d": (mode, dims) for mode in ("reflect", "replicate", "circular") for dims in (1, 2, 3)}
 
@@ -37,7 +40,13 @@ def conv(case):
     return lambda x, weight, bias: f(x, weight, bias, **case.options)
 
 
-def main():
+def scipys():
+    results = {name: call(scipy) for name, call in recorded_calls().items()}
+    np.savez_compressed(HERE / "scipy.npz", version=scipy.__version__, **results)
+    print(f"{len(results)} results from SciPy {scipy.__version__}")
+
+
+def torchs():
     entries = {}
     for case in CASES:
         f = conv(case)
@@ -64,4 +73,5 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    torchs()
+    scipys()
