@@ -1,5 +1,6 @@
 """Edges in images: the gradient's magnitude and direction for any pair of kernels, and Canny's detector."""
 
+import math
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -8,10 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from convjax import _boundary, _check, _check_scipy, _spec
+from convjax import _check, _check_scipy, _spec
 from convjax._lowerings import _pieces
-from convjax._primitive import convolve
-from convjax._spec import ConvSpec
 from convjax.ndimage import _arguments, _passes, gaussian_filter, sobel
 
 __all__ = ["Gradient", "canny", "gradient"]
@@ -69,12 +68,7 @@ def gradient(image: Any, kernels: Any, mode: str = "reflect", cval: Any = 0.0) -
 
 @partial(jax.jit, static_argnames=("kind", "pads"))
 def _gradient(x, w, cval, *, kind, pads):
-    if 0 in x.shape:
-        return x, x
-    wide = _passes.sum_dtype(x.dtype)
-    images = x.reshape(-1, 1, *x.shape[-2:]).astype(wide)
-    spec = ConvSpec((1, 1), ((0, 0), (0, 0)), (1, 1), (1, 1), precision=lax.Precision.HIGHEST)
-    y = convolve(_pieces.parted(_boundary.extend(images, kind, pads, cval)), w.astype(wide)[:, None], spec, "local")
+    y = _passes.slid(x.reshape(math.prod(x.shape[:-2]), 1, *x.shape[-2:]), w[:, None], cval, kind, pads)
     rises = [0 - y[:, i].reshape(x.shape) for i in (0, 1)]  # 0 - 0 is 0 where -0 is not
     flat = (rises[0] == 0) & (rises[1] == 0)
     direction = jnp.arctan2(jnp.where(flat, 0, rises[1]), jnp.where(flat, 1, rises[0]))
@@ -122,7 +116,7 @@ def canny(
     [0, 0, 0, 1, 1, 0, 0, 0]
     """
     name = "edges.canny"
-    x = _arguments.image(name, image, booleans=True, complexes=False)
+    x = _arguments.image(name, image, "image", booleans=True, complexes=False)
     if x.ndim != 2:
         raise _check_scipy.not_an_image(name, x.shape, "(H, W), 2 axes")
     largest = 1.0

@@ -135,7 +135,7 @@ X = np.zeros((6, 7))
     ("name", "args", "options", "words"),
     [
         ("canny", (np.zeros((6, 7, 3)),), {}, ("image", "(6, 7, 3)", "2 axes")),
-        ("canny", (X * 1j,), {}, ("input", "complex")),
+        ("canny", (X * 1j,), {}, ("image", "complex")),
         ("canny", (X.astype(np.int64),), {}, ("image", "int64")),
         ("canny", (X, 0.0), {}, ("sigma", "0.0")),
         ("canny", (X, 1.0, 0.5, 0.2), {}, ("low_threshold", "0.5", "0.2")),

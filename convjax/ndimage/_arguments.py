@@ -13,14 +13,18 @@ from convjax import _boundary, _check, _check_scipy, _spec
 Sizes = tuple[int, ...]
 
 
-def image(function: str, value: Any, *, booleans: bool = False, complexes: bool = True) -> jax.Array:
-    x = _spec.array(function, "input", value)
+def image(
+    function: str, value: Any, argument: str = "input", *, booleans: bool = False, complexes: bool = True
+) -> jax.Array:
+    x = _spec.array(function, argument, value)
     if x.dtype == jnp.bool_ and not booleans:
         raise _check.wrong_dtype(
-            function, "input", x.dtype, "integers, floats or complex numbers", "input.astype(float)"
+            function, argument, x.dtype, "integers, floats or complex numbers", f"{argument}.astype(float)"
         )
     if jnp.iscomplexobj(x) and not complexes:
-        raise _check.wrong_dtype(function, "input", x.dtype, "numbers that have an order", "input.real, or abs(input)")
+        raise _check.wrong_dtype(
+            function, argument, x.dtype, "numbers that have an order", f"{argument}.real, or abs({argument})"
+        )
     return x
 
 
