@@ -1,4 +1,4 @@
-"""The errors that only `convjax.signal` and `convjax.ndimage` raise, in the form of `_check`."""
+"""The errors that only `convjax.signal`, `convjax.ndimage` and `convjax.edges` raise, in the form of `_check`."""
 
 from typing import Any
 
@@ -90,7 +90,7 @@ def wrong_fill(function: str, argument: str, value: Any, dtype: Any) -> Exceptio
     )
 
 
-def wrong_length(function: str, argument: str, value: Any, count: int) -> Exception:
+def wrong_length(function: str, argument: str, value: Any, entries: list, count: int) -> Exception:
     return _error(
         ValueError,
         function,
@@ -98,7 +98,7 @@ def wrong_length(function: str, argument: str, value: Any, count: int) -> Except
         "has another number of entries than there are axes to filter.",
         _shown(value),
         f"one value for all, or {count}, one for each",
-        f"{argument}={value[0]!r}" if len(value) else f"leave `{argument}` out",
+        f"{argument}={entries[0]}" if entries else f"leave `{argument}` out",
     )
 
 
@@ -146,7 +146,8 @@ def wrong_weights(function: str, argument: str, shape: tuple, axes: int) -> Exce
         "has not one axis, of at least one element, for each axis to filter.",
         f"shape {shape}, {_axes(shape)}",
         f"{axes} {'axis' if axes == 1 else 'axes'}, sizes of at least 1",
-        f"{argument}.reshape(...), or `axes=` for those that it has",
+        f"{argument}.reshape(...)"
+        + (", or `axes=` for those that it has" if axes != 1 else ", or `correlate`, `convolve`"),
     )
 
 
@@ -267,4 +268,68 @@ def wrong_mask(function: str, mask: tuple, image: tuple) -> Exception:
         f"mask {mask}, image {image}",
         f"{image}",
         "mask=None for all of it",
+    )
+
+
+def not_a_static_number(function: str, argument: str, value: Any) -> Exception:
+    return _error(
+        TypeError,
+        function,
+        argument,
+        "is not a number that is known when the call is traced.",
+        _shown(value),
+        "a real number, not traced",
+        f"{argument}=1.0, or a static argument of jax.jit",
+    )
+
+
+def negative(function: str, argument: str, value: Any) -> Exception:
+    return _error(
+        ValueError,
+        function,
+        argument,
+        "is below 0, or not finite.",
+        _shown(value),
+        "a number from 0 on",
+        f"{argument}=1.0",
+    )
+
+
+def ragged_footprint(function: str, value: Any) -> Exception:
+    return _error(
+        ValueError,
+        function,
+        "footprint",
+        "is not an array of booleans.",
+        _shown(value),
+        "a NumPy array, or nested lists of equal length",
+        "footprint=numpy.ones((3, 3), bool)",
+    )
+
+
+def not_a_derivative(function: str, argument: str, result: Any, shape: tuple) -> Exception:
+    return _error(
+        ValueError,
+        function,
+        argument,
+        "returned something else than an image of the input's shape.",
+        f"shape {result.shape}" if hasattr(result, "shape") else _shown(result),
+        f"an array of shape {shape}",
+        f"{argument}=convjax.ndimage.sobel",
+    )
+
+
+def complex_kernels(function: str, dtype: Any) -> Exception:
+    return _error(TypeError, function, "kernels", "are complex.", f"dtype {dtype}", "real kernels", "kernels.real")
+
+
+def not_measurable(function: str) -> Exception:
+    return _error(
+        TypeError,
+        function,
+        "measure",
+        "asks for times of traced arrays, which have none.",
+        "measure=True inside of jax.jit or another transformation",
+        "arrays of numbers",
+        "measure=False",
     )

@@ -37,6 +37,13 @@ def convolve(x: jax.Array, w: jax.Array, spec: ConvSpec, algorithm: str = "auto"
     return conv_p.bind(x, w, spec=spec, algorithm=algorithm)
 
 
+def slide(x: jax.Array, w: jax.Array, padding) -> jax.Array:
+    """The sum itself, of (N, 1, *n) and (O, 1, *k), by what keeps a NaN where it is seen."""
+    ones = (1,) * (x.ndim - 2)
+    spec = ConvSpec(ones, tuple(padding), ones, ones, precision=lax.Precision.HIGHEST)
+    return convolve(x, w, spec, "local")
+
+
 # ---- abstract evaluation and execution ----
 
 

@@ -61,6 +61,8 @@ def gradient(image: Any, kernels: Any, mode: str = "reflect", cval: Any = 0.0) -
     w = w[:, 0] if w.ndim == 4 and w.shape[1] == 1 else w
     if w.ndim != 3 or w.shape[0] != 2 or 0 in w.shape:
         raise _check_scipy.not_a_pair(name, jnp.shape(kernels))
+    if jnp.iscomplexobj(w):
+        raise _check_scipy.complex_kernels(name, w.dtype)
     pads = tuple(_arguments.reach(name, k, 0) for k in w.shape[1:])
     cval = _arguments.fill(name, cval, x.dtype)
     return Gradient(*_gradient(x, w, cval, kind=_arguments.kind(name, mode), pads=pads))
@@ -94,7 +96,7 @@ def canny(
 
     Args:
       image: (H, W). Integers are divided by the largest of their dtype, and thresholds with them.
-      sigma: of the Gaussian, in pixels; one, or one for each axis.
+      sigma: of the Gaussian, in pixels; one, or one for each axis; 0 is none.
       low_threshold, high_threshold: of the Sobel magnitude; None is 0.1 and 0.2 of the largest of the dtype. They may
         be traced.
       mask: (H, W) of booleans, the pixels to consider. Others do not bleed into the smoothed image.
@@ -137,7 +139,7 @@ def canny(
         if mask.shape != x.shape:
             raise _check_scipy.wrong_mask(name, mask.shape, x.shape)
     _arguments.kind(name, mode)
-    sigma = [_arguments.positive(name, "sigma", s) for s in _arguments.per_axis(name, "sigma", sigma, 2)]
+    sigma = [_arguments.positive(name, "sigma", s, zero=True) for s in _arguments.per_axis(name, "sigma", sigma, 2)]
     cval = _arguments.fill(name, cval, _passes.sum_dtype(x.dtype))
     return _canny(
         x, mask, low, high, cval, sigma=tuple(sigma), largest=largest, quantiles=bool(use_quantiles), mode=mode
@@ -156,6 +158,8 @@ def _threshold(name: str, argument: str, value: Any, largest: float, quantiles: 
 
 @partial(jax.jit, static_argnames=("sigma", "largest", "quantiles", "mode"))
 def _canny(x, mask, low, high, cval, *, sigma, largest, quantiles, mode):
+    if 0 in x.shape:
+        return jnp.zeros(x.shape, bool)
     dtype = _passes.sum_dtype(x.dtype)
     x = x.astype(dtype)
     if largest != 1:
@@ -169,8 +173,9 @@ def _canny(x, mask, low, high, cval, *, sigma, largest, quantiles, mode):
         smooth = blurred(jnp.where(seen, x, 0)) / share
     down, right = sobel(smooth, 0), sobel(smooth, 1)
     magnitude = _pieces.parted(jnp.sqrt(down * down + right * right))
+    low, high = (jnp.asarray(v, dtype) for v in (low, high))
     if quantiles:
-        low, high = jnp.percentile(magnitude, 100 * jnp.stack([jnp.asarray(v, dtype) for v in (low, high)]))
+        low, high = jnp.percentile(magnitude, 100 * jnp.stack([low, high]))
     inside = jnp.ones(x.shape, bool) if mask is None else mask
     crest = _crests(magnitude, down, right) & _eroded(inside) & (magnitude >= low) & (magnitude > 0)
     return _connected(crest & (magnitude >= high), crest)

@@ -16,8 +16,8 @@ import jax.numpy as jnp
 from jax import lax
 
 from convjax import _boundary, _check, _check_scipy, _spec, _spectral
-from convjax._primitive import convolve as _bind
-from convjax._spec import ConvSpec
+from convjax._primitive import slide
+from convjax.ndimage import _arguments
 
 __all__ = [
     "choose_conv_method",
@@ -128,7 +128,8 @@ def fftconvolve(in1: Any, in2: Any, mode: str = "full", axes: int | Sequence[int
       axes: an axis, or some; None is all. Axes along which either has one element broadcast.
 
     Returns:
-      A floating or complex dtype, for integers are transformed as floats. An empty operand gives an empty array.
+      A floating or complex dtype, for integers are transformed as floats; they stay integers where nothing is
+      transformed, because every axis has one element in either. An empty operand gives an empty array.
 
     Raises:
       ValueError, TypeError: as `convolve`, and for shapes that do not broadcast.
@@ -172,10 +173,15 @@ def choose_conv_method(in1: Any, in2: Any, mode: str = "full", measure: bool = F
     name = "signal.choose_conv_method"
     _mode(name, mode)
     if not measure:
-        a, b = (x if hasattr(x, "shape") and hasattr(x, "dtype") else jnp.asarray(x) for x in (in1, in2))
+        a, b = (
+            x if hasattr(x, "shape") and hasattr(x, "dtype") else _spec.array(name, argument, x)
+            for argument, x in (("in1", in1), ("in2", in2))
+        )
         _same_rank(name, a.shape, b.shape)
         return _faster(a.shape, b.shape, mode, jnp.result_type(a.dtype, b.dtype))
     in1, in2 = _operands(name, in1, in2)
+    if any(isinstance(x, jax.core.Tracer) for x in (in1, in2)):
+        raise _check_scipy.not_measurable(name)
     seconds = {method: _timed(partial(convolve, mode=mode, method=method), in1, in2) for method in METHODS[1:]}
     return min(seconds, key=seconds.__getitem__), seconds
 
@@ -238,16 +244,6 @@ def _swapped(function: str, a: jax.Array, b: jax.Array, mode: str, axes: Sequenc
     return b, a, True
 
 
-def _axes(function: str, axes: Any, dims: int) -> list[int]:
-    if axes is None:
-        return list(range(dims))
-    given = list(axes) if isinstance(axes, Sequence) else [axes]
-    found = [i + dims if isinstance(i, int) and i < 0 else i for i in given]
-    if not found or len(set(found)) < len(found) or any(not isinstance(i, int) or not 0 <= i < dims for i in found):
-        raise _check_scipy.wrong_axes(function, "axes", axes, dims)
-    return found
-
-
 # ---- the sum itself ----
 
 
@@ -286,10 +282,7 @@ def _reversed(x: jax.Array) -> jax.Array:
 
 
 def _slide(x: jax.Array, h: jax.Array, padding: Sequence[tuple[int, int]]) -> jax.Array:
-    """sum_j x[i + j - low] h[j], never by the FFT."""
-    ones = (1,) * x.ndim
-    spec = ConvSpec(ones, tuple(padding), ones, ones, precision=lax.Precision.HIGHEST)
-    return _bind(x[None, None], h[None, None], spec, "local")[0, 0]
+    return slide(x[None, None], h[None, None], padding)[0, 0]
 
 
 def _two_dimensional(
@@ -329,7 +322,9 @@ def _along_axes(function: str, in1: Any, in2: Any, mode: str, axes: Any, product
     _mode(function, mode)
     if a.ndim == 0:
         return a * b
-    chosen = _axes(function, axes, a.ndim)
+    chosen = list(_arguments.axes(function, axes, a.ndim))
+    if not chosen:
+        raise _check_scipy.wrong_axes(function, "axes", axes, a.ndim)
     if 0 in (*a.shape, *b.shape):
         return jnp.zeros((0,))
     chosen = [i for i in chosen if a.shape[i] != 1 and b.shape[i] != 1]

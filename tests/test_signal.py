@@ -202,6 +202,19 @@ def test_what_scipy_refuses_is_refused(name, args, options, words):
         assert word in str(caught.value), word
 
 
+def test_axes_of_any_kind():
+    a, b = filled(0, (4, 5)), filled(1, (4, 2))
+    for axes in (np.int64(1), np.array([1]), [-1], (1,)):
+        same(*both("fftconvolve", a, b, axes=axes))
+
+
+def test_no_times_of_traced_arrays():
+    with pytest.raises(TypeError, match="`measure` asks for times"):
+        jax.jit(lambda a: signal.convolve(a, a, method=signal.choose_conv_method(a, a, measure=True)[0]))(np.ones(5))
+    with pytest.raises(TypeError, match="`in1` is not an array"):
+        signal.choose_conv_method(None, np.ones(3))
+
+
 def test_what_convjax_alone_refuses():
     with pytest.raises(TypeError, match="astype"):
         signal.convolve(np.ones(3, bool), np.ones(3))

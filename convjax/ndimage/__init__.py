@@ -9,14 +9,16 @@ What a filter reads beyond the edge of an image is its `mode`, here around an ax
     "wrap", "grid-wrap"             a b c d | a b c d | a b c d
 
 All of them hold for windows larger than the image. Where a filter takes its axes one by one, `mode` may be a sequence
-of names, one for each. `origin` moves the window: at 1 a result reads what its left neighbour would. `axes` are those
-to filter, all of them if None.
+of names, one for each. `origin` moves the window: at 1 a result reads what its left neighbour would (in `convolve`
+and `convolve1d`, its right one). `axes` are those to filter, all of them if None.
 
 Differences from SciPy, for all of them: there is no `output`, for arrays are immutable. The result has the dtype of the
 input, as there (complex, where the weights are), but floats are summed in that dtype and not in float64, float16 and
 bfloat16 in float32. Integers are computed as SciPy does, in the default float dtype and cut to whole numbers, axis by
-axis; that is float64 where `jax_enable_x64` is set and float32, exact to 2^24, where not. Booleans are refused by
-filters that sum. A NaN reaches the windows that hold it and no others.
+axis; that is float64 where `jax_enable_x64` is set and float32, exact to 2^24, where not. Sizes are ints. Booleans are
+refused by filters that sum. A NaN reaches the windows that hold it and no others, also under a weight of 0, of which
+SciPy's `correlate` and `convolve` take no notice. `generic_filter`, `generic_filter1d` and `vectorized_filter`, which
+call a Python function for every window, have no counterpart here.
 """
 
 from convjax.ndimage.correlation import convolve, convolve1d, correlate, correlate1d, uniform_filter, uniform_filter1d

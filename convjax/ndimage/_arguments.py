@@ -1,7 +1,7 @@
 """The arguments that scipy.ndimage's filters share, checked: images, axes, modes, origins, sizes."""
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import jax
@@ -35,8 +35,8 @@ def axis(function: str, value: Any, dims: int) -> int:
 def axes(function: str, value: Any, dims: int) -> Sizes:
     if value is None:
         return tuple(range(dims))
-    given = list(value) if isinstance(value, Sequence) else [value]
-    found = tuple(_axis(function, "axes", entry, dims, value) for entry in given)
+    given = _entries(value)
+    found = tuple(_axis(function, "axes", entry, dims, value) for entry in ([value] if given is None else given))
     if len(set(found)) < len(found):
         raise _check_scipy.wrong_axes(function, "axes", value, dims)
     return found
@@ -54,11 +54,19 @@ def _axis(function: str, argument: str, value: Any, dims: int, whole: Any) -> in
 
 def per_axis(function: str, argument: str, value: Any, count: int) -> list[Any]:
     """One entry for each axis that is filtered: the value itself for all, or a sequence of as many."""
-    if isinstance(value, (list, tuple)) or getattr(value, "ndim", 0) == 1:
-        if len(value) != count:
-            raise _check_scipy.wrong_length(function, argument, value, count)
-        return list(value)
-    return [value] * count
+    entries = _entries(value)
+    if entries is None:
+        return [value] * count
+    if len(entries) != count:
+        raise _check_scipy.wrong_length(function, argument, value, entries, count)
+    return entries
+
+
+def _entries(value: Any) -> list[Any] | None:
+    """What an iterable other than a name holds, None for a single value."""
+    if isinstance(value, (str, bytes)) or getattr(value, "ndim", 1) == 0:
+        return None
+    return list(value) if isinstance(value, Iterable) else None
 
 
 def kinds(function: str, value: Any, count: int) -> tuple[str, ...]:
@@ -73,7 +81,7 @@ def kind(function: str, mode: Any) -> str:
 
 def one_kind(function: str, mode: Any) -> str:
     """Of a window that is not taken axis by axis."""
-    if isinstance(mode, (list, tuple)):
+    if _entries(mode) is not None:
         raise _check_scipy.one_mode_only(function, mode)
     return kind(function, mode)
 
@@ -113,6 +121,8 @@ def placed(axes: Sizes, dims: int, entries: Sequence[Any], nothing: Any) -> tupl
 
 def fill(function: str, value: Any, dtype: Any) -> jax.Array:
     """cval, a number that may be traced."""
+    if value is None or isinstance(value, (str, bytes)):
+        raise _check_scipy.wrong_fill(function, "cval", value, dtype)
     number = _spec.array(function, "cval", value)
     if number.ndim or (jnp.iscomplexobj(number) and not jnp.issubdtype(dtype, jnp.complexfloating)):
         raise _check_scipy.wrong_fill(function, "cval", value, dtype)
@@ -123,19 +133,23 @@ def scale(function: str, value: Any, *, zero: bool) -> Any:
     """A standard deviation: a float, or a traced scalar."""
     if isinstance(value, jax.core.Tracer) and value.ndim == 0:
         return value
-    return 0.0 if zero and isinstance(value, (int, float)) and value == 0 else positive(function, "sigma", value)
+    return positive(function, "sigma", value, zero=zero)
 
 
 def number(function: str, argument: str, value: Any) -> float:
+    if isinstance(value, (bool, np.bool_, str, bytes)):
+        raise _check_scipy.not_a_static_number(function, argument, value)
     try:
         return float(value)
-    except (TypeError, ValueError) as error:
-        raise _check.not_a_number(function, argument, value) from error
+    except (TypeError, ValueError) as error:  # jax.errors.ConcretizationTypeError is a TypeError
+        raise _check_scipy.not_a_static_number(function, argument, value) from error
 
 
-def positive(function: str, argument: str, value: Any) -> float:
+def positive(function: str, argument: str, value: Any, *, zero: bool = False) -> float:
     found = number(function, argument, value)
-    if not 0 < found < np.inf:
+    if zero and not 0 <= found < np.inf:
+        raise _check_scipy.negative(function, argument, value)
+    if not zero and not 0 < found < np.inf:
         raise _check.not_positive(function, argument, value)
     return found
 

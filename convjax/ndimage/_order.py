@@ -18,6 +18,7 @@ import numpy as np
 from jax import lax
 
 from convjax._lowerings import _pieces
+from convjax.ndimage import _passes
 
 Offsets = tuple[tuple[int, ...], ...]
 
@@ -51,16 +52,19 @@ def _differentiable(select: Callable, offsets: Offsets, shape: tuple[int, ...]) 
         y = chosen(*primals)  # which has a derivative itself
         keys, found = _ordered(*primals), _ordered(y)
 
+        dtype = _passes.sum_dtype(y.dtype)
+
         def term(key, tangent):
             here = key == found
-            return jnp.where(here, tangent, 0), here.astype(tangent.dtype)
+            return jnp.where(here, tangent, 0), here.astype(dtype)
 
         def join(a, b):
             return a[0] + b[0], a[1] + b[1]
 
-        start = (jnp.zeros(shape, tangents[0].dtype),) * 2
-        total, count = _folded((keys, *tangents), offsets, shape, term, join, start)
-        return y, total / count
+        start = (jnp.zeros(shape, dtype),) * 2
+        # Cast once, so that cotangents, too, are summed in this dtype.
+        total, count = _folded((keys, tangents[0].astype(dtype)), offsets, shape, term, join, start)
+        return y, (total / count).astype(y.dtype)
 
     return lambda x: chosen(x) if jnp.issubdtype(x.dtype, jnp.floating) else run(x)
 

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from convjax import _check_scipy, _spec
+from convjax._lowerings import _pieces
 from convjax.ndimage import _arguments, _passes
 from convjax.ndimage._passes import Pass
 
@@ -154,7 +155,7 @@ def _line(function: str, input: Any, weights: Any, axis: Any, mode: Any, cval: A
     axis, kind = _arguments.axis(function, axis, x.ndim), _arguments.kind(function, mode)
     (reach,) = _reaches(function, w.shape, origin, flip)
     step, cval = Pass(axis, kind, reach), _fill(function, cval, x)
-    return _passes.separable(x, ((w,),), cval, chains=((step,),), combine=_passes.total)
+    return _passes.separable(x, ((w,),), cval, chains=((step,),), combine=_pieces.total)
 
 
 def _means(function: str, x: jax.Array, axes: Any, sizes: Any, mode: Any, cval: Any, origin: Any) -> jax.Array:
@@ -162,7 +163,7 @@ def _means(function: str, x: jax.Array, axes: Any, sizes: Any, mode: Any, cval: 
     chain = tuple(map(Pass, axes, kinds, reaches, sizes))
     ones = tuple(jnp.ones(n) for n in sizes if n > 1)
     chain = tuple(step for step in chain if step.divisor > 1)
-    return _passes.separable(x, (ones,), _fill(function, cval, x), chains=(chain,), combine=_passes.total)
+    return _passes.separable(x, (ones,), _fill(function, cval, x), chains=(chain,), combine=_pieces.total)
 
 
 def _weights(function: str, weights: Any, flip: bool) -> jax.Array:

@@ -6,6 +6,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from convjax import _check_scipy
+from convjax._lowerings import _pieces
 from convjax.ndimage import _arguments, _passes
 from convjax.ndimage._passes import Pass
 
@@ -70,7 +72,7 @@ def laplace(input: Any, mode: Any = "reflect", cval: Any = 0.0, *, axes: Any = N
     if not chains:
         return x
     weights = ((jnp.array([1.0, -2.0, 1.0]),),) * len(chains)
-    return _passes.separable(x, weights, cval, chains=chains, combine=_passes.total)
+    return _passes.separable(x, weights, cval, chains=chains, combine=_pieces.total)
 
 
 def generic_laplace(
@@ -99,7 +101,7 @@ def generic_laplace(
     [0, 1, -2, 1, 0]
     """
     call = "ndimage.generic_laplace", input, "derivative2", derivative2, mode, cval, extra_arguments, extra_keywords
-    return _generic(*call, axes, _passes.total)
+    return _generic(*call, axes, _pieces.total)
 
 
 def generic_gradient_magnitude(
@@ -143,7 +145,7 @@ def _smoothed_difference(name: str, input: Any, axis: Any, mode: Any, cval: Any,
     axes = [axis, *[i for i in range(x.ndim) if i != axis]]
     chain = tuple(Pass(i, kinds[i], _NEAR) for i in axes)
     weights = (jnp.array([-1.0, 0.0, 1.0]), *[jnp.array(across, float)] * (x.ndim - 1))
-    return _passes.separable(x, (weights,), cval, chains=(chain,), combine=_passes.total)
+    return _passes.separable(x, (weights,), cval, chains=(chain,), combine=_pieces.total)
 
 
 def _generic(name, input, argument, derivative, mode, cval, extra_arguments, extra_keywords, axes, combine):
@@ -154,4 +156,8 @@ def _generic(name, input, argument, derivative, mode, cval, extra_arguments, ext
     pairs = zip(axes, modes, strict=True)
     keywords = extra_keywords or {}
     results = [derivative(x, axis, how, cval, *extra_arguments, **keywords) for axis, how in pairs]
+    for result in results:
+        if getattr(result, "shape", None) != x.shape:
+            raise _check_scipy.not_a_derivative(name, argument, result, x.shape)
+    results = [jnp.asarray(result) for result in results]
     return _passes.stored(combine(results), x.dtype) if results else x

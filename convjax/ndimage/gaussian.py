@@ -1,6 +1,5 @@
 """The Gaussian and what is built of its derivatives: see `convjax.ndimage` for modes and dtypes."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -8,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from convjax import _check_scipy, _spec
+from convjax._lowerings import _pieces
 from convjax.ndimage import _arguments, _passes
 from convjax.ndimage._passes import Pass
 
@@ -51,9 +51,13 @@ def gaussian_filter(
     [[50, 33, 17], [33, 34, 33], [17, 33, 50]]
     """
     name = "ndimage.gaussian_filter"
-    x, axes, kinds, sigmas, radii = _common(name, input, sigma, mode, truncate, radius, axes)
-    orders = [_order(name, n) for n in _arguments.per_axis(name, "order", order, len(axes))]
-    return _filtered(name, x, axes, [kinds], sigmas, radii, [orders], cval, _passes.total)
+    x = _arguments.image(name, input)
+    axes = _arguments.axes(name, axes, x.ndim)
+    kinds = _arguments.kinds(name, mode, len(axes))
+    sigmas = _arguments.per_axis(name, "sigma", sigma, len(axes))
+    sigmas, radii = _scales(name, sigmas, truncate, radius)
+    orders = [_spec.integer(name, "order", n, 0) for n in _arguments.per_axis(name, "order", order, len(axes))]
+    return _filtered(name, x, axes, [kinds], sigmas, radii, [orders], cval, _pieces.total)
 
 
 def gaussian_filter1d(
@@ -82,7 +86,8 @@ def gaussian_filter1d(
     kinds = [(_arguments.kind(name, mode),)]
     sigmas = [_arguments.scale(name, sigma, zero=False)]
     radii = [_radius(name, sigmas[0], truncate, radius)]
-    return _filtered(name, x, axes, kinds, sigmas, radii, [[_order(name, order)]], cval, _passes.total)
+    orders = [[_spec.integer(name, "order", order, 0)]]
+    return _filtered(name, x, axes, kinds, sigmas, radii, orders, cval, _pieces.total)
 
 
 def gaussian_laplace(
@@ -106,9 +111,13 @@ def gaussian_laplace(
     [20, 0, -40, 0, 20]
     """
     name = "ndimage.gaussian_laplace"
-    x, axes, kinds, sigmas, radii = _common(name, input, sigma, mode, truncate, radius, axes)
-    orders = (2 * np.eye(len(axes), dtype=int)).tolist()
-    return _filtered(name, x, axes, _each(kinds), sigmas, radii, orders, cval, _passes.total)
+    x = _arguments.image(name, input)
+    axes = _arguments.axes(name, axes, x.ndim)
+    sigmas = _arguments.per_axis(name, "sigma", sigma, len(axes))
+    if len(axes) < x.ndim:  # the others are left as they are
+        given = dict(zip(axes, sigmas, strict=True))
+        sigmas = [given.get(axis, 0) for axis in range(x.ndim)]
+    return _derivatives(name, x, axes, sigmas, 2, mode, cval, truncate, radius, _pieces.total)
 
 
 def gaussian_gradient_magnitude(
@@ -123,7 +132,11 @@ def gaussian_gradient_magnitude(
 ) -> jax.Array:
     """`scipy.ndimage.gaussian_gradient_magnitude`: the root of the sum of squares of the Gaussian's first derivatives.
 
-    Where the magnitude is 0 its derivative is taken as 0. Arguments, results and errors are those of
+    Args:
+      sigma, radius: one for all axes of input, or one for each; all of them are smoothed.
+      axes: along which to take derivatives; None is all.
+
+    Where the magnitude is 0 its derivative is taken as 0. Other arguments, results and errors are those of
     `gaussian_filter`.
 
     >>> import jax.numpy as jnp
@@ -133,21 +146,28 @@ def gaussian_gradient_magnitude(
     [11, 36, 36, 12, 1]
     """
     name = "ndimage.gaussian_gradient_magnitude"
-    x, axes, kinds, sigmas, radii = _common(name, input, sigma, mode, truncate, radius, axes)
-    orders = np.eye(len(axes), dtype=int).tolist()
-    return _filtered(name, x, axes, _each(kinds), sigmas, radii, orders, cval, _passes.magnitude)
+    x = _arguments.image(name, input)
+    axes = _arguments.axes(name, axes, x.ndim)
+    sigmas = _arguments.per_axis(name, "sigma", sigma, x.ndim)
+    return _derivatives(name, x, axes, sigmas, 1, mode, cval, truncate, radius, _passes.magnitude)
 
 
 # ---- how ----
 
 
-def _common(name: str, input: Any, sigma: Any, mode: Any, truncate: Any, radius: Any, axes: Any):
-    x = _arguments.image(name, input)
-    axes = _arguments.axes(name, axes, x.ndim)
-    kinds = _arguments.kinds(name, mode, len(axes))
-    sigmas = [_arguments.scale(name, s, zero=True) for s in _arguments.per_axis(name, "sigma", sigma, len(axes))]
-    radii = _arguments.per_axis(name, "radius", radius, len(axes))
-    return x, axes, kinds, sigmas, [_radius(name, s, truncate, r) for s, r in zip(sigmas, radii, strict=True)]
+def _derivatives(name, x, axes, sigmas, order: int, mode, cval, truncate, radius, combine) -> jax.Array:
+    """The order-th derivative along each of the axes, each smoothed along all axes of the image."""
+    # SciPy takes a derivative's own mode for the axes that are smoothed beside it, too.
+    kinds = [[kind] * x.ndim for kind in _arguments.kinds(name, mode, len(axes))]
+    sigmas, radii = _scales(name, sigmas, truncate, radius)
+    orders = [[order * (other == axis) for other in range(x.ndim)] for axis in axes]
+    return _filtered(name, x, range(x.ndim), kinds, sigmas, radii, orders, cval, combine)
+
+
+def _scales(name: str, sigmas: list[Any], truncate: Any, radius: Any) -> tuple[list[Any], list[int]]:
+    radii = _arguments.per_axis(name, "radius", radius, len(sigmas))
+    sigmas = [_arguments.scale(name, sigma, zero=True) for sigma in sigmas]
+    return sigmas, [_radius(name, s, truncate, r) for s, r in zip(sigmas, radii, strict=True)]
 
 
 def _radius(name: str, sigma: Any, truncate: Any, radius: Any) -> int:
@@ -155,11 +175,7 @@ def _radius(name: str, sigma: Any, truncate: Any, radius: Any) -> int:
         return _spec.integer(name, "radius", radius, 0)
     if isinstance(sigma, jax.core.Tracer):
         raise _check_scipy.radius_of_traced_scale(name)
-    return int(_arguments.positive(name, "truncate", truncate) * sigma + 0.5)
-
-
-def _order(name: str, order: Any) -> int:
-    return _spec.integer(name, "order", order, 0)
+    return int(_arguments.positive(name, "truncate", truncate, zero=True) * sigma + 0.5)
 
 
 def _filtered(name, x, axes, kinds, sigmas, radii, orders, cval, combine) -> jax.Array:
@@ -171,11 +187,6 @@ def _filtered(name, x, axes, kinds, sigmas, radii, orders, cval, combine) -> jax
     return _passes.separable(x, weights, cval, chains=chains, combine=combine) if chains else x
 
 
-def _each(kinds: Sequence[str]) -> list[list[str]]:
-    """SciPy takes a derivative's own mode for the axes that are smoothed beside it, too."""
-    return [[kind] * len(kinds) for kind in kinds]
-
-
 _NOTHING = 1e-15  # SciPy's bound, below which sigma counts as 0
 
 
@@ -185,12 +196,14 @@ def _weights(sigma: Any, order: int, radius: int) -> Any:
     g^(n)(j) = (-1 / sigma)^n He_n(j / sigma) g(j); of these, `correlate` wants the mirror image.
     """
     steps: Any = np.arange(radius, -radius - 1, -1.0)
-    if isinstance(sigma, jax.core.Tracer):
-        sigma = sigma.astype(_passes.sum_dtype(sigma.dtype))
-        steps = jnp.asarray(steps, sigma.dtype)
+    traced = isinstance(sigma, jax.core.Tracer)
+    if traced:
+        given = sigma.astype(_passes.sum_dtype(sigma.dtype))
+        sigma, steps = jnp.where(given > _NOTHING, given, 1), jnp.asarray(steps, given.dtype)
     t = steps / sigma
-    bell = jnp.exp(-(t**2) / 2) if isinstance(t, jax.Array) else np.exp(-(t**2) / 2)
+    bell = (jnp if traced else np).exp(-(t**2) / 2)
     before, polynomial = 0 * t, 0 * t + 1
     for n in range(order):
         before, polynomial = polynomial, t * polynomial - n * before
-    return (-1 / sigma) ** order * polynomial * (bell / bell.sum())
+    weights = (-1 / sigma) ** order * polynomial * (bell / bell.sum())
+    return jnp.where(given > _NOTHING, weights, jnp.where(steps == 0, 1.0, 0.0)) if traced else weights

@@ -1,19 +1,22 @@
 """Filters that pick an element of the window by its rank: see `convjax.ndimage` for modes, origins and dtypes.
 
 A NaN counts as larger than every number, as in `numpy.sort`; SciPy leaves open where it goes. `cval` is stored in the
-dtype of the image first. The derivative of a result is that of the element it is; equal ones share it.
+dtype of the image first, where it may wrap around. The derivative of a result is that of the element it is; equal ones
+share it.
 """
 
+import math
 import warnings
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import jax
 import numpy as np
 
-from convjax import _boundary, _check, _check_scipy, _spec
+from convjax import _boundary, _check_scipy, _spec
 from convjax._spec import Pads
-from convjax.ndimage import _arguments, _order
+from convjax.ndimage import _arguments, _order, _passes
 from convjax.ndimage._passes import Pass
 
 
@@ -154,13 +157,12 @@ def percentile_filter(
     [1, 1, 1, 1, 1, 5]
     """
     name = "ndimage.percentile_filter"
-    if not isinstance(percentile, (int, float, np.number)) or isinstance(percentile, bool):
-        raise _check.not_a_number(name, "percentile", percentile)
+    given = _arguments.number(name, "percentile", percentile)
 
     def chosen(count: int) -> int:
-        if not -100 <= percentile <= 100:
+        if not -100 <= given <= 100:
             raise _check_scipy.not_in_window(name, "percentile", percentile, -100, 100, count)
-        share = float(percentile) + 100 * (percentile < 0)
+        share = given + 100 * (given < 0)
         return count - 1 if share == 100 else int(float(count) * share / 100)
 
     return _ranked(name, input, size, footprint, mode, cval, origin, axes, chosen)
@@ -207,35 +209,48 @@ def _extreme(name: str, input: Any, size: Any, axis: Any, mode: Any, cval: Any, 
     return _boxed(x, _arguments.fill(name, cval, x.dtype), steps=(step,), largest=largest)
 
 
-def _ranked(name: str, input: Any, size: Any, footprint: Any, mode: Any, cval: Any, origin: Any, axes: Any, rank: Any):
+def _ranked(
+    name: str, input: Any, size: Any, footprint: Any, mode: Any, cval: Any, origin: Any, axes: Any, find: Callable
+):
     x = _arguments.image(name, input, booleans=True, complexes=False)
     axes = _arguments.axes(name, axes, x.ndim)
-    window = _window(name, size, footprint, len(axes))
+    window = _footprint(name, size, footprint, len(axes))
+    shape = _arguments.sizes(name, size, len(axes)) if window is None else window.shape
+    count = math.prod(shape) if window is None else int(window.sum())
+    rank = find(count)
     cval = _arguments.fill(name, cval, x.dtype)
-    count = int(window.sum())
-    rank = rank(count)
-    if window.all() and rank in (0, count - 1):
-        reaches = _arguments.reaches(name, window.shape, origin)
-        steps = map(Pass, axes, _arguments.kinds(name, mode, len(axes)), reaches)
-        return _boxed(x, cval, steps=tuple(step for step in steps if sum(step.reach)), largest=rank > 0)
+    if count == math.prod(shape) and rank in (0, count - 1):
+        kinds = dict(zip(axes, _arguments.kinds(name, mode, len(axes)), strict=True))
+        if name not in ("ndimage.minimum_filter", "ndimage.maximum_filter"):
+            # Their boxes have their axes in the order of `axes`; those of the other ranks, as all other windows, in
+            # the order of the image's.
+            axes, origin = tuple(sorted(axes)), _arguments.origins(name, origin, axes, x.ndim)
+        reaches = _arguments.reaches(name, shape, origin)
+        steps = [Pass(axis, kinds[axis], reach) for axis, reach in zip(axes, reaches, strict=True) if sum(reach)]
+        return _boxed(x, cval, steps=tuple(steps), largest=rank > 0)
     kind = _arguments.one_kind(name, mode)
-    reaches = _arguments.reaches(name, window.shape, _arguments.origins(name, origin, axes, x.ndim))
+    reaches = _arguments.reaches(name, shape, _arguments.origins(name, origin, axes, x.ndim))
     pads = _arguments.placed(axes, x.ndim, reaches, (0, 0))
-    window = window.reshape(_arguments.placed(axes, x.ndim, window.shape, 1))
+    window = np.ones(shape, bool) if window is None else window
+    window = window.reshape(_arguments.placed(axes, x.ndim, shape, 1))
     offsets = tuple(map(tuple, np.argwhere(window).tolist()))
     return _picked(x, cval, kind=kind, pads=pads, offsets=offsets, rank=rank)
 
 
-def _window(name: str, size: Any, footprint: Any, count: int) -> np.ndarray:
+def _footprint(name: str, size: Any, footprint: Any, count: int) -> np.ndarray | None:
+    """The window, None for a box of `size`."""
     if footprint is None:
         if size is None:
             raise _check_scipy.no_window(name)
-        return np.ones(_arguments.sizes(name, size, count), bool)
+        return None
     if size is not None:
         warnings.warn(f"convjax.{name}: ignoring size because footprint is set", UserWarning, stacklevel=4)
     if isinstance(footprint, jax.core.Tracer):
         raise _check_scipy.traced_footprint(name)
-    window = np.asarray(footprint, bool)
+    try:
+        window = np.asarray(footprint, bool)
+    except ValueError as error:
+        raise _check_scipy.ragged_footprint(name, footprint) from error
     if window.ndim != count or 0 in window.shape:
         raise _check_scipy.wrong_weights(name, "footprint", window.shape, count)
     if not window.any():
@@ -247,7 +262,9 @@ def _window(name: str, size: Any, footprint: Any, count: int) -> np.ndarray:
 def _boxed(x: jax.Array, cval: Any, *, steps: tuple[Pass, ...], largest: bool) -> jax.Array:
     for step in steps if x.size else ():
         pads = [step.reach if axis == step.axis else (0, 0) for axis in range(x.ndim)]
-        x = _order.extreme(_boundary.extend(x, step.kind, pads, cval), step.axis, sum(step.reach) + 1, largest)
+        x = _order.extreme(
+            _boundary.extend(x, step.kind, pads, _passes.stored(cval, x.dtype)), step.axis, sum(step.reach) + 1, largest
+        )
     return x
 
 
@@ -255,4 +272,4 @@ def _boxed(x: jax.Array, cval: Any, *, steps: tuple[Pass, ...], largest: bool) -
 def _picked(x: jax.Array, cval: Any, *, kind: str, pads: Pads, offsets: _order.Offsets, rank: int) -> jax.Array:
     if 0 in x.shape:
         return x
-    return _order.nth_smallest(_boundary.extend(x, kind, pads, cval), offsets, x.shape, rank)
+    return _order.nth_smallest(_boundary.extend(x, kind, pads, _passes.stored(cval, x.dtype)), offsets, x.shape, rank)
