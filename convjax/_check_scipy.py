@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import jax.numpy as jnp
+
 from convjax._check import _axes, _error, _shown
 
 
@@ -85,7 +87,7 @@ def wrong_fill(function: str, argument: str, value: Any, dtype: Any) -> Exceptio
         argument,
         "is not a number that the border can hold.",
         _shown(value),
-        f"one number, as {dtype}",
+        f"one number, {'real or complex' if jnp.issubdtype(dtype, jnp.complexfloating) else 'a real one'}",
         f"{argument}=0",
     )
 

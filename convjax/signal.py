@@ -295,9 +295,7 @@ def _two_dimensional(
     _not_empty(function, a, b)
     _mode(function, mode)
     _spec.known_name(function, "boundary", boundary, _boundary.SIGNAL)
-    fill = _spec.array(function, "fillvalue", fillvalue)
-    if fill.ndim or (jnp.iscomplexobj(fill) and not jnp.iscomplexobj(a)):
-        raise _check_scipy.wrong_fill(function, "fillvalue", fillvalue, a.dtype)
+    fill = _arguments.fill(function, fillvalue, a.dtype, "fillvalue")
     a, b, swapped = _swapped(function, a, b, mode, (0, 1))
     pads = [_PADS[mode](k) for k in b.shape]
     pads = pads if flip else [pair[::-1] for pair in pads]
@@ -359,8 +357,7 @@ def _faster(shape1: Sequence[int], shape2: Sequence[int], mode: str, dtype: Any)
     taps = min(math.prod(shape1), math.prod(shape2))
     transformed, length = _spectral.points(shape1, shape2)
     # Nanoseconds on 2 cores of a Zen 4, for `shift` in loops over 32 taps, and for FFTs, of which XLA runs a single one
-    # of a line on one core. Of 134 pairs, 3 to 10^4 taps each, float32 and float64, it takes the faster one, or one
-    # within a tenth of it, in 119; the worst loss is 0.18 ms for 0.06.
+    # of a line on one core. The rows of `benchmarks/filters.py` time what is chosen.
     line = len(shape1) == 1
     wide = jnp.dtype(dtype).itemsize / 4
     direct = 10_000 + 125 * taps + (0.04 if line else 0.02) * wide * sums * taps

@@ -119,13 +119,13 @@ def placed(axes: Sizes, dims: int, entries: Sequence[Any], nothing: Any) -> tupl
     return tuple(given.get(axis, nothing) for axis in range(dims))
 
 
-def fill(function: str, value: Any, dtype: Any) -> jax.Array:
-    """cval, a number that may be traced."""
+def fill(function: str, value: Any, dtype: Any, argument: str = "cval") -> jax.Array:
+    """What lies beyond an image of this dtype: a number, which may be traced, and is complex only if the image is."""
     if value is None or isinstance(value, (str, bytes)):
-        raise _check_scipy.wrong_fill(function, "cval", value, dtype)
-    number = _spec.array(function, "cval", value)
+        raise _check_scipy.wrong_fill(function, argument, value, dtype)
+    number = _spec.array(function, argument, value)
     if number.ndim or (jnp.iscomplexobj(number) and not jnp.issubdtype(dtype, jnp.complexfloating)):
-        raise _check_scipy.wrong_fill(function, "cval", value, dtype)
+        raise _check_scipy.wrong_fill(function, argument, value, dtype)
     return number
 
 

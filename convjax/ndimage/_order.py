@@ -4,8 +4,9 @@ Floats are compared as integers of the same order, in which a NaN is the largest
 compare, and a NaN reaches no window that does not hold it. -0.0 counts as smaller than 0.0.
 
 Windows of up to `WRITTEN` elements go through a sorting network, of which only what leads to the wanted element is
-kept: 3x3, 5x5 and 7x7 medians of 1080x1920 float32 take 2.5, 4.2 and 15 ms (2 cores, Zen 4). Larger ones find the bits
-of the result one after another, by counting how many elements of the window are smaller: 15x15 takes 0.36 s.
+kept: medians of 3x3, 5x5 and 7x7 on 1080x1920 take 2.1, 3.2 and 12 ms for SciPy's 224, 738 and 1347 (the table in
+`benchmarks/results/scipy-2-cores.md`). Larger ones find the bits of the result one after another, by counting how many
+elements of the window are smaller.
 """
 
 from collections.abc import Callable

@@ -34,8 +34,10 @@ class Pass(NamedTuple):
 def separable(x: jax.Array, weights: Any, cval: Any, *, chains: tuple[tuple[Pass, ...], ...], combine: Callable):
     """Several results, each of passes one after another, combined; in the dtype of x.
 
-    Integers are stored after every pass, as SciPy does, 16-bit floats at the end.
+    Integers are stored after every pass, as SciPy does, 16-bit floats at the end. Without a chain it is x itself.
     """
+    if not chains:
+        return x
     results = [_chain(x, *pair, cval) for pair in zip(chains, weights, strict=True)]
     return stored(combine(results), x.dtype)
 
@@ -70,7 +72,7 @@ def slid(x: jax.Array, weights: jax.Array, cval: Any, kind: str, pads: Pads) -> 
     dtype = sum_dtype(x.dtype, weights)
     if 0 in x.shape:
         return jnp.zeros((x.shape[0], weights.shape[0], *x.shape[2:]), dtype)
-    # The border is made before the loop that reads it: 2 ms, not 6, for a Gaussian of 17 taps on 1080x1920.
+    # The border is made before the loop that reads it, which else tests every element against it.
     x = _pieces.parted(_boundary.extend(x.astype(dtype), kind, pads, cval))
     y = slide(x, weights.astype(dtype), ((0, 0),) * len(pads))
     # So is a long sum, which would be taken anew by each loop that it were fused into.

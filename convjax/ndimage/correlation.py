@@ -145,7 +145,7 @@ def _windowed(function: str, input: Any, weights: Any, mode: Any, cval: Any, ori
     origins = _arguments.origins(function, origin, axes, x.ndim)
     pads = _arguments.placed(axes, x.ndim, _reaches(function, w.shape, origins, flip), (0, 0))
     w = w.reshape(_arguments.placed(axes, x.ndim, w.shape, 1))
-    return _passes.windowed(x, w, _fill(function, cval, x), kind=kind, pads=pads)
+    return _passes.windowed(x, w, _arguments.fill(function, cval, x.dtype), kind=kind, pads=pads)
 
 
 def _line(function: str, input: Any, weights: Any, axis: Any, mode: Any, cval: Any, origin: Any, *, flip: bool):
@@ -154,7 +154,7 @@ def _line(function: str, input: Any, weights: Any, axis: Any, mode: Any, cval: A
         raise _check_scipy.wrong_weights(function, "weights", w.shape, 1)
     axis, kind = _arguments.axis(function, axis, x.ndim), _arguments.kind(function, mode)
     (reach,) = _reaches(function, w.shape, origin, flip)
-    step, cval = Pass(axis, kind, reach), _fill(function, cval, x)
+    step, cval = Pass(axis, kind, reach), _arguments.fill(function, cval, x.dtype)
     return _passes.separable(x, ((w,),), cval, chains=((step,),), combine=_pieces.total)
 
 
@@ -163,7 +163,9 @@ def _means(function: str, x: jax.Array, axes: Any, sizes: Any, mode: Any, cval: 
     chain = tuple(map(Pass, axes, kinds, reaches, sizes))
     ones = tuple(jnp.ones(n) for n in sizes if n > 1)
     chain = tuple(step for step in chain if step.divisor > 1)
-    return _passes.separable(x, (ones,), _fill(function, cval, x), chains=(chain,), combine=_pieces.total)
+    return _passes.separable(
+        x, (ones,), _arguments.fill(function, cval, x.dtype), chains=(chain,), combine=_pieces.total
+    )
 
 
 def _weights(function: str, weights: Any, flip: bool) -> jax.Array:
@@ -175,7 +177,3 @@ def _reaches(function: str, shape: Any, origin: Any, flip: bool):
     """A flipped window reaches as far behind as it did in front."""
     reaches = _arguments.reaches(function, shape, origin)
     return tuple(pair[::-1] for pair in reaches) if flip else reaches
-
-
-def _fill(function: str, cval: Any, x: jax.Array) -> jax.Array:
-    return _arguments.fill(function, cval, _passes.sum_dtype(x.dtype))

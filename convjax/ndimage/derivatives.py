@@ -67,10 +67,8 @@ def laplace(input: Any, mode: Any = "reflect", cval: Any = 0.0, *, axes: Any = N
     x = _arguments.image(name, input)
     axes = _arguments.axes(name, axes, x.ndim)
     kinds = _arguments.kinds(name, mode, len(axes))
-    cval = _arguments.fill(name, cval, _passes.sum_dtype(x.dtype))
+    cval = _arguments.fill(name, cval, x.dtype)
     chains = tuple((Pass(axis, kind, _NEAR),) for axis, kind in zip(axes, kinds, strict=True))
-    if not chains:
-        return x
     weights = ((jnp.array([1.0, -2.0, 1.0]),),) * len(chains)
     return _passes.separable(x, weights, cval, chains=chains, combine=_pieces.total)
 
@@ -141,7 +139,7 @@ def _smoothed_difference(name: str, input: Any, axis: Any, mode: Any, cval: Any,
     x = _arguments.image(name, input)
     axis = _arguments.axis(name, axis, x.ndim)
     kinds = _arguments.kinds(name, mode, x.ndim)
-    cval = _arguments.fill(name, cval, _passes.sum_dtype(x.dtype))
+    cval = _arguments.fill(name, cval, x.dtype)
     axes = [axis, *[i for i in range(x.ndim) if i != axis]]
     chain = tuple(Pass(i, kinds[i], _NEAR) for i in axes)
     weights = (jnp.array([-1.0, 0.0, 1.0]), *[jnp.array(across, float)] * (x.ndim - 1))

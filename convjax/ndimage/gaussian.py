@@ -180,11 +180,11 @@ def _radius(name: str, sigma: Any, truncate: Any, radius: Any) -> int:
 
 def _filtered(name, x, axes, kinds, sigmas, radii, orders, cval, combine) -> jax.Array:
     """One chain of passes for each list of kinds and of orders; axes whose sigma is 0 are left as they are."""
-    cval = _arguments.fill(name, cval, _passes.sum_dtype(x.dtype))
+    cval = _arguments.fill(name, cval, x.dtype)
     used = [i for i, s in enumerate(sigmas) if isinstance(s, jax.core.Tracer) or s > _NOTHING]
     chains = tuple(tuple(Pass(axes[i], row[i], (radii[i], radii[i])) for i in used) for row in kinds)
     weights = tuple(tuple(_weights(sigmas[i], row[i], radii[i]) for i in used) for row in orders)
-    return _passes.separable(x, weights, cval, chains=chains, combine=combine) if chains else x
+    return _passes.separable(x, weights, cval, chains=chains, combine=combine)
 
 
 _NOTHING = 1e-15  # SciPy's bound, below which sigma counts as 0
