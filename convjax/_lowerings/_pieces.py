@@ -40,6 +40,39 @@ def parted(x: jax.Array) -> jax.Array:
     return lax.platform_dependent(x, cpu=never, default=lax.optimization_barrier)
 
 
+def alone(rows: int, columns: int, depth: int) -> bool:
+    """Whether one core makes each matrix product of a batch while the others wait, as on a CPU before jax 0.11.
+
+    XLA cuts a product into blocks of at least 64 by 64 whose two sides times the depth come to 2^16 or more, those of a
+    tall matrix along the tall side, where the last block is what is left; the products of a batch followed one another.
+    """
+    tall = max(rows, columns) > 4 * min(rows, columns)
+    cost = (rows + columns) * min(depth, 1024)
+    return jax.__version_info__ < (0, 11) and (max(rows, columns) <= 64 or cost < 2**16 * (2 if tall else 1.5))
+
+
+def beside(products, *operands):
+    """products(*operands), a list of arrays that need not wait for one another, each on a core of its own.
+
+    XLA's CPU runtime runs what is independent at the same time, but lays its results where operands were that nothing
+    needs any more, and then one must wait for the other. The operands of a branch are kept until it ends; the other
+    branch is never taken.
+    """
+    outputs = jax.eval_shape(products, *operands)
+    if len(outputs) == 1:
+        return products(*operands)
+    like = jax.tree.leaves(operands)[0]
+    other = lambda *_: [zeros(y.shape, y.dtype, like) for y in outputs]  # noqa: E731
+    branch = lambda *operands: lax.cond(lax.optimization_barrier(False), other, products, *operands)  # noqa: E731
+    return lax.platform_dependent(*operands, cpu=branch, default=products)
+
+
+def cut(size: int, parts: int) -> list[slice]:
+    """An axis in at most so many parts, as even as they can be."""
+    parts = min(parts, size)
+    return [slice(n * size // parts, (n + 1) * size // parts) for n in range(parts)]
+
+
 def zeros(shape, dtype, like: jax.Array) -> jax.Array:
     """What a loop starts to add to: under shard_map it varies over the mesh as what is added does."""
     return vary(jnp.zeros(shape, dtype), varying(like))

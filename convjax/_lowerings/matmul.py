@@ -22,6 +22,8 @@ from convjax._lowerings._lowering import Lowering, products, terms
 
 MOST = 64  # copies that are gathered or summed
 LONG = 512  # positions from which a product per image is worth its own call; shorter ones are laid side by side
+NARROW = 640  # bytes of the two sides of a product up to which all images' are one call, summed behind it
+PARTS = 11  # products that run beside one another: XLA's CPU runtime runs fewer than some nine in their order
 
 
 def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
@@ -126,19 +128,35 @@ def _mirrored(x, w, spec):
         for axis in range(dims)
     ]
     sizes = [lengths[axis] if axis in summed else kernel[axis] for axis in range(dims)]
-    parts = []
-    for position in itertools.product(*[range(1 if axis in summed else counts[axis]) for axis in range(dims)]):
-        parts.append(_pieces.seen(x, position, spec.stride, spec.rhs_dilation, sizes, first=3))
-    x = parts[0] if len(parts) == 1 else jnp.concatenate(parts, 2)  # (I, G, Q B, *sizes)
-    copies = []
-    for position in itertools.product(*[range(counts[axis]) for axis in summed]):
-        at = dict(zip(summed, position, strict=True))
-        front = [at.get(axis, 0) * spec.stride[axis] for axis in range(dims)]
-        around = [(f, n - k - f, 0) for f, n, k in zip(front, sizes, kernel, strict=True)]
-        copies.append(lax.pad(w, jnp.zeros((), w.dtype), [(0, 0, 0)] * 3 + around))
-    outputs, batch = w.shape[2], x.shape[2] // len(parts)
-    w = copies[0] if len(copies) == 1 else jnp.concatenate(copies, 2)  # (I, G, R O, *sizes)
-    y = _contract(w.reshape(*w.shape[:3], -1), x.reshape(*x.shape[:3], -1), spec)
+    rows, columns = (math.prod(counts[axis] for axis in axes) for axes in (summed, set(range(dims)) - set(summed)))
+    outputs, batch = w.shape[2], x.shape[2]
+    starts = [n - k for n, k in zip(sizes, kernel, strict=True)]  # of the kernel at the first position, once padded
+    short = groups > 1 and math.prod(sizes) < LONG
+    if short:  # a copy of its own costs less than what masks a padded element in a loop that transposes
+        x, w = _pieces.parted(x), _pieces.parted(_pieces.padded(w, [(n, n) for n in starts], first=3))
+
+    def operands(x, w):
+        """(I, G, R O, J) and (I, G, Q B, J), of R positions that are set and Q that are gathered."""
+        copies, gathered = [], []
+        for position in itertools.product(*[range(counts[axis] if axis in summed else 1) for axis in range(dims)]):
+            front = [i * s for i, s in zip(position, spec.stride, strict=True)]
+            if short:
+                tap = [n - f for n, f in zip(starts, front, strict=True)]
+                copies.append(_pieces.seen(w, tap, (1,) * dims, (1,) * dims, sizes, first=3))
+            else:
+                around = [(f, n - f, 0) for f, n in zip(front, starts, strict=True)]
+                copies.append(lax.pad(w, jnp.zeros((), w.dtype), [(0, 0, 0)] * 3 + around))
+        for position in itertools.product(*[range(1 if axis in summed else counts[axis]) for axis in range(dims)]):
+            gathered.append(_pieces.seen(x, position, spec.stride, spec.rhs_dilation, sizes, first=3))
+        both = (parts[0] if len(parts) == 1 else jnp.concatenate(parts, 2) for parts in (copies, gathered))
+        return [a.reshape(*a.shape[:3], -1) for a in both]
+
+    if short:
+        alone = _pieces.alone(rows * outputs, columns * batch, x.shape[0] * math.prod(sizes))
+        parts = _pieces.cut(groups, PARTS if alone else 1)
+        y = _contract_groups([operands(x[:, part], w[:, part]) for part in parts], spec)
+    else:
+        y = _contract(*operands(x, w), spec)
     kept = [axis for axis in range(dims) if axis not in summed]
     y = y.reshape(groups, *[counts[axis] for axis in summed], outputs, *[counts[axis] for axis in kept], batch)
     places = [1 + summed.index(axis) if axis in summed else 2 + len(summed) + kept.index(axis) for axis in range(dims)]
@@ -167,16 +185,34 @@ def _contract(w, x, spec):
     def dot(a, b, contracted, batched):
         return lax.dot_general(a, b, ((contracted, contracted), (batched, batched)), flipped, wide)
 
-    if w.shape[1] == 1:  # a group axis of size 1 costs a copy
+    many, groups, outputs, length = w.shape
+    batch = x.shape[2]
+    if groups == 1:  # whose axis costs a copy
         w, x = w[:, 0], x[:, 0]
-        if w.shape[0] > 1 and w.shape[-1] >= LONG:
-            zeros = _pieces.zeros((w.shape[1], x.shape[1]), wide, x)
-            return lax.scan(lambda sum, pair: (sum + dot(*pair, (1,), ()), None), zeros, (w, x))[0]
-        return dot(w, x, (0, 2), ())
-    if w.shape[0] > 1 and w.shape[-1] >= LONG:
-        zeros = _pieces.zeros((w.shape[1], w.shape[2], x.shape[2]), wide, x)
-        return lax.scan(lambda sum, pair: (sum + dot(*pair, (2,), (0,)), None), zeros, (w, x))[0]
-    return dot(w, x, (0, 3), (1,))
+    leading, last = tuple(range(w.ndim - 2)), w.ndim - 1
+    if many == 1:
+        return dot(w[0], x[0], (last - 1,), leading[:-1])
+    if length < LONG:
+        return dot(w, x, (0, last), leading[1:])
+    if (outputs + batch) * x.dtype.itemsize <= NARROW:
+        return dot(w, x, (last,), leading).sum(0)
+    zeros = _pieces.zeros((*w.shape[1:-1], batch), wide, x)
+    return lax.scan(lambda sum, pair: (sum + dot(*pair, (last - 1,), leading[:-1]), None), zeros, (w, x))[0]
+
+
+def _contract_groups(pairs, spec):
+    """The same of some groups each, whose rows are laid out as products read them."""
+    wide = _pieces.sum_dtype(pairs[0][0].dtype, spec)
+    flipped = _pieces.flipped(spec.precision)
+
+    def laid(w, x):
+        w, x = w.transpose(1, 2, 0, 3), x.transpose(1, 0, 3, 2)
+        return lax.optimization_barrier((w.reshape(*w.shape[:2], -1), x.reshape(x.shape[0], -1, x.shape[3])))
+
+    def products(pairs):
+        return [lax.dot_general(w, x, (((2,), (1,)), ((0,), (0,))), flipped, wide) for w, x in pairs]
+
+    return jnp.concatenate(_pieces.beside(products, [laid(*pair) for pair in pairs]))
 
 
 def refuses(spec, x, w) -> str | None:

@@ -14,6 +14,7 @@ arXiv:1803.10986, look for such points): enough to stay below 1e-5 of the larges
 Channels stand last inside, where every transform is a sum of contiguous rows. A NaN spreads over its tile of 4 by 4.
 """
 
+import itertools
 import math
 from fractions import Fraction
 from functools import cache
@@ -29,6 +30,7 @@ from convjax._lowerings._lowering import Lowering
 
 POINTS = (Fraction(0), Fraction(1), Fraction(-1), Fraction(1, 2), Fraction(-2))
 TILE = len(POINTS) + 1
+HALVES = slice(0, TILE // 2), slice(TILE // 2, TILE)
 MOST = 1 << 21  # elements of x in a block, so that a block and its tiles stay in cache
 
 
@@ -70,13 +72,17 @@ def _combined(matrix: np.ndarray, parts: list[jax.Array]) -> list[jax.Array]:
     return rows
 
 
-def _tiled(matrix: np.ndarray, x: jax.Array, step: int, counts) -> jax.Array:
-    """x (N, *n, C) to (6, ..., N, *counts, C): the matrix along each axis of the tiles that start at every `step`."""
+def _tiled(matrix: np.ndarray, x: jax.Array, counts, cut: bool = False) -> list[jax.Array]:
+    """x (N, [P,] *n, C) to (6, ..., N, [P,] *counts, C), the matrix along each axis of the tiles that start at every
+    fourth element: in one part, or in the six of the last axis times two of the first."""
     for axis, count in enumerate(counts):
-        at = 1 + 2 * axis  # behind the axes of results made so far
-        slices = [lax.slice_in_dim(x, a, a + (count - 1) * step + 1, step, axis=at) for a in range(matrix.shape[1])]
-        x = lax.optimization_barrier(jnp.stack(_combined(matrix, slices), axis))
-    return x
+        at = x.ndim - 1 - len(counts) + axis
+        slices = [lax.slice_in_dim(x, a, a + (count - 1) * 4 + 1, 4, axis=at) for a in range(matrix.shape[1])]
+        rows = _combined(matrix, slices)
+        if axis + 1 == len(counts) and cut:
+            return [lax.optimization_barrier(row[half]) for half in HALVES for row in rows]
+        x = lax.optimization_barrier(jnp.stack(rows, axis))
+    return [x]
 
 
 def _kron(matrix: np.ndarray, dims: int) -> np.ndarray:
@@ -102,7 +108,7 @@ def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
 
 
 def _is_forward(w) -> bool:
-    return all(k == 3 for k in w.shape[2:])
+    return all(k == 3 for k in w.shape[-min(w.ndim - 2, 2) :])
 
 
 def _padded_to(x, padding, lengths):
@@ -114,18 +120,30 @@ def _padded_to(x, padding, lengths):
 
 def _forward(x, w, spec):
     _, g, _ = matrices(4)
-    (batch, outputs, *sizes), dims = spec.output_shape(x.shape, w.shape), spec.dims
-    blocks, counts = _blocks(batch, [-(-m // 4) for m in sizes], max(w.shape[:2]))
-    x = _padded_to(x, spec.padding, [4 * c + 2 for c in counts])
-    u = _exactly(_kron(g, dims).astype(w.dtype), w.reshape(outputs * w.shape[1], -1), ((1,), (1,)))
-    u = u.reshape(TILE**dims, outputs, w.shape[1])
+    batch, outputs, *sizes = spec.output_shape(x.shape, w.shape)
+    tiled = min(spec.dims, 2)
+    volume = spec.dims > tiled
+    planes = w.shape[2] if volume else 1
+    counts = [sizes[0] if volume else -(-sizes[0] // 4), *[-(-m // 4) for m in sizes[1:]]]
+    held = 2 * planes * outputs if volume else max(w.shape[:2])
+    blocks, counts = _blocks(batch, counts, held, *((1, planes - 1) if volume else (4, 2)))
+    x = _padded_to(x, spec.padding, [blocks.step * counts[0] + blocks.halo, *[4 * c + 2 for c in counts[1:]]])
+    own = [blocks.rows, *counts[1:]]
+
+    # The taps of a volume's first axis stand beside the outputs, and each of them sums up another plane.
+    w = jnp.moveaxis(w.reshape(*w.shape[:2], planes, -1), 2, 0)
+    shape, flat = (-1, planes * outputs, w.shape[2]), w.reshape(-1, w.shape[3])
+    cut = tiled == 2 and _pieces.alone(blocks.images * math.prod(own), *shape[1:])
+    g = _kron(g, tiled).astype(w.dtype).reshape(*[TILE] * tiled, -1)
+    g = [g[half, n] for half in HALVES for n in range(TILE)] if cut else [g.reshape(-1, g.shape[-1])]
+    u = [_exactly(part, flat, ((1,), (1,))).reshape(shape) for part in g]
     if blocks.number == 1:
-        y = _tiles(x, u, counts, spec)
+        y = _tiles(x, u, own, planes, spec)
     else:
-        each = lambda n: _pieces.parted(_tiles(blocks.part(x, n, 2), u, [blocks.rows, *counts[1:]], spec))  # noqa: E731
+        each = lambda n: _pieces.parted(_tiles(blocks.part(x, n), u, own, planes, spec))  # noqa: E731
         y = lax.map(each, jnp.arange(blocks.number))
         y = y.reshape(-1, blocks.across, *y.shape[1:])
-        y = jnp.moveaxis(y, 1, 3).reshape(batch, outputs, *[4 * c for c in counts])
+        y = jnp.moveaxis(y, 1, 3).reshape(batch, outputs, blocks.step * counts[0], *y.shape[5:])
     return lax.slice(y, [0] * y.ndim, (batch, outputs, *sizes))
 
 
@@ -136,45 +154,70 @@ class _Blocks(NamedTuple):
     rows: int
     across: int  # blocks of an image
     number: int
+    step: int  # from one row of tiles to the next
+    halo: int
 
-    def part(self, x, number, halo):
+    def part(self, x, number, halo=None):
         """Block `number` of x (N, *n, C), with `halo` rows of x behind its own."""
-        starts = [number // self.across * self.images, number % self.across * (4 * self.rows)]
+        starts = [number // self.across * self.images, number % self.across * (self.step * self.rows)]
         starts += [jnp.zeros_like(number)] * (x.ndim - 2)
-        return lax.dynamic_slice(x, starts, (self.images, 4 * self.rows + halo, *x.shape[2:]))
+        rows = self.step * self.rows + (self.halo if halo is None else halo)
+        return lax.dynamic_slice(x, starts, (self.images, rows, *x.shape[2:]))
 
 
-def _blocks(batch, counts, channels) -> tuple[_Blocks, list[int]]:
+def _blocks(batch, counts, channels, step=4, halo=2) -> tuple[_Blocks, list[int]]:
     """And how many tiles there are along each axis, which may take some more rows of them."""
-    most = max(MOST // (channels * 4 ** len(counts) * math.prod(counts[1:])), 1)
+    most = max(MOST // (channels * step * math.prod(4 * c for c in counts[1:])), 1)
     images = max(n for n in range(1, max(most // counts[0], 1) + 1) if batch % n == 0)
     across = -(-counts[0] // most)
     rows = -(-counts[0] // across)
-    return _Blocks(images, rows, across, batch // images * across), [rows * across, *counts[1:]]
+    return _Blocks(images, rows, across, batch // images * across, step, halo), [rows * across, *counts[1:]]
 
 
-def _tiles(x, u, counts, spec):
-    """What the tiles at each 4 positions of x, channels last and padded, come to: (N, O, *4 counts)."""
+def _tiles(x, u, counts, planes, spec):
+    """What the tiles at each 4 positions of x, channels last and padded, come to: (N, O, [D,] *4 counts)."""
     a_t, _, b_t = matrices(4)
-    dims, batch, outputs = spec.dims, x.shape[0], u.shape[1]
-    v = _tiled(b_t, x, 4, counts)
-    v = v.reshape(TILE**dims, -1, u.shape[2])
+    tiled, outputs = min(spec.dims, 2), u[0].shape[1]
+    whole, counts = counts[: spec.dims - tiled], counts[spec.dims - tiled :]
+    seen = (x.shape[0], *x.shape[1 : 1 + len(whole)], *counts)
+    v = [part.reshape(u[0].shape[0], -1, x.shape[-1]) for part in _tiled(b_t, x, counts, len(u) > 1)]
     # The larger matrix on the left makes the faster product.
-    first = v.shape[1] < outputs
-    a, b = (u, v) if first else (v, u)
-    y = lax.dot_general(a, b, (((2,), (2,)), ((0,), (0,))), precision=spec.precision)
-    y = y.reshape(*[TILE] * dims, *((outputs, batch, *counts) if first else (batch, *counts, outputs)))
-    for _ in range(dims - 1):  # (6, [6,] N, ...) to ([6,] N, ..., 4)
-        y = lax.optimization_barrier(jnp.stack(_combined(a_t, list(y)), dims))
-    shape = y.shape
-    y = _exactly(a_t.astype(y.dtype), y.reshape(TILE, -1), ((1,), (0,)))
-    y = y.reshape(4, *shape[1:])
-    # (b, N, [a,] tiles, O), or (b, O, [a,] N, tiles)
-    results = [*range(2, dims + 1), 0]
-    tiles = [n + first for n in range(dims + 1, 2 * dims + 1)]
-    places = (dims + 1, 1) if first else (1, y.ndim - 1)
-    order = [*places, *[axis for pair in zip(tiles, results, strict=True) for axis in pair]]
-    return y.transpose(order).reshape(batch, outputs, *[4 * c for c in counts])
+    first = math.prod(seen) < outputs
+    shape = (outputs, *seen) if first else (*seen, outputs)
+
+    def products(v, u):
+        pairs = zip(*((u, v) if first else (v, u)), strict=True)
+        return [lax.dot_general(a, b, (((2,), (2,)), ((0,), (0,))), precision=spec.precision) for a, b in pairs]
+
+    def over_planes(row):
+        """(..., N, D + planes - 1, tiles, planes O) to (..., N, D, tiles, O), in either order of O."""
+        lead = row.ndim - len(shape)
+        plane, channel = lead + 1 + first, lead if first else row.ndim - 1
+        taps = [lax.slice_in_dim(row, j, j + whole[0], axis=plane) for j in range(planes)]
+        each = outputs // planes
+        return _pieces.total([lax.slice_in_dim(y, j * each, (j + 1) * each, axis=channel) for j, y in enumerate(taps)])
+
+    rows = _rows(_pieces.beside(products, v, u), tiled, shape)
+    rows = [[over_planes(row) for row in part] for part in rows] if whole else rows
+    y = jnp.concatenate([jnp.stack(_combined(a_t, part), tiled - 1) for part in rows])
+    if tiled == 2:
+        shape = y.shape
+        y = _exactly(a_t.astype(y.dtype), lax.optimization_barrier(y).reshape(TILE, -1), ((1,), (0,)))
+        y = y.reshape(4, *shape[1:])
+    # (4, [4,] N, [D,] tiles, O) or (4, [4,] O, N, [D,] tiles) to (N, O, [D,] each tile's axis with its results behind)
+    n = tiled + first
+    pairs = [(n + 1 + len(whole) + axis, axis) for axis in range(tiled)]
+    y = y.transpose(n, tiled if first else y.ndim - 1, *range(n + 1, n + 1 + len(whole)), *itertools.chain(*pairs))
+    return y.reshape(*y.shape[:2], *whole, *[4 * c for c in counts])
+
+
+def _rows(parts: list[jax.Array], tiled: int, shape) -> list[list[jax.Array]]:
+    """The six of the last axis, for each half of the first or for the whole of it."""
+    if len(parts) > 1:
+        parts = [part.reshape(-1, *shape) for part in parts]
+        return [parts[:TILE], parts[TILE:]]
+    y = parts[0].reshape(*[TILE] * tiled, *shape)
+    return [[lax.index_in_dim(y, n, tiled - 1, keepdims=False) for n in range(TILE)]]
 
 
 def _mirrored(x, w, spec):
@@ -186,14 +229,14 @@ def _mirrored(x, w, spec):
     w = _padded_to(w.swapaxes(0, 1), ((0, 0),) * dims, [4 * c for c in counts])
 
     def products(x, w):
-        v, u = (_tiled(*pair, 4, [blocks.rows, *counts[1:]]) for pair in ((b_t, x), (g, w)))
+        ((v,), (u,)) = (_tiled(*pair, [blocks.rows, *counts[1:]]) for pair in ((b_t, x), (g, w)))
         v, u = v.reshape(TILE**dims, -1, batch), u.reshape(TILE**dims, -1, outputs)
         return lax.dot_general(v, u, (((1,), (1,)), ((0,), (0,))), precision=spec.precision)
 
     if blocks.number == 1:
         y = products(x, w)
     else:
-        more = lambda n, y: y + products(blocks.part(x, n, 2), blocks.part(w, n, 0))  # noqa: E731
+        more = lambda n, y: y + products(blocks.part(x, n), blocks.part(w, n, 0))  # noqa: E731
         y = lax.fori_loop(0, blocks.number, more, _pieces.zeros((TILE**dims, batch, outputs), x.dtype, x))
     y = _exactly(_kron(a_t, dims).astype(y.dtype), y.reshape(TILE**dims, -1), ((1,), (0,)))
     return jnp.moveaxis(y.reshape(*[3] * dims, batch, outputs), (-2, -1), (0, 1))
@@ -204,8 +247,8 @@ def refuses(spec, x, w) -> str | None:
         return f"{x.dtype} is not a real floating dtype"
     if spec.groups > 1:
         return "groups"
-    if spec.dims > 2:
-        return f"{spec.dims} spatial dimensions, more than 2"
+    if spec.dims > (3 if _is_forward(w) else 2):
+        return f"{spec.dims} spatial dimensions"
     if any(n > 1 for n in (*spec.stride, *spec.lhs_dilation, *spec.rhs_dilation)):
         return "a stride or a dilation"
     if not _is_forward(w) and any(m != 3 for m in spec.output_shape(x.shape, w.shape)[2:]):
