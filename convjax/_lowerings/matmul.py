@@ -22,7 +22,7 @@ from convjax._lowerings._lowering import Lowering, products, terms
 
 MOST = 64  # copies that are gathered or summed
 LONG = 512  # positions from which a product per image is worth its own call; shorter ones are laid side by side
-NARROW = 640  # bytes of the two sides of a product up to which all images' are one call, summed behind it
+NARROW = 128  # columns below which the products of all images are one call, summed behind it
 PARTS = 11  # products that run beside one another: XLA's CPU runtime runs fewer than some nine in their order
 
 
@@ -182,8 +182,8 @@ def _contract(w, x, spec):
     wide = _pieces.sum_dtype(x.dtype, spec)
     flipped = _pieces.flipped(spec.precision)
 
-    def dot(a, b, contracted, batched):
-        return lax.dot_general(a, b, ((contracted, contracted), (batched, batched)), flipped, wide)
+    def dot(a, b, contracted, batched, precision=flipped):
+        return lax.dot_general(a, b, ((contracted, contracted), (batched, batched)), precision, wide)
 
     many, groups, outputs, length = w.shape
     batch = x.shape[2]
@@ -194,8 +194,11 @@ def _contract(w, x, spec):
         return dot(w[0], x[0], (last - 1,), leading[:-1])
     if length < LONG:
         return dot(w, x, (0, last), leading[1:])
-    if (outputs + batch) * x.dtype.itemsize <= NARROW:
-        return dot(w, x, (last,), leading).sum(0)
+    if min(outputs, batch) < NARROW:  # the larger matrix on the left makes the faster product
+        if outputs >= batch:
+            return dot(w, x, (last,), leading).sum(0)
+        y = lax.optimization_barrier(dot(x, w, (last,), leading, spec.precision))  # or XLA swaps the operands
+        return y.sum(0).swapaxes(-2, -1)
     zeros = _pieces.zeros((*w.shape[1:-1], batch), wide, x)
     return lax.scan(lambda sum, pair: (sum + dot(*pair, (last - 1,), leading[:-1]), None), zeros, (w, x))[0]
 
