@@ -31,7 +31,7 @@ from convjax._lowerings._lowering import Lowering
 POINTS = (Fraction(0), Fraction(1), Fraction(-1), Fraction(1, 2), Fraction(-2))
 TILE = len(POINTS) + 1
 HALVES = slice(0, TILE // 2), slice(TILE // 2, TILE)
-MOST = 1 << 21  # elements of x in a block, so that a block and its tiles stay in cache
+MOST = 1 << 19  # elements of x in a block, so that a block and its tiles stay in cache
 
 
 @cache
@@ -125,8 +125,7 @@ def _forward(x, w, spec):
     volume = spec.dims > tiled
     planes = w.shape[2] if volume else 1
     counts = [sizes[0] if volume else -(-sizes[0] // 4), *[-(-m // 4) for m in sizes[1:]]]
-    held = 2 * planes * outputs if volume else max(w.shape[:2])
-    blocks, counts = _blocks(batch, counts, held, *((1, planes - 1) if volume else (4, 2)))
+    blocks, counts = _blocks(batch, counts, max(w.shape[:2]), *((1, planes - 1) if volume else (4, 2)))
     x = _padded_to(x, spec.padding, [blocks.step * counts[0] + blocks.halo, *[4 * c + 2 for c in counts[1:]]])
     own = [blocks.rows, *counts[1:]]
 
@@ -223,7 +222,7 @@ def _rows(parts: list[jax.Array], tiled: int, shape) -> list[list[jax.Array]]:
 def _mirrored(x, w, spec):
     a_t, g, b_t = matrices(3)
     dims, batch, outputs = spec.dims, x.shape[0], w.shape[0]
-    blocks, counts = _blocks(x.shape[1], [-(-k // 4) for k in w.shape[2:]], batch + outputs)
+    blocks, counts = _blocks(x.shape[1], [-(-k // 4) for k in w.shape[2:]], max(batch, outputs))
     # What is summed takes the place of the batch, and what is kept, B and O, that of the channels.
     x = _padded_to(x.swapaxes(0, 1), spec.padding, [4 * c + 2 for c in counts])
     w = _padded_to(w.swapaxes(0, 1), ((0, 0),) * dims, [4 * c for c in counts])
