@@ -7,7 +7,7 @@ import pytest
 import reference
 from cases import CASES, REDUCED, Case, normal, specs
 
-from convjax._lowerings import LOWERINGS, fft, winograd
+from convjax._lowerings import LOWERINGS, _pieces, fft, winograd
 from convjax._primitive import convolve
 from convjax._select import refusal
 from convjax._spec import ConvSpec
@@ -95,6 +95,48 @@ def test_blocks_of_winograd(monkeypatch, most, shapes):
         x, w = normal(0, x.shape), normal(1, w.shape)
         want = reference.conv(x, w, spec)
         assert np.abs(np.asarray(run("winograd", x, w, spec)) - want).max() <= 4e-6 * np.abs(want).max()
+
+
+@pytest.mark.parametrize("most", [1, 2000, 1 << 19])
+@pytest.mark.parametrize("kernel", [(1, 3, 3), (2, 3, 3), (5, 3, 3)])
+@pytest.mark.parametrize("outputs", [3, 500])
+def test_winograd_of_volumes(monkeypatch, most, kernel, outputs):
+    """Tiles along the last two axes, and a product for each tap of the first; planes in turn."""
+    monkeypatch.setattr(winograd, "MOST", most)
+    spec = ConvSpec((1, 1, 1), ((1, 2), (1, 0), (2, 1)), (1, 1, 1), (1, 1, 1))
+    x, w = normal(0, (2, 3, 5, 7, 4)), normal(1, (outputs, 3, *kernel))
+    want = reference.conv(x, w, spec)
+    assert np.abs(np.asarray(run("winograd", x, w, spec)) - want).max() <= 4e-6 * np.abs(want).max()
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_products_beside_one_another(monkeypatch, alone):
+    """Whether a batch of products is one or many that run at the same time, the numbers are the same."""
+    monkeypatch.setattr(_pieces, "alone", lambda *_: alone)
+    for name, case in {
+        "winograd": Case("tiles", (2, 4, 13, 9), (6, 4, 3, 3), {"padding": 1}),
+        "matmul": Case("groups", (3, 26, 7, 5), (39, 2, 3, 3), {"padding": (1, 0), "groups": 13}),
+    }.items():
+        spec, x, w = specs(case)["forward" if name == "winograd" else "weight gradient"]
+        x, w = normal(0, x.shape), normal(1, w.shape)
+        want = reference.conv(x, w, spec)
+        assert np.abs(np.asarray(run(name, x, w, spec)) - want).max() <= 4e-6 * np.abs(want).max()
+        lowered = str(jax.make_jaxpr(lambda x, w, n=name, s=spec: LOWERINGS[n].run(x, w, s, convolve))(x, w))
+        assert (lowered.count("dot_general") > 10) == alone
+
+
+@pytest.mark.parametrize("images", [1, 3])
+@pytest.mark.parametrize("channels", [(5, 9), (9, 5), (130, 140)])
+@pytest.mark.parametrize("positions", [30, 600])
+@pytest.mark.parametrize("groups", [1, 2])
+def test_weight_gradients_by_a_product(images, channels, positions, groups):
+    """Of few channels and of many, of one image and of some, long and short: each its own form of the product."""
+    outputs, inputs = channels
+    case = Case("1x1", (images, groups * inputs, positions), (groups * outputs, inputs, 1), {"groups": groups})
+    spec, x, w = specs(case)["weight gradient"]
+    x, w = normal(0, x.shape), normal(1, w.shape)
+    want = reference.conv(x, w, spec)
+    assert np.abs(np.asarray(run("matmul", x, w, spec)) - want).max() <= 2e-6 * np.abs(want).max()
 
 
 @pytest.mark.parametrize("inputs", [3, 12, 30])

@@ -41,7 +41,7 @@ CPU = {
     "sobel pair on 1080x1920": ["shift", "shift", "reduce"],
     "mamba causal k4": ["shift", "shift", "reduce"],
     "audio k16000": ["fft", "fft", "fft"],
-    "medical 3x3x3 32": ["matmul", "matmul", "planes"],
+    "medical 3x3x3 32": ["winograd", "winograd", "planes"],
     "video depthwise 3x3x3": ["shift", "shift", "reduce"],
     "up 4x4 s2 128 to 64": ["polyphase", "direct", "exchange"],
 }

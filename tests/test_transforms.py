@@ -12,7 +12,7 @@ from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import convjax
-from convjax._lowerings import winograd
+from convjax._lowerings import _pieces, winograd
 
 
 def conv(x, weight, bias):
@@ -196,12 +196,15 @@ LOOPED = {  # lowerings that loop inside: what they start from must vary over th
     "over input channels": ((8, 32, 10, 10), (32, 16, 3, 3), 2),
     "in blocks": ((8, 32, 14, 13), (40, 32, 3, 3), 1),
     "over images": ((8, 6, 32, 33), (16, 6, 3, 3), 1),
+    "over long images": ((8, 140, 32, 16), (130, 140, 1, 1), 1),
+    "products beside one another": ((8, 48, 7, 6), (144, 4, 3, 3), 12),
 }
 
 
 @pytest.mark.parametrize("name", LOOPED)
 def test_shard_map_around_loops(name, monkeypatch):
     monkeypatch.setattr(winograd, "MOST", 2000)
+    monkeypatch.setattr(_pieces, "alone", lambda *_: True)
     x_shape, w_shape, groups = LOOPED[name]
     x, w = jnp.asarray(normal(0, x_shape)), jnp.asarray(normal(1, w_shape))
     f = lambda x, w: convjax.conv2d(x, w, padding=w_shape[2] // 2, groups=groups)  # noqa: E731

@@ -148,15 +148,16 @@ def _mirrored(x, w, spec):
                 copies.append(lax.pad(w, jnp.zeros((), w.dtype), [(0, 0, 0)] * 3 + around))
         for position in itertools.product(*[range(1 if axis in summed else counts[axis]) for axis in range(dims)]):
             gathered.append(_pieces.seen(x, position, spec.stride, spec.rhs_dilation, sizes, first=3))
-        both = (parts[0] if len(parts) == 1 else jnp.concatenate(parts, 2) for parts in (copies, gathered))
-        return [a.reshape(*a.shape[:3], -1) for a in both]
+        w, x = (parts[0] if len(parts) == 1 else jnp.concatenate(parts, 2) for parts in (copies, gathered))
+        return w.reshape(*w.shape[:3], -1), x.reshape(*x.shape[:3], -1)
 
     if short:
         alone = _pieces.alone(rows * outputs, columns * batch, x.shape[0] * math.prod(sizes))
         parts = _pieces.cut(groups, PARTS if alone else 1)
         y = _contract_groups([operands(x[:, part], w[:, part]) for part in parts], spec)
     else:
-        y = _contract(*operands(x, w), spec)
+        w, x = operands(x, w)
+        y = _contract(w, x, spec)
     kept = [axis for axis in range(dims) if axis not in summed]
     y = y.reshape(groups, *[counts[axis] for axis in summed], outputs, *[counts[axis] for axis in kept], batch)
     places = [1 + summed.index(axis) if axis in summed else 2 + len(summed) + kept.index(axis) for axis in range(dims)]

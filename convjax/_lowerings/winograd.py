@@ -133,9 +133,9 @@ def _forward(x, w, spec):
     w = jnp.moveaxis(w.reshape(*w.shape[:2], planes, -1), 2, 0)
     shape, flat = (-1, planes * outputs, w.shape[2]), w.reshape(-1, w.shape[3])
     cut = tiled == 2 and _pieces.alone(blocks.images * math.prod(own), *shape[1:])
-    g = _kron(g, tiled).astype(w.dtype).reshape(*[TILE] * tiled, -1)
-    g = [g[half, n] for half in HALVES for n in range(TILE)] if cut else [g.reshape(-1, g.shape[-1])]
-    u = [_exactly(part, flat, ((1,), (1,))).reshape(shape) for part in g]
+    rows = _kron(g, tiled).astype(w.dtype).reshape(TILE ** (tiled - 1), TILE, -1)
+    parts = [rows[half, n] for half in HALVES for n in range(TILE)] if cut else [rows.reshape(-1, rows.shape[-1])]
+    u = [_exactly(part, flat, ((1,), (1,))).reshape(shape) for part in parts]
     if blocks.number == 1:
         y = _tiles(x, u, own, planes, spec)
     else:
