@@ -4,7 +4,8 @@ Transposed convolutions and the input gradients of strided ones. Along an axis w
 rhs_dilation 1 there), position a u + v meets x[u + t - L(v)] at tap j(v) + a t, where j(v) = (low - v) mod a and
 L(v) = (low - v - j(v)) / a. So each phase v is a convolution with every a-th tap, and since L takes two neighbouring
 values at most, all phases are one convolution with a^d times the output channels and one position more, from which
-each takes its own positions; then they are interleaved.
+each takes its own positions; then they are interleaved. Phases of the lower value that have a tap to spare start with
+a zero instead, and no position is made in vain.
 """
 
 import math
@@ -45,6 +46,8 @@ def _phases(w: jax.Array, at: int, a: int, axis: "_Axis") -> jax.Array:
     w = lax.rev(w, (at + 1,))  # now (a - 1 - j), of which phase 0 is at a - 1 - j(0)
     first = a - 1 - axis.taps[0]
     parts = lax.slice_in_dim(w, first, a, axis=at + 1), lax.slice_in_dim(w, 0, first, axis=at + 1)
+    if axis.spare:
+        parts = parts[0], lax.pad(parts[1], jnp.zeros((), w.dtype), [(i == at, -(i == at), 0) for i in range(w.ndim)])
     return jnp.concatenate(parts, at + 1)
 
 
@@ -64,6 +67,7 @@ class _Axis(NamedTuple):
     shifts: list[int]  # the first position that each phase takes
     length: int  # taps of a phase
     positions: int  # positions of a phase
+    spare: bool  # whether those that begin anew have a tap to spare, which goes first for all to start together
 
 
 def _inner(spec, x, w):
@@ -75,7 +79,9 @@ def _inner(spec, x, w):
         leads = [(low - v - j) // a for v, j in enumerate(taps)]
         length, positions = -(-k // a), -(-m // a)
         shifts = [max(leads) - lead for lead in leads]
-        axes.append(_Axis(taps, shifts, length, positions))
+        spare = all(j + (length - s) * a >= k for j, s in zip(taps, shifts, strict=True))
+        shifts = [0] * a if spare else shifts
+        axes.append(_Axis(taps, shifts, length, positions, spare))
         padding.append((max(leads), positions + max(shifts) + length - 1 - n - max(leads)))
     ones = (1,) * spec.dims
     return spec._replace(padding=tuple(padding), lhs_dilation=ones), axes
