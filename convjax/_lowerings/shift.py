@@ -19,20 +19,33 @@ HELD = 36  # weights of one loop: some more than there are registers, for anothe
 TAKEN = 32  # of them in each of many loops, of which the sum holds a register too
 CHAIN = 8  # products that wait for one another: each must see the sum before it
 LANES = 8  # of a vector of XLA's CPU loops, which take what is left over of a row one by one
+SHORT = 10  # elements of a row up to which it is mostly left over
 
 
 def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
     wide, groups = _pieces.sum_dtype(x.dtype, spec), spec.groups
     shape, out, inputs = spec.output_shape(x.shape, w.shape), spec.out_dtype or x.dtype, w.shape[1]
-    counts, padding = _widened(spec, shape[2:]) if terms(spec, x, w) > HELD else (shape[2:], spec.padding)
+    lined = _is_lined(spec, w, shape[2:])
+    counts, padding = shape[2:], spec.padding
+    if lined:  # another row below for the end of the last
+        padding = (*padding[:-2], (padding[-2][0], padding[-2][1] + 1), padding[-1])
+    elif terms(spec, x, w) > HELD:
+        counts, padding = _widened(spec, counts)
     x = x.astype(wide).reshape(x.shape[0], groups, inputs, *x.shape[2:])
     x = _pieces.padded(x, padding, first=3)  # once, not for every tap
+    pitch = x.shape[-1]
+    if lined:
+        x = x.reshape(*x.shape[:-2], -1)
+        counts = (*counts[:-2], counts[-2] * pitch)
     w = w.reshape(groups, -1, *w.shape[1:]).astype(wide)
     full = (x.shape[0], *w.shape[:2], *counts)
 
     def products(x, w) -> list[jax.Array]:
         def product(i, *tap):
-            part = _pieces.seen(x[:, :, i], tap, spec.rhs_dilation, spec.stride, counts)
+            starts = [j * r for j, r in zip(tap, spec.rhs_dilation, strict=True)]
+            if lined:
+                starts = [*starts[:-2], starts[-2] * pitch + starts[-1]]
+            part = _pieces.seen(x[:, :, i], starts, (1,) * len(counts), spec.stride[: len(counts)], counts)
             part = lax.broadcast_in_dim(part, full, (0, 1, *range(3, len(full))))
             return part * lax.broadcast_in_dim(w[(slice(None), slice(None), i, *tap)], full, (1, 2))
 
@@ -58,6 +71,9 @@ def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
         return [lax.fori_loop(0, size // some, lambda n, y: more(n * some, some, [y])[0], y[0])]
 
     (y,) = summed(x, w, [])
+    if lined:
+        y = _pieces.parted(y).reshape(*full[:-1], -1, pitch)
+        full = (*full[:3], *shape[2:])
     return lax.slice(y, [0] * len(full), (*full[:3], *shape[2:])).reshape(shape).astype(out)
 
 
@@ -71,6 +87,12 @@ def _looped(parts: list[jax.Array], y: list[jax.Array]) -> jax.Array:
 
 def _cut(items: list, length: int) -> list[list]:
     return [items[i : i + length] for i in range(0, len(items), length)]
+
+
+def _is_lined(spec, w, counts) -> bool:
+    """Whether the rows are laid end to end, as a line with what stands between them: one long row for many short."""
+    few = math.prod(w.shape[1:]) <= 9  # with more the line is the slower: 5x5 on rows of 7 three times
+    return len(counts) > 1 and counts[-1] <= SHORT and max(spec.stride[-2:]) == 1 and few
 
 
 def _widened(spec, counts):
