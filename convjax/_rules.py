@@ -157,7 +157,7 @@ CPU = (
     ),
     Rule(
         "winograd",
-        lambda f: not f.mirrored and f.short and min(f.inputs, f.outputs) >= 32,
+        lambda f: not f.mirrored and f.short and min(f.inputs, f.outputs) >= (256 if f.spec.dims == 1 else 32),
         "a quarter of the products: 3x3, 64 channels on 56x56 takes 7.9 ms for 21",
     ),
     Rule(
@@ -208,8 +208,14 @@ CPU = (
     ),
     Rule(
         "matmul",
-        lambda f: f.real and not f.mirrored and f.spec.dims == 1 and f.groups == 1 and 32 <= f.inputs <= f.outputs,
-        "one axis, whose taps are gathered: k2, 64 to 128 channels on 4096 takes 5.2 ms for 5.7",
+        lambda f: (
+            f.real
+            and not f.mirrored
+            and f.spec.dims == f.groups == 1
+            and f.taps == 2
+            and min(f.inputs, f.outputs) >= 32
+        ),
+        "two taps of one axis, which are gathered: k2, 64 to 128 channels on 4096 takes 5.2 ms for 5.7",
     ),
 )
 

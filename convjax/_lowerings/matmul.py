@@ -97,7 +97,7 @@ def _product(w, x, spec):
     wide = _pieces.sum_dtype(x.dtype, spec)
     flipped = _pieces.flipped(spec.precision)
     if (x.shape[-1] >= LONG and spec.groups == 1) or x.shape[0] == 1:
-        w = jnp.broadcast_to(w, (x.shape[0], *w.shape))
+        w = jnp.broadcast_to(_pieces.parted(w), (x.shape[0], *w.shape))  # laid out once, not for every image
         return lax.dot_general(w, x, (((3,), (2,)), ((0, 1), (0, 1))), flipped, wide)
     batch, length = x.shape[0], x.shape[3]
     if spec.groups == 1:
