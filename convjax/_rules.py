@@ -96,19 +96,19 @@ CPU = (
     Rule(
         "exchange",
         lambda f: f.dilated and f.mirrored,
-        "weight gradient of a transposed convolution: 4x4, stride 2, 128 to 64 channels takes 18 ms for 608",
+        "weight gradient of a transposed convolution: 4x4, stride 2, 128 to 64 channels takes 18 ms for 631",
     ),
     Rule(
         "polyphase",
         lambda f: (
             f.dilated and f.taps > 1 and (f.groups > 1 or f.spec.dims > 2 or f.idle < 1.4) and f.w.size <= 4 * f.x.size
         ),
-        "a dilated input holds mostly zeros: depthwise 3x3 at stride 2 gives its input gradient in 1.4 ms for 150",
+        "a dilated input holds mostly zeros: depthwise 3x3 at stride 2 gives its input gradient in 1.3 ms for 150",
     ),
     Rule(
         "matmul",
         lambda f: f.real and (f.beside or f.between),
-        "windows side by side are a matrix product: 1x1, 256 to 64 channels takes 5.9 ms for 17",
+        "windows side by side are a matrix product: 1x1, 256 to 64 channels takes 5.8 ms for 18",
     ),
     Rule(
         "phases",
@@ -119,7 +119,7 @@ CPU = (
     Rule(
         "fft",
         lambda f: f.real and not f.mirrored and f.inputs == f.outputs == 1 and f.saved("fft") > 4,
-        "far fewer multiply-adds: 63x63 on 512x512 takes 1.4 ms for 625",
+        "far fewer multiply-adds: 63x63 on 512x512 takes 1.4 ms for 631",
     ),
     Rule(
         "shift",
@@ -133,7 +133,7 @@ CPU = (
                 or (f.inputs <= 8 and f.outputs <= 16)
             )
         ),
-        "few products per result: depthwise 3x3 on 8x144x56x56 takes 1.9 ms for 102",
+        "few products per result: depthwise 3x3 on 8x144x56x56 takes 1.2 ms for 101",
     ),
     Rule(
         "reduce",
@@ -142,23 +142,23 @@ CPU = (
             and (f.groups > 1 or f.batch * f.outputs <= 2)
             and f.batch * f.outputs <= (64 if max(f.spec.rhs_dilation) > 1 else 16)
         ),
-        "weight gradient of few channels: depthwise 3x3 on 8x144x56x56 takes 3.5 ms for 114",
+        "weight gradient of few channels: depthwise 3x3 on 8x144x56x56 takes 3.4 ms for 119",
     ),
     Rule(
         "planes",
         lambda f: f.real and f.mirrored and f.spec.dims > 2 and f.groups == 1 and not f.dilated,
-        "weight gradient of a volume: 3x3x3, 32 channels on 32x48x48 takes 24 ms for 171",
+        "weight gradient of a volume: 3x3x3, 32 channels on 32x48x48 takes 32 ms for 173",
     ),
-    Rule("fft", _large, "far fewer multiply-adds: 63x63 on 512x512 takes 1.4 ms for 625"),
+    Rule("fft", _large, "far fewer multiply-adds: 63x63 on 512x512 takes 1.4 ms for 631"),
     Rule(
         "matmul",
         lambda f: f.x.dtype == jnp.bfloat16 and f.groups == 1 and f.outputs >= 16 and f.inputs * f.taps >= 256,
-        "bfloat16 has products of its own: the weight gradient of 3x3, 64 channels on 56x56 takes 8.1 ms for 20",
+        "bfloat16 has products of its own: the weight gradient of 3x3, 64 channels on 56x56 takes 8.5 ms for 20",
     ),
     Rule(
         "winograd",
         lambda f: not f.mirrored and f.short and min(f.inputs, f.outputs) >= (512 if f.spec.dims == 1 else 32),
-        "a quarter of the products: 3x3, 64 channels on 56x56 takes 7.9 ms for 21",
+        "a quarter of the products: 3x3, 64 channels on 56x56 takes 7.4 ms for 22",
     ),
     Rule(
         "winograd",
@@ -169,7 +169,7 @@ CPU = (
             and min(f.batch, f.outputs) >= (32 if f.taps >= 100 else 128)
             and (f.taps >= 100 or (f.taps >= 36 and f.inputs >= 64))
         ),
-        "a quarter of the products: the weight gradient of 3x3, 128 channels on 28x28 takes 6.2 ms for 12",
+        "a quarter of the products: the weight gradient of 3x3, 128 channels on 28x28 takes 7.0 ms for 13",
     ),
     Rule(
         "phases",
@@ -181,12 +181,12 @@ CPU = (
             and min(f.batch, f.outputs) >= 128
             and min(k / s for k, s in zip(f.w.shape[2:], f.spec.stride, strict=True)) >= 2.5
         ),
-        "weight gradient of a dilated kernel: 3x3, dilation 12, 256 channels takes 16 ms for 19",
+        "weight gradient of a dilated kernel: 3x3, dilation 12, 256 channels takes 14 ms for 19",
     ),
     Rule(
         "matmul",
         lambda f: f.real and f.mirrored and f.groups == 1 and max(f.spec.rhs_dilation) > 1,
-        "weight gradient of a strided convolution: 7x7, stride 2, 3 to 64 channels takes 31 ms for 41",
+        "weight gradient of a strided convolution: 7x7, stride 2, 3 to 64 channels takes 26 ms for 43",
     ),
     Rule(
         "matmul",
@@ -199,12 +199,12 @@ CPU = (
             and f.taps >= 1024
             and min(f.inputs, f.outputs) >= 16
         ),
-        "weight gradient over large images: 3x3, 3 to 32 channels on 128x32x32 takes 7.5 ms for 18",
+        "weight gradient over large images: 3x3, 3 to 32 channels on 128x32x32 takes 5.5 ms for 21",
     ),
     Rule(
         "matmul",
         lambda f: f.real and (f.groups > 1 or f.spec.dims > 2) and f.inputs * f.taps >= 16,
-        "XLA's loops for groups and volumes are slow: 3x3x3, 32 channels on 32x48x48 takes 28 ms for 111",
+        "XLA's loops for groups are slow: weight gradient of 3x3, 32 groups of 32 channels on 7x7 takes 3.7 ms for 906",
     ),
     Rule(
         "matmul",
@@ -215,7 +215,7 @@ CPU = (
             and f.taps == 2
             and min(f.inputs, f.outputs) >= 32
         ),
-        "two taps of one axis, which are gathered: k2, 64 to 128 channels on 4096 takes 5.2 ms for 5.7",
+        "two taps of one axis, which are gathered: k2, 64 to 128 channels on 4096 takes 4.1 ms for 5.4",
     ),
 )
 
