@@ -7,7 +7,7 @@ Arithmetic Complexity of Computations, 1980; A. Lavin and S. Gray, arXiv:1509.09
 
 and on 2 axes 36 products serve 16 results, a quarter of 144. The products of all tiles and channels are 36 matrix
 products. A weight gradient is F(3, 4) with the same points: three results, four taps, and the tiles of the cotangent
-summed like channels.
+summed like channels. Of a volume the last two axes are in tiles; each tap of the first has a product of its own.
 
 The points are 0, 1, -1, 1/2, -2, which round less than the usual 0, 1, -1, 2, -2 (B. Barabasz et al.,
 arXiv:1803.10986, look for such points): enough to stay below 1e-5 of the largest result, which the tests hold them to.
@@ -246,8 +246,10 @@ def refuses(spec, x, w) -> str | None:
         return f"{x.dtype} is not a real floating dtype"
     if spec.groups > 1:
         return "groups"
-    if spec.dims > (3 if _is_forward(w) else 2):
-        return f"{spec.dims} spatial dimensions"
+    if spec.dims > 3:
+        return f"{spec.dims} spatial dimensions, more than 3"
+    if spec.dims == 3 and not _is_forward(w):
+        return "a volume whose kernel is not of 3 taps along the last two axes"
     if any(n > 1 for n in (*spec.stride, *spec.lhs_dilation, *spec.rhs_dilation)):
         return "a stride or a dilation"
     if not _is_forward(w) and any(m != 3 for m in spec.output_shape(x.shape, w.shape)[2:]):
@@ -258,9 +260,9 @@ def refuses(spec, x, w) -> str | None:
 def multiply_adds(spec, x, w):
     """Those of the matrix products; the transforms add some 40 for each element of x, w and y."""
     sizes = spec.output_shape(x.shape, w.shape)[2:] if _is_forward(w) else w.shape[2:]
-    tiles = 1
-    for n in sizes:
-        tiles *= -(-n // 4) * TILE
+    tiles = math.prod(-(-n // 4) * TILE for n in sizes[-2:])
+    if spec.dims > 2:
+        tiles *= (sizes[0] + w.shape[2] - 1) * w.shape[2]
     return tiles * x.shape[0] * w.shape[0] * w.shape[1]
 
 
