@@ -43,8 +43,9 @@ def parted(x: jax.Array) -> jax.Array:
 def alone(rows: int, columns: int, depth: int) -> bool:
     """Whether one core makes each matrix product of a batch while the others wait, as on a CPU before jax 0.11.
 
-    XLA cuts a product into blocks of at least 64 by 64 whose two sides times the depth come to 2^16 or more, those of a
-    tall matrix along the tall side, where the last block is what is left; the products of a batch followed one another.
+    XLA's library for products, YNNPACK, cuts one into blocks of at least 64 by 64 whose two sides times the depth come
+    to 2^16 or more, those of a tall matrix along the tall side, where the last block is what is left; the products of a
+    batch followed one another.
     """
     tall = max(rows, columns) > 4 * min(rows, columns)
     cost = (rows + columns) * min(depth, 1024)

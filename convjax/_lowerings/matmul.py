@@ -128,7 +128,8 @@ def _mirrored(x, w, spec):
         for axis in range(dims)
     ]
     sizes = [lengths[axis] if axis in summed else kernel[axis] for axis in range(dims)]
-    rows, columns = (math.prod(counts[axis] for axis in axes) for axes in (summed, set(range(dims)) - set(summed)))
+    kept = [axis for axis in range(dims) if axis not in summed]
+    rows, columns = (math.prod(counts[axis] for axis in axes) for axes in (summed, kept))
     outputs, batch = w.shape[2], x.shape[2]
     starts = [n - k for n, k in zip(sizes, kernel, strict=True)]  # of the kernel at the first position, once padded
     short = groups > 1 and math.prod(sizes) < LONG
@@ -158,7 +159,6 @@ def _mirrored(x, w, spec):
     else:
         w, x = operands(x, w)
         y = _contract(w, x, spec)
-    kept = [axis for axis in range(dims) if axis not in summed]
     y = y.reshape(groups, *[counts[axis] for axis in summed], outputs, *[counts[axis] for axis in kept], batch)
     places = [1 + summed.index(axis) if axis in summed else 2 + len(summed) + kept.index(axis) for axis in range(dims)]
     return y.transpose(y.ndim - 1, 0, 1 + len(summed), *places)

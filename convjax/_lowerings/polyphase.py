@@ -29,6 +29,7 @@ def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
     order = [2 + 2 * i + 1 for i in range(dims)], [2 + 2 * i for i in range(dims)]
     kernel = kernel.transpose(0, *order[0], 1, *order[1])  # (G O, v, I, t): a group has O v output channels
     y = convolve(x, kernel.reshape(-1, *kernel.shape[1 + dims :]), inner)
+    # Groups are summed in a loop, which is not to be fused into what places and interleaves the phases.
     y = _pieces.parted(y) if spec.groups > 1 else y
 
     y = y.reshape(*shape[:2], *spec.lhs_dilation, *y.shape[2:])

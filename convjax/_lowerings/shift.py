@@ -91,7 +91,7 @@ def _cut(items: list, length: int) -> list[list]:
 
 def _is_lined(spec, w, counts) -> bool:
     """Whether the rows are laid end to end, as a line with what stands between them: one long row for many short."""
-    few = math.prod(w.shape[1:]) <= 9  # with more the line is the slower: 5x5 on rows of 7 three times
+    few = math.prod(w.shape[1:]) <= 9  # with more the line is the slower
     return len(counts) > 1 and counts[-1] <= SHORT and max(spec.stride[-2:]) == 1 and few
 
 
