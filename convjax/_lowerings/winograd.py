@@ -72,17 +72,23 @@ def _combined(matrix: np.ndarray, parts: list[jax.Array]) -> list[jax.Array]:
     return rows
 
 
-def _tiled(matrix: np.ndarray, x: jax.Array, counts, cut: bool = False) -> list[jax.Array]:
-    """x (N, [P,] *n, C) to (6, ..., N, [P,] *counts, C), the matrix along each axis of the tiles that start at every
-    fourth element: in one part, or in the six of the last axis times two of the first."""
+def _tiled(matrix: np.ndarray, x: jax.Array, counts, channels: int, cut: bool = False) -> list[jax.Array]:
+    """x (N, [P,] n, C), or (N, [P,] n, m C), to (6^d, N [P] tiles, C), the matrix along each axis of the tiles that
+    start at every fourth element: in one part, or in the six of the last axis times two of the first, whose axes are
+    not yet merged."""
+    parts, sizes = [x], (x.shape[-2], x.shape[-1] // channels)
     for axis, count in enumerate(counts):
-        at = x.ndim - 1 - len(counts) + axis
-        slices = [lax.slice_in_dim(x, a, a + (count - 1) * 4 + 1, 4, axis=at) for a in range(matrix.shape[1])]
-        rows = _combined(matrix, slices)
-        if axis + 1 == len(counts) and cut:
-            return [lax.optimization_barrier(row[half]) for half in HALVES for row in rows]
-        x = lax.optimization_barrier(jnp.stack(rows, axis))
-    return [x]
+        rows = []
+        for part in parts:  # of three axes, for a loop over five takes several times as long to compile
+            part = part.reshape(-1, sizes[axis], channels if axis else x.shape[-1])
+            seen = [lax.slice_in_dim(part, a, a + 4 * count - 3, 4, axis=1) for a in range(matrix.shape[1])]
+            rows += _combined(matrix, seen)
+        if axis and cut:
+            return [lax.optimization_barrier(row) for row in rows]
+        rows = [row.reshape(TILE**axis, -1, *row.shape[1:]) for row in rows]
+        parts = [rows[half] for half in HALVES] if cut else [rows]
+        parts = [lax.optimization_barrier(jnp.stack(part, 1)) for part in parts]
+    return [part.reshape(TILE ** len(counts), -1, channels) for part in parts]
 
 
 def _kron(matrix: np.ndarray, dims: int) -> np.ndarray:
@@ -112,10 +118,12 @@ def _is_forward(w) -> bool:
 
 
 def _padded_to(x, padding, lengths):
-    """Channels last, and zeros around each axis up to a length."""
+    """Channels last, zeros around each axis up to a length, and of the two axes that are in tiles the last merged with
+    the channels."""
     x = _last(x)
     around = [(low, n - low - size) for (low, _), n, size in zip(padding, lengths, x.shape[1:-1], strict=True)]
-    return _pieces.padded(x, around, first=1)
+    x = _pieces.padded(x, around, first=1)
+    return x.reshape(*x.shape[:-2], -1) if len(lengths) > 1 else x
 
 
 def _forward(x, w, spec):
@@ -139,7 +147,7 @@ def _forward(x, w, spec):
     if blocks.number == 1:
         y = _tiles(x, u, own, planes, spec)
     else:
-        each = lambda n: _pieces.parted(_tiles(blocks.part(x, n), u, own, planes, spec))  # noqa: E731
+        each = lambda n: _pieces.parted(_tiles(_pieces.parted(blocks.part(x, n)), u, own, planes, spec))  # noqa: E731
         y = lax.map(each, jnp.arange(blocks.number))
         y = y.reshape(-1, blocks.across, *y.shape[1:])
         y = jnp.moveaxis(y, 1, 3).reshape(batch, outputs, blocks.step * counts[0], *y.shape[5:])
@@ -157,7 +165,7 @@ class _Blocks(NamedTuple):
     halo: int
 
     def part(self, x, number, halo=None):
-        """Block `number` of x (N, *n, C), with `halo` rows of x behind its own."""
+        """Block `number` of x (N, n, ...), with `halo` rows of x behind its own."""
         starts = [number // self.across * self.images, number % self.across * (self.step * self.rows)]
         starts += [jnp.zeros_like(number)] * (x.ndim - 2)
         rows = self.step * self.rows + (self.halo if halo is None else halo)
@@ -179,12 +187,13 @@ def _tiles(x, u, counts, planes, spec):
     tiled, outputs = min(spec.dims, 2), u[0].shape[1]
     whole, counts = counts[: spec.dims - tiled], counts[spec.dims - tiled :]
     seen = (x.shape[0], *x.shape[1 : 1 + len(whole)], *counts)
-    v = [part.reshape(u[0].shape[0], -1, x.shape[-1]) for part in _tiled(b_t, x, counts, len(u) > 1)]
+    v = _tiled(b_t, x, counts, u[0].shape[-1], len(u) > 1)
     # The larger matrix on the left makes the faster product.
     first = math.prod(seen) < outputs
     shape = (outputs, *seen) if first else (*seen, outputs)
 
     def products(v, u):
+        v = [part.reshape(u[0].shape[0], -1, u[0].shape[2]) for part in v]
         pairs = zip(*((u, v) if first else (v, u)), strict=True)
         return [lax.dot_general(a, b, (((2,), (2,)), ((0,), (0,))), precision=spec.precision) for a, b in pairs]
 
@@ -198,11 +207,12 @@ def _tiles(x, u, counts, planes, spec):
 
     rows = _rows(_pieces.beside(products, v, u), tiled, shape)
     rows = [[over_planes(row) for row in part] for part in rows] if whole else rows
-    y = jnp.concatenate([jnp.stack(_combined(a_t, part), tiled - 1) for part in rows])
+    shape = rows[0][0].shape[tiled - 1 :]
+    flat = lambda row: row.reshape(*row.shape[: tiled - 1], *((shape[0], -1) if first else (-1, shape[-1])))
+    y = jnp.concatenate([jnp.stack(_combined(a_t, [flat(row) for row in part]), tiled - 1) for part in rows])
     if tiled == 2:
-        shape = y.shape
         y = _exactly(a_t.astype(y.dtype), lax.optimization_barrier(y).reshape(TILE, -1), ((1,), (0,)))
-        y = y.reshape(4, *shape[1:])
+    y = y.reshape(*[4] * tiled, *shape)
     # (4, [4,] N, [D,] tiles, O) or (4, [4,] O, N, [D,] tiles) to (N, O, [D,] each tile's axis with its results behind)
     n = tiled + first
     pairs = [(n + 1 + len(whole) + axis, axis) for axis in range(tiled)]
@@ -228,8 +238,8 @@ def _mirrored(x, w, spec):
     w = _padded_to(w.swapaxes(0, 1), ((0, 0),) * dims, [4 * c for c in counts])
 
     def products(x, w):
-        ((v,), (u,)) = (_tiled(*pair, [blocks.rows, *counts[1:]]) for pair in ((b_t, x), (g, w)))
-        v, u = v.reshape(TILE**dims, -1, batch), u.reshape(TILE**dims, -1, outputs)
+        tiles = [blocks.rows, *counts[1:]]
+        (v,), (u,) = _tiled(b_t, x, tiles, batch), _tiled(g, w, tiles, outputs)
         return lax.dot_general(v, u, (((1,), (1,)), ((0,), (0,))), precision=spec.precision)
 
     if blocks.number == 1:
