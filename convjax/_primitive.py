@@ -20,6 +20,7 @@ from jax.interpreters import ad, batching, mlir
 
 from convjax import _select
 from convjax._lowerings import LOWERINGS
+from convjax._lowerings._lowering import Lowering
 from convjax._rules import RULES
 from convjax._sharding import vary, varying
 from convjax._spec import ConvSpec, extent
@@ -69,8 +70,13 @@ def _execute(x, w, **params):
 
 
 def _lower(platform: str, x, w, *, spec: ConvSpec, algorithm: str):
+    return lowered(_select.select(spec, x, w, platform, algorithm).lowering, x, w, spec, algorithm)
+
+
+def lowered(lowering: Lowering, x, w, spec: ConvSpec, algorithm: str = "auto") -> jax.Array:
+    """What a lowering makes of the operation; what it restates it as is chosen for anew."""
     inner = partial(convolve, algorithm=algorithm) if algorithm == "local" else convolve
-    return _select.select(spec, x, w, platform, algorithm).lowering.run(x, w, spec, inner)
+    return lowering.run(x, w, spec, inner)
 
 
 for _platform in (None, *RULES):

@@ -86,6 +86,19 @@ class Rule(NamedTuple):
     because: str
 
 
+def _in_tiles(f: Facts) -> bool:
+    # The transforms cost as much as they save where channels are few or a tile does, as with 2x2 taps.
+    if f.spec.dims == 1:
+        return not f.mirrored and f.taps in (3, 4) and min(f.inputs, f.outputs) >= 256
+    if not f.mirrored:
+        return math.prod(f.w.shape[-2:]) >= 6 and min(f.inputs, f.outputs) >= 32
+    if f.spec.dims > 2 or f.positions < 6:
+        return False
+    if f.taps >= 100:
+        return min(f.batch, f.outputs) >= (32 if f.positions <= 16 else 64)
+    return min(f.batch, f.outputs) >= 128 and f.taps >= 36 and f.inputs >= 64
+
+
 def _large(f: Facts) -> bool:
     # XLA's convolution does some 150 multiply-adds in the time of one of the FFT's where many channels are summed, but
     # only a few where they are not; a wide margin either way, for the FFT rounds otherwise and spreads a NaN.
@@ -157,18 +170,12 @@ CPU = (
     ),
     Rule(
         "winograd",
-        lambda f: not f.mirrored and f.short and min(f.inputs, f.outputs) >= (256 if f.spec.dims == 1 else 32),
+        lambda f: f.short and not f.mirrored and _in_tiles(f),
         "a quarter of the products: 3x3, 64 channels on 56x56 takes 7.4 ms for 22",
     ),
     Rule(
         "winograd",
-        lambda f: (
-            f.mirrored
-            and f.short
-            and f.spec.dims == 2
-            and min(f.batch, f.outputs) >= (32 if f.taps >= 100 else 128)
-            and (f.taps >= 100 or (f.taps >= 36 and f.inputs >= 64))
-        ),
+        lambda f: f.short and f.mirrored and _in_tiles(f),
         "a quarter of the products: the weight gradient of 3x3, 128 channels on 28x28 takes 7.0 ms for 13",
     ),
     Rule(

@@ -3,6 +3,7 @@
 import inspect
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -22,6 +23,7 @@ class Step(NamedTuple):
     platform: str
     direction: str  # "forward", "input gradient" or "weight gradient"
     algorithm: str
+    served_by: str  # the same, but for a lowering that restates the operation: what then serves that
     because: str
     others: dict[str, str]  # every other lowering: why it cannot serve, or what it would cost
     output_shape: tuple[int, ...]
@@ -54,7 +56,8 @@ class Plan(NamedTuple):
                     f"    {step.direction:<15}  {step.algorithm:<9} {_scaled(step.multiply_adds)} multiply-adds, "
                     f"{_scaled(step.bytes)}B touched, {error}"
                 )
-                lines.append(f"{'':21}  by {LOWERINGS[step.algorithm].summary}")
+                by = "" if step.served_by == step.algorithm else f", which {step.served_by} serves"
+                lines.append(f"{'':21}  by {LOWERINGS[step.algorithm].summary}{by}")
                 lines.append(f"{'':21}  for {step.because}")
                 lines += [f"{'':21}  not {name}: {why}" for name, why in step.others.items()]
         return "\n".join(lines)
@@ -148,33 +151,49 @@ def _convolutions(jaxpr) -> list:
     return found + [eqn for inner in subjaxprs(jaxpr) for eqn in _convolutions(inner)]
 
 
+def _operation(equation) -> tuple[ConvSpec, Any, Any]:
+    return equation.params["spec"], *(v.aval for v in equation.invars)
+
+
+def _choice(platform: str, equation) -> _select.Choice:
+    spec, x, w = _operation(equation)
+    return _select.select(spec, x, w, platform, equation.params["algorithm"])
+
+
+def _served(platform: str, equation):
+    """The equation itself, or what its lowering restates it as."""
+    lowering, (spec, *operands) = _choice(platform, equation).lowering, _operation(equation)
+    if lowering.error is not None:
+        return equation
+    restated = partial(_primitive.lowered, lowering, spec=spec, algorithm=equation.params["algorithm"])
+    return _served(platform, _convolutions(jax.make_jaxpr(restated)(*operands).jaxpr)[-1])
+
+
 def _step(platform: str, direction: str, equation) -> Step:
-    x, w = (v.aval for v in equation.invars)
+    spec, x, w = _operation(equation)
     y = equation.outvars[0].aval
-    spec = equation.params["spec"]
-    choice = _select.select(spec, x, w, platform, equation.params["algorithm"])
+    choice, served = _choice(platform, equation), _served(platform, equation)
     others = {
         name: _select.refusal(lowering, spec, x, w) or f"{_scaled(lowering.multiply_adds(spec, x, w))} multiply-adds"
         for name, lowering in LOWERINGS.items()
         if name != choice.lowering.name
     }
-    error = None
-    if jnp.issubdtype(x.dtype, jnp.inexact) and isinstance(x.size, int):
-        error = choice.lowering.error(spec, x, w) * float(jnp.finfo(_pieces.sum_dtype(x.dtype, spec)).eps)
+    error, last, inner = None, _choice(platform, served).lowering, _operation(served)
+    if jnp.issubdtype(x.dtype, jnp.inexact) and isinstance(x.size, int) and last.error is not None:
+        error = last.error(*inner) * float(jnp.finfo(_pieces.sum_dtype(x.dtype, spec)).eps)
     touched = sum(math.prod(a.shape) * a.dtype.itemsize for a in (x, w, y))
-    work = choice.lowering.multiply_adds(spec, x, w)
-    lowering = choice.lowering
     return Step(
         platform=platform,
         direction=direction,
-        algorithm=lowering.name,
+        algorithm=choice.lowering.name,
+        served_by=last.name,
         because=choice.because,
         others=others,
         output_shape=y.shape,
-        multiply_adds=work,
+        multiply_adds=last.multiply_adds(*inner),
         bytes=touched,
         error=error,
-        relative=lowering.relative,
+        relative=last.relative,
         spec=spec,
     )
 

@@ -49,6 +49,20 @@ def test_plan_touches_no_array_and_takes_what_the_call_takes():
     assert [s.direction for s in integers.steps] == ["forward"]
 
 
+def test_plan_of_what_is_restated():
+    """The error, and the multiply-adds, are those of the lowering that serves the convolution it becomes."""
+    x, weight = (jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((2, 256, 33, 33), (256, 256, 3, 3)))
+    plan = convjax.plan(x, weight, padding=12, dilation=12, platform="cpu")
+    step = plan.step("cpu", "weight gradient")
+    assert (step.algorithm, step.served_by, step.relative) == ("phases", "winograd", "the largest result")
+    assert step.error == 80 * np.finfo(np.float32).eps
+    assert step.multiply_adds < plan.step("cpu").multiply_adds / 1.5
+    assert "as images, which winograd serves" in str(plan)
+    assert plan.step("cpu").served_by == "direct"
+    volume = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((1, 32, 32, 48, 48), (32, 32, 3, 3, 3))]
+    assert convjax.plan(*volume, padding=1).step("cpu", "weight gradient")[2:4] == ("planes", "winograd")
+
+
 def test_plan_with_symbolic_sizes():
     (n,) = jax.export.symbolic_shape("n")
     x, weight = jax.ShapeDtypeStruct((n, 3, 8, 8), jnp.float32), jax.ShapeDtypeStruct((4, 3, 3, 3), jnp.float32)

@@ -19,8 +19,8 @@ class Lowering(NamedTuple):
     refuses: Callable[..., str | None]  # refuses(spec, x, w): why it cannot serve, None where it can
     multiply_adds: Callable[..., Any]  # multiply_adds(spec, x, w): how many it performs
     # error(spec, x, w): how far off a result may be, in units of the machine epsilon of what is summed in, relative to
-    # what `relative` says.
-    error: Callable[..., Any]
+    # what `relative` says. None where the operation is restated: then it is that of whatever serves it.
+    error: Callable[..., Any] | None
     relative: str = "the sum of |x| |w|"
     local: bool = True  # whether a NaN reaches only the results whose window holds it
 

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from convjax._lowerings import _pieces
-from convjax._lowerings._lowering import Lowering, terms
+from convjax._lowerings._lowering import Lowering
 from convjax._spec import extent
 
 
@@ -59,4 +59,4 @@ def multiply_adds(spec, x, w):
     return math.prod(spec.output_shape(x.shape, w.shape)) * w.shape[1] * math.prod(x.shape[2:])
 
 
-LOWERING = Lowering("exchange", "input and kernel change places", run, refuses, multiply_adds, terms)
+LOWERING = Lowering("exchange", "input and kernel change places", run, refuses, multiply_adds, None)

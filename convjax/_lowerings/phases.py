@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from convjax._lowerings import _pieces
-from convjax._lowerings._lowering import Lowering, terms
+from convjax._lowerings._lowering import Lowering
 
 
 def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
@@ -71,5 +71,5 @@ def multiply_adds(spec, x, w):
 
 
 LOWERING = Lowering(
-    "phases", "phases of a stride as channels, of a dilation as images", run, refuses, multiply_adds, terms
+    "phases", "phases of a stride as channels, of a dilation as images", run, refuses, multiply_adds, None
 )

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from convjax._lowerings import _pieces
-from convjax._lowerings._lowering import Lowering, products, terms
+from convjax._lowerings._lowering import Lowering, products
 
 MOST = 16  # copies of x
 
@@ -46,4 +46,4 @@ def refuses(spec, x, w) -> str | None:
     return f"{copies} copies, more than {MOST}" if copies > MOST else None
 
 
-LOWERING = Lowering("planes", "the first axis of a volume as channels and images", run, refuses, products, terms)
+LOWERING = Lowering("planes", "the first axis of a volume as channels and images", run, refuses, products, None)

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from convjax._lowerings import _pieces
-from convjax._lowerings._lowering import Lowering, terms
+from convjax._lowerings._lowering import Lowering
 
 
 def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
@@ -105,4 +105,4 @@ def multiply_adds(spec, x, w):
 
 
 LOWERING = Lowering("polyphase", "every phase of the dilated input as channels of one convolution", run, refuses,
-                    multiply_adds, terms)  # fmt: skip
+                    multiply_adds, None)  # fmt: skip

@@ -15,7 +15,8 @@ from convjax._lowerings import _pieces
 from convjax._lowerings._lowering import Lowering, products, terms
 
 MOST = 128  # positions
-ROW = 256  # products summed one after the other; rows are then summed among themselves, which keeps the rounding small
+ROW = 256  # products that are summed one after the other, or some more; then such sums among themselves
+LONG = 2048  # products from which the rounding of one such sum is more than 4 times that of XLA's convolution
 
 
 def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
@@ -33,8 +34,15 @@ def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
         part = _pieces.seen(x, position, spec.stride, spec.rhs_dilation, kernel, first=3)
         parts.append(lax.broadcast_in_dim(part, full, (0, 1, *range(3, len(full)))) * w)
     zeros = [jnp.zeros((), wide)] * len(parts)
-    axes, length = [], 1
+    axes: list[int] = []
+    length = 1
     for axis in reversed(range(3, len(full))):
+        if length < ROW and length * full[axis] > LONG:
+            size = max((n for n in range(2, ROW * 2 // length + 1) if full[axis] % n == 0), default=0)
+            if axis > 3 and size:  # of the batch, the first, a part costs a copy
+                parts = [part.reshape(*part.shape[:axis], -1, size, *part.shape[axis + 1 :]) for part in parts]
+                axes = [axis + 1, *[later + 1 for later in axes]]
+            break
         if length < ROW:
             axes.append(axis)
             length *= full[axis]

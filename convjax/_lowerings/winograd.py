@@ -1,23 +1,24 @@
-"""Winograd's minimal filtering F(4, 3): four results of a three-tap kernel from six products instead of twelve.
+"""Winograd's minimal filtering F(7 - k, k): six products for 7 - k results of a kernel of k taps, 2 to 5.
 
 Per axis, with x and w as polynomials whose product is evaluated at five points and at infinity (Toom-Cook; S. Winograd,
 Arithmetic Complexity of Computations, 1980; A. Lavin and S. Gray, arXiv:1509.09308),
 
-    y = A^T [(G w) * (B^T x)]         six inputs, three taps, four results
+    y = A^T [(G w) * (B^T x)]         six inputs, k taps, 7 - k results
 
-and on 2 axes 36 products serve 16 results, a quarter of 144. The products of all tiles and channels are 36 matrix
-products. A weight gradient is F(3, 4) with the same points: three results, four taps, and the tiles of the cotangent
-summed like channels. Of a volume the last two axes are in tiles; each tap of the first has a product of its own.
+and on 2 axes 36 products serve 16 results of 3x3 taps, or 9 of 4x4: a quarter of 144. The products of all tiles and
+channels are 36 matrix products. A weight gradient of k positions is F(k, 7 - k) with the same points: its tiles are of
+7 - k taps of the cotangent, and they are summed like channels. Of a volume the last two axes are in tiles; each tap of
+the first has a product of its own.
 
 The points are 0, 1, -1, 1/2, -2, which round less than the usual 0, 1, -1, 2, -2 (B. Barabasz et al.,
 arXiv:1803.10986, look for such points): enough to stay below 1e-5 of the largest result, which the tests hold them to.
-Channels stand last inside, where every transform is a sum of contiguous rows. A NaN spreads over its tile of 4 by 4.
+Channels stand last inside, where every transform is a sum of contiguous rows. A NaN spreads over its tile.
 """
 
+import functools
 import itertools
 import math
 from fractions import Fraction
-from functools import cache
 from typing import NamedTuple
 
 import jax
@@ -34,7 +35,7 @@ HALVES = slice(0, TILE // 2), slice(TILE // 2, TILE)
 MOST = 1 << 19  # elements of x in a block, so that a block and its tiles stay in cache
 
 
-@cache
+@functools.cache
 def matrices(results: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A^T (results, 6), G (6, taps) and B^T (6, 6) for `results` results of 7 - results taps.
 
@@ -72,30 +73,26 @@ def _combined(matrix: np.ndarray, parts: list[jax.Array]) -> list[jax.Array]:
     return rows
 
 
-def _tiled(matrix: np.ndarray, x: jax.Array, counts, channels: int, cut: bool = False) -> list[jax.Array]:
-    """x (N, [P,] n, C), or (N, [P,] n, m C), to (6^d, N [P] tiles, C), the matrix along each axis of the tiles that
-    start at every fourth element: in one part, or in the six of the last axis times two of the first, whose axes are
-    not yet merged."""
+def _tiled(matrices, steps, x: jax.Array, counts, channels: int, cut: bool = False) -> list[jax.Array]:
+    """x (N, [P,] n, C), or (N, [P,] n, m C), to (6^d, N [P] tiles, C), each axis' matrix along the tiles that start at
+    every step: in one part, or in the six of the last axis times two of the first, whose axes are not yet merged."""
     parts, sizes = [x], (x.shape[-2], x.shape[-1] // channels)
-    for axis, count in enumerate(counts):
+    for axis, (matrix, step, count) in enumerate(zip(matrices, steps, counts, strict=True)):
         rows = []
         for part in parts:  # of three axes, for a loop over five takes several times as long to compile
             part = part.reshape(-1, sizes[axis], channels if axis else x.shape[-1])
-            seen = [lax.slice_in_dim(part, a, a + 4 * count - 3, 4, axis=1) for a in range(matrix.shape[1])]
-            rows += _combined(matrix, seen)
+            stops = [(a, a + step * (count - 1) + 1) for a in range(matrix.shape[1])]
+            rows += _combined(matrix, [lax.slice_in_dim(part, *stop, step, axis=1) for stop in stops])
         if axis and cut:
             return [lax.optimization_barrier(row) for row in rows]
         rows = [row.reshape(TILE**axis, -1, *row.shape[1:]) for row in rows]
-        parts = [rows[half] for half in HALVES] if cut else [rows]
-        parts = [lax.optimization_barrier(jnp.stack(part, 1)) for part in parts]
+        stacks = [rows[half] for half in HALVES] if cut else [rows]
+        parts = [lax.optimization_barrier(jnp.stack(stack, 1)) for stack in stacks]
     return [part.reshape(TILE ** len(counts), -1, channels) for part in parts]
 
 
-def _kron(matrix: np.ndarray, dims: int) -> np.ndarray:
-    product = np.ones((1, 1))
-    for _ in range(dims):
-        product = np.kron(product, matrix)
-    return product
+def _kron(matrices) -> np.ndarray:
+    return functools.reduce(np.kron, matrices)
 
 
 def _exactly(a, b, dimensions):
@@ -109,12 +106,22 @@ def _last(x: jax.Array) -> jax.Array:
 
 def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
     wide = _pieces.sum_dtype(x.dtype, spec)
-    y = (_forward if _is_forward(w) else _mirrored)(x.astype(wide), w.astype(wide), spec)
+    forward, small = _small(spec, x, w)
+    y = (_forward if forward else _mirrored)(x.astype(wide), w.astype(wide), spec, small)
     return y.astype(spec.out_dtype or x.dtype)
 
 
-def _is_forward(w) -> bool:
-    return all(k == 3 for k in w.shape[-min(w.ndim - 2, 2) :])
+def _small(spec, x, w) -> tuple[bool, tuple[int, ...]]:
+    """Whether the tiles are of taps, not of positions, and how many of those there are along each axis in tiles: the
+    fewer of both where either would do."""
+    taps, positions = w.shape[-min(spec.dims, 2) :], spec.output_shape(x.shape, w.shape)[-min(spec.dims, 2) :]
+    fewer = math.prod(taps) <= math.prod(positions) or spec.dims > 2
+    forward = _serves(taps) and (fewer or not _serves(positions))
+    return forward, taps if forward else positions
+
+
+def _serves(sizes) -> bool:
+    return all(2 <= n < TILE for n in sizes)
 
 
 def _padded_to(x, padding, lengths):
@@ -126,31 +133,31 @@ def _padded_to(x, padding, lengths):
     return x.reshape(*x.shape[:-2], -1) if len(lengths) > 1 else x
 
 
-def _forward(x, w, spec):
-    _, g, _ = matrices(4)
+def _forward(x, w, spec, taps):
     batch, outputs, *sizes = spec.output_shape(x.shape, w.shape)
-    tiled = min(spec.dims, 2)
-    volume = spec.dims > tiled
-    planes = w.shape[2] if volume else 1
-    counts = [sizes[0] if volume else -(-sizes[0] // 4), *[-(-m // 4) for m in sizes[1:]]]
-    blocks, counts = _blocks(batch, counts, max(w.shape[:2]), *((1, planes - 1) if volume else (4, 2)))
-    x = _padded_to(x, spec.padding, [blocks.step * counts[0] + blocks.halo, *[4 * c + 2 for c in counts[1:]]])
+    tiled, halos = len(taps), [k - 1 for k in w.shape[2:]]
+    steps = [*[1] * (spec.dims - tiled), *[TILE - k + 1 for k in taps]]
+    planes = w.shape[2] if spec.dims > tiled else 1
+    counts = [-(-m // step) for m, step in zip(sizes, steps, strict=True)]
+    blocks, counts = _blocks(batch, counts, max(w.shape[:2]), steps, halos[0])
+    x = _padded_to(x, spec.padding, [step * c + halo for step, c, halo in zip(steps, counts, halos, strict=True)])
     own = [blocks.rows, *counts[1:]]
 
     # The taps of a volume's first axis stand beside the outputs, and each of them sums up another plane.
     w = jnp.moveaxis(w.reshape(*w.shape[:2], planes, -1), 2, 0)
     shape, flat = (-1, planes * outputs, w.shape[2]), w.reshape(-1, w.shape[3])
     cut = tiled == 2 and _pieces.alone(blocks.images * math.prod(own), *shape[1:])
-    rows = _kron(g, tiled).astype(w.dtype).reshape(TILE ** (tiled - 1), TILE, -1)
+    rows = _kron([matrices(step)[1] for step in steps[-tiled:]]).astype(w.dtype).reshape(-1, TILE, flat.shape[1])
     parts = [rows[half, n] for half in HALVES for n in range(TILE)] if cut else [rows.reshape(-1, rows.shape[-1])]
     u = [_exactly(part, flat, ((1,), (1,))).reshape(shape) for part in parts]
     if blocks.number == 1:
-        y = _tiles(x, u, own, planes, spec)
+        y = _tiles(x, u, own, steps[-tiled:], planes, spec)
     else:
-        each = lambda n: _pieces.parted(_tiles(_pieces.parted(blocks.part(x, n)), u, own, planes, spec))  # noqa: E731
+        part = lambda n: _pieces.parted(blocks.part(x, n))  # noqa: E731
+        each = lambda n: _pieces.parted(_tiles(part(n), u, own, steps[-tiled:], planes, spec))  # noqa: E731
         y = lax.map(each, jnp.arange(blocks.number))
         y = y.reshape(-1, blocks.across, *y.shape[1:])
-        y = jnp.moveaxis(y, 1, 3).reshape(batch, outputs, blocks.step * counts[0], *y.shape[5:])
+        y = jnp.moveaxis(y, 1, 3).reshape(batch, outputs, steps[0] * counts[0], *y.shape[5:])
     return lax.slice(y, [0] * y.ndim, (batch, outputs, *sizes))
 
 
@@ -172,22 +179,22 @@ class _Blocks(NamedTuple):
         return lax.dynamic_slice(x, starts, (self.images, rows, *x.shape[2:]))
 
 
-def _blocks(batch, counts, channels, step=4, halo=2) -> tuple[_Blocks, list[int]]:
+def _blocks(batch, counts, channels, steps, halo) -> tuple[_Blocks, list[int]]:
     """And how many tiles there are along each axis, which may take some more rows of them."""
-    most = max(MOST // (channels * step * math.prod(4 * c for c in counts[1:])), 1)
+    most = max(MOST // (channels * math.prod(steps) * math.prod(counts[1:])), 1)
     images = max(n for n in range(1, max(most // counts[0], 1) + 1) if batch % n == 0)
     across = -(-counts[0] // most)
     rows = -(-counts[0] // across)
-    return _Blocks(images, rows, across, batch // images * across, step, halo), [rows * across, *counts[1:]]
+    return _Blocks(images, rows, across, batch // images * across, steps[0], halo), [rows * across, *counts[1:]]
 
 
-def _tiles(x, u, counts, planes, spec):
-    """What the tiles at each 4 positions of x, channels last and padded, come to: (N, O, [D,] *4 counts)."""
-    a_t, _, b_t = matrices(4)
-    tiled, outputs = min(spec.dims, 2), u[0].shape[1]
+def _tiles(x, u, counts, steps, planes, spec):
+    """What the tiles at each step of x, channels last and padded, come to: (N, O, [D,] as many times the step)."""
+    transforms = [matrices(step) for step in steps]
+    tiled, outputs = len(steps), u[0].shape[1]
     whole, counts = counts[: spec.dims - tiled], counts[spec.dims - tiled :]
     seen = (x.shape[0], *x.shape[1 : 1 + len(whole)], *counts)
-    v = _tiled(b_t, x, counts, u[0].shape[-1], len(u) > 1)
+    v = _tiled([b_t for _, _, b_t in transforms], steps, x, counts, u[0].shape[-1], len(u) > 1)
     # The larger matrix on the left makes the faster product.
     first = math.prod(seen) < outputs
     shape = (outputs, *seen) if first else (*seen, outputs)
@@ -208,16 +215,18 @@ def _tiles(x, u, counts, planes, spec):
     rows = _rows(_pieces.beside(products, v, u), tiled, shape)
     rows = [[over_planes(row) for row in part] for part in rows] if whole else rows
     shape = rows[0][0].shape[tiled - 1 :]
-    flat = lambda row: row.reshape(*row.shape[: tiled - 1], *((shape[0], -1) if first else (-1, shape[-1])))
-    y = jnp.concatenate([jnp.stack(_combined(a_t, [flat(row) for row in part]), tiled - 1) for part in rows])
+    merged = (*[TILE // len(rows)] * (tiled - 1), *((shape[0], -1) if first else (-1, shape[-1])))
+    rows = [[row.reshape(merged) for row in part] for part in rows]
+    y = jnp.concatenate([jnp.stack(_combined(transforms[-1][0], part), tiled - 1) for part in rows])
     if tiled == 2:
-        y = _exactly(a_t.astype(y.dtype), lax.optimization_barrier(y).reshape(TILE, -1), ((1,), (0,)))
-    y = y.reshape(*[4] * tiled, *shape)
-    # (4, [4,] N, [D,] tiles, O) or (4, [4,] O, N, [D,] tiles) to (N, O, [D,] each tile's axis with its results behind)
+        a_t = transforms[0][0].astype(y.dtype)
+        y = _exactly(a_t, lax.optimization_barrier(y).reshape(TILE, -1), ((1,), (0,)))
+    y = y.reshape(*steps, *shape)
+    # (*steps, N, [D,] tiles, O) or (*steps, O, N, [D,] tiles) to (N, O, [D,] each tile's axis with its results behind)
     n = tiled + first
     pairs = [(n + 1 + len(whole) + axis, axis) for axis in range(tiled)]
     y = y.transpose(n, tiled if first else y.ndim - 1, *range(n + 1, n + 1 + len(whole)), *itertools.chain(*pairs))
-    return y.reshape(*y.shape[:2], *whole, *[4 * c for c in counts])
+    return y.reshape(*y.shape[:2], *whole, *[step * c for step, c in zip(steps, counts, strict=True)])
 
 
 def _rows(parts: list[jax.Array], tiled: int, shape) -> list[list[jax.Array]]:
@@ -229,17 +238,20 @@ def _rows(parts: list[jax.Array], tiled: int, shape) -> list[list[jax.Array]]:
     return [[lax.index_in_dim(y, n, tiled - 1, keepdims=False) for n in range(TILE)]]
 
 
-def _mirrored(x, w, spec):
-    a_t, g, b_t = matrices(3)
+def _mirrored(x, w, spec, positions):
     dims, batch, outputs = spec.dims, x.shape[0], w.shape[0]
-    blocks, counts = _blocks(x.shape[1], [-(-k // 4) for k in w.shape[2:]], max(batch, outputs))
+    steps, halos = [TILE - m + 1 for m in positions], [m - 1 for m in positions]
+    a_t, g, b_t = zip(*map(matrices, positions), strict=True)
+    counts = [-(-k // step) for k, step in zip(w.shape[2:], steps, strict=True)]
+    blocks, counts = _blocks(x.shape[1], counts, max(batch, outputs), steps, halos[0])
     # What is summed takes the place of the batch, and what is kept, B and O, that of the channels.
-    x = _padded_to(x.swapaxes(0, 1), spec.padding, [4 * c + 2 for c in counts])
-    w = _padded_to(w.swapaxes(0, 1), ((0, 0),) * dims, [4 * c for c in counts])
+    lengths = [step * c for step, c in zip(steps, counts, strict=True)]
+    x = _padded_to(x.swapaxes(0, 1), spec.padding, [n + halo for n, halo in zip(lengths, halos, strict=True)])
+    w = _padded_to(w.swapaxes(0, 1), ((0, 0),) * dims, lengths)
 
     def products(x, w):
         tiles = [blocks.rows, *counts[1:]]
-        (v,), (u,) = _tiled(b_t, x, tiles, batch), _tiled(g, w, tiles, outputs)
+        (v,), (u,) = _tiled(b_t, steps, x, tiles, batch), _tiled(g, steps, w, tiles, outputs)
         return lax.dot_general(v, u, (((1,), (1,)), ((0,), (0,))), precision=spec.precision)
 
     if blocks.number == 1:
@@ -247,8 +259,8 @@ def _mirrored(x, w, spec):
     else:
         more = lambda n, y: y + products(blocks.part(x, n), blocks.part(w, n, 0))  # noqa: E731
         y = lax.fori_loop(0, blocks.number, more, _pieces.zeros((TILE**dims, batch, outputs), x.dtype, x))
-    y = _exactly(_kron(a_t, dims).astype(y.dtype), y.reshape(TILE**dims, -1), ((1,), (0,)))
-    return jnp.moveaxis(y.reshape(*[3] * dims, batch, outputs), (-2, -1), (0, 1))
+    y = _exactly(_kron(a_t).astype(y.dtype), y.reshape(TILE**dims, -1), ((1,), (0,)))
+    return jnp.moveaxis(y.reshape(*positions, batch, outputs), (-2, -1), (0, 1))
 
 
 def refuses(spec, x, w) -> str | None:
@@ -258,19 +270,19 @@ def refuses(spec, x, w) -> str | None:
         return "groups"
     if spec.dims > 3:
         return f"{spec.dims} spatial dimensions, more than 3"
-    if spec.dims == 3 and not _is_forward(w):
-        return "a volume whose kernel is not of 3 taps along the last two axes"
     if any(n > 1 for n in (*spec.stride, *spec.lhs_dilation, *spec.rhs_dilation)):
         return "a stride or a dilation"
-    if not _is_forward(w) and any(m != 3 for m in spec.output_shape(x.shape, w.shape)[2:]):
-        return "neither a kernel of 3 taps nor 3 positions along every axis"
-    return None
+    forward, small = _small(spec, x, w)
+    if spec.dims == 3 and not forward:
+        return "a volume whose kernel is not of 2 to 5 taps along the last two axes"
+    return None if _serves(small) else "neither a kernel of 2 to 5 taps nor as many positions along every axis"
 
 
 def multiply_adds(spec, x, w):
     """Those of the matrix products; the transforms add some 40 for each element of x, w and y."""
-    sizes = spec.output_shape(x.shape, w.shape)[2:] if _is_forward(w) else w.shape[2:]
-    tiles = math.prod(-(-n // 4) * TILE for n in sizes[-2:])
+    forward, small = _small(spec, x, w)
+    sizes = spec.output_shape(x.shape, w.shape)[2:] if forward else w.shape[2:]
+    tiles = math.prod(-(-n // (TILE - k + 1)) * TILE for n, k in zip(sizes[-2:], small, strict=True))
     if spec.dims > 2:
         tiles *= (sizes[0] + w.shape[2] - 1) * w.shape[2]
     return tiles * x.shape[0] * w.shape[0] * w.shape[1]
@@ -283,7 +295,7 @@ def error(spec, x, w):
 
 LOWERING = Lowering(
     "winograd",
-    "F(4, 3) tiles, a quarter of the products in 2-D",
+    "F(7 - k, k) tiles, for 3x3 taps a quarter of the products",
     run,
     refuses,
     multiply_adds,
