@@ -112,6 +112,7 @@ def main(options: argparse.Namespace) -> int:
                 "lowering": task.lowering,
                 "seconds": seconds,
                 "compile_seconds": {n: r.compile_seconds for n, r in ready.items() if r.compile_seconds},
+                "program_of_lax": "lax" in ready and ready["lax"].program == ready["convjax"].program,
                 "temporary_bytes": {n: r.temporary_bytes for n, r in ready.items() if r.temporary_bytes is not None},
             }
         )

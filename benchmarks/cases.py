@@ -159,6 +159,7 @@ ROWS = (
     _row("dense", "vgg 3x3 256", "1x256x56x56", "256x256x3x3", padding=1),
     _row("dense", "unet 3x3 128 to 64", "1x128x256x256", "64x128x3x3", padding=1),
     _row("dense", "unet 3x3 3 to 32", "1x3x256x256", "32x3x3x3", padding=1),
+    _row("dense", "erfnet 3x1 64", "1x64x128x256", "64x64x3x1", padding=(1, 0)),
     _row("dense", "alexnet 5x5 64 to 192", "8x64x27x27", "192x64x5x5", padding=2),
     _row("dense", "lenet 5x5 1 to 6", "64x1x28x28", "6x1x5x5", padding=2),
     _row("dense", "lenet 5x5 6 to 16", "64x6x14x14", "16x6x5x5"),

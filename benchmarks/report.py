@@ -53,11 +53,13 @@ def summary(result: dict[str, Any]) -> str:
         floor = OTHERS[b][1]
         ratios = [(ratio(row, b), row) for row in rows if b in row["seconds"]]
         if ratios:
-            slower = [r for r, _ in ratios if r < floor]
-            lines.append(
+            slower = [row for r, row in ratios if r < floor]
+            line = (
                 f"against {b}: {geometric_mean([r for r, _ in ratios]):.2f} times as fast (geometric mean of "
                 f"{len(ratios)}); below {floor} in {len(slower)}"
             )
+            same = sum(row.get("program_of_lax", False) for row in slower) if b == "lax" else 0
+            lines.append(f"{line}, {same} of which compile to the very program of lax" if same else line)
     noise = [abs(math.log(row["seconds"]["again"] / row["seconds"]["convjax"])) for row in rows]
     middle, most = (100 * (math.exp(n) - 1) for n in (sorted(noise)[len(noise) // 2], max(noise)))
     lines.append(f"noise: the same call against itself differs by {middle:.1f} % (median), {most:.0f} % (largest)")

@@ -1,5 +1,6 @@
 """What the benchmark times: for every row and direction, a compiled call per backend."""
 
+import re
 import time
 from collections.abc import Callable
 from functools import partial
@@ -19,11 +20,12 @@ from convjax._lowerings import LOWERINGS
 
 
 class Ready(NamedTuple):
-    """A compiled call, and what compiling it took and what it holds."""
+    """A compiled call, what compiling it took, what it holds, and the program without its names."""
 
     call: Callable[[], Any]
     compile_seconds: float | None = None
     temporary_bytes: int | None = None
+    program: str | None = None
 
 
 class Task(NamedTuple):
@@ -64,7 +66,15 @@ def _jax_ready(function: Callable, arrays) -> Ready:
     seconds = time.perf_counter() - start
     memory = compiled.memory_analysis()
     held = None if memory is None else memory.temp_size_in_bytes
-    return Ready(lambda: jax.block_until_ready(compiled(*arrays)), seconds, held)
+    return Ready(lambda: jax.block_until_ready(compiled(*arrays)), seconds, held, _program(compiled.as_text()))
+
+
+def _program(text: str) -> str:
+    """A compiled program without what does not run: where its operations come from, and what they are called."""
+    computations = re.findall(r"^(?:ENTRY )?%.*?^\}", text, re.MULTILINE | re.DOTALL)
+    text = re.sub(r", metadata=\{[^{}]*\}", "", "\n".join(computations))
+    names: dict[str, str] = {}
+    return re.sub(r"%[\w.-]+", lambda name: names.setdefault(name[0], f"%{len(names)}"), text)
 
 
 def _torch_ready(function: Callable, arrays, platform: str) -> Ready:

@@ -99,6 +99,17 @@ def _in_tiles(f: Facts) -> bool:
     return min(f.batch, f.outputs) >= 128 and f.taps >= 36 and f.inputs >= 64
 
 
+def _along_one_axis(f: Facts) -> bool:
+    # XLA's convolution gathers such taps at the price of square ones; on small images, which it gathers whole, no more.
+    sizes, channels = f.w.shape[2:], min(f.inputs, f.outputs)
+    if f.mirrored:
+        sizes, channels = f.spec.output_shape(f.x.shape, f.w.shape)[2:], min(f.batch, f.outputs)
+    near = (
+        f.spec.dims == 2 and min(sizes) == 1 and 2 <= max(sizes) <= 5 and max(*f.spec.stride, *f.spec.rhs_dilation) == 1
+    )
+    return near and max(f.taps, f.positions) >= 512 and channels >= 32
+
+
 def _large(f: Facts) -> bool:
     # XLA's convolution does some 150 multiply-adds in the time of one of the FFT's where many channels are summed, but
     # only a few where they are not; a wide margin either way, for the FFT rounds otherwise and spreads a NaN.
@@ -223,6 +234,11 @@ CPU = (
             and min(f.inputs, f.outputs) >= 32
         ),
         "two taps of one axis, which are gathered: k2, 64 to 128 channels on 4096 takes 4.1 ms for 5.4",
+    ),
+    Rule(
+        "matmul",
+        lambda f: f.real and f.groups == 1 and _along_one_axis(f),
+        "taps along one axis of an image: 3x1, 64 channels on 128x256 takes 0 ms for 0",
     ),
 )
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from cases import CASES
 
-from benchmarks import backends, report, timing
+from benchmarks import backends, report, tasks, timing
 from benchmarks.cases import ROWS
 from benchmarks.filters import FILTERS
 from benchmarks.networks import NETWORKS, Weights
@@ -124,3 +124,17 @@ def test_bad_arguments_are_one_line(arguments, tmp_path):
     assert len(done.stderr.strip().splitlines()[-1:]) == 1
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_programs_are_compared_without_names():
+    """What two functions are called, and where they stand, does not tell their programs apart; what they do does."""
+
+    def one(x):
+        return x * 2 + 1
+
+    def other(x):
+        return x * 2 + 1
+
+    same, again, different = (tasks._jax_ready(f, (np.ones(5),)).program for f in (one, other, lambda x: x * 3 + 1))
+    assert same == again
+    assert same != different

@@ -37,6 +37,7 @@ CPU = {
     "resnet 1x1 s2 256 to 512": ["matmul", "direct", "matmul"],
     "vit patches 16x16": ["matmul", "polyphase", "matmul"],
     "resnet 3x3 128": ["winograd", "winograd", "winograd"],
+    "erfnet 3x1 64": ["matmul", "matmul", "matmul"],
     "alexnet 5x5 64 to 192": ["winograd", "winograd", "winograd"],
     "replknet 31x31": ["fft", "fft", "fft"],
     "63x63 on 512x512": ["fft", "fft", "fft"],
