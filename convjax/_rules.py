@@ -238,7 +238,7 @@ CPU = (
     Rule(
         "matmul",
         lambda f: f.real and f.groups == 1 and _along_one_axis(f),
-        "taps along one axis of an image: 3x1, 64 channels on 128x256 takes 0 ms for 0",
+        "taps along one axis of an image: 3x1, 64 channels on 128x256 takes 6.7 ms for 14",
     ),
 )
 
