@@ -155,6 +155,18 @@ def test_weight_gradients_by_a_product(images, channels, positions, groups):
     assert np.abs(np.asarray(run("matmul", x, w, spec)) - want).max() <= 2e-6 * np.abs(want).max()
 
 
+@pytest.mark.parametrize("sizes", [(250, 250), (56, 56), (60, 53), (11, 211), (4096,), (4099,), (30, 7, 20)])
+@pytest.mark.parametrize("images", [1, 24])
+def test_long_sums_of_reduce(sizes, images):
+    """In parts, which round less, where a part is neither short nor of the images; all of them are the sum."""
+    case = Case("depthwise", (images, 2, *sizes), (2, 1, *[3] * len(sizes)), {"padding": 1, "groups": 2})
+    spec, x, w = specs(case)["weight gradient"]
+    x, w = normal(0, x.shape), normal(1, w.shape)
+    want = reference.conv(x, w, spec)
+    whole = sizes in {(11, 211), (4099,)}
+    assert np.abs(np.asarray(run("reduce", x, w, spec)) - want).max() <= (8e-6 if whole else 1e-6) * np.abs(want).max()
+
+
 @pytest.mark.parametrize("inputs", [3, 12, 30])
 @pytest.mark.parametrize("width", [7, 10, 31])
 def test_loops_of_shift(inputs, width):

@@ -16,6 +16,7 @@ from convjax._lowerings._lowering import Lowering, products, terms
 
 MOST = 128  # positions
 ROW = 256  # products that are summed one after the other, or some more; then such sums among themselves
+SHORT = 32  # of them, below which each sum costs more than its rounding is worth
 LONG = 2048  # products from which the rounding of one such sum is more than 4 times that of XLA's convolution
 
 
@@ -37,15 +38,19 @@ def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
     axes: list[int] = []
     length = 1
     for axis in reversed(range(3, len(full))):
-        if length < ROW and length * full[axis] > LONG:
-            size = max((n for n in range(2, ROW * 2 // length + 1) if full[axis] % n == 0), default=0)
-            if axis > 3 and size:  # of the batch, the first, a part costs a copy
-                parts = [part.reshape(*part.shape[:axis], -1, size, *part.shape[axis + 1 :]) for part in parts]
-                axes = [axis + 1, *[later + 1 for later in axes]]
+        size = full[axis]
+        if length * size > LONG:  # of the batch, which is the first, a part would cost a copy
+            size = max(n for n in range(1, ROW * 2 // length + 1) if n == 1 or (size % n == 0 and axis > 3))
+            size = size if length * size >= SHORT else full[axis]
+        if 1 < size < full[axis]:
+            parts = [part.reshape(*part.shape[:axis], -1, size, *part.shape[axis + 1 :]) for part in parts]
+            axes = [axis + 1, *[later + 1 for later in axes]]
+        if size < full[axis]:
             break
-        if length < ROW:
-            axes.append(axis)
-            length *= full[axis]
+        axes.append(axis)
+        length *= size
+        if length >= ROW:
+            break
     sums = lax.reduce(parts, zeros, lambda a, b: [p + q for p, q in zip(a, b, strict=True)], axes)
     y = jnp.stack(sums, axis=3)
     y = y.sum(axis=tuple(range(4, y.ndim)), dtype=wide)
