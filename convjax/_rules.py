@@ -86,13 +86,15 @@ class Rule(NamedTuple):
     because: str
 
 
-def _in_tiles(f: Facts) -> bool:
-    # The transforms cost as much as they save where channels are few or a tile does, as with 2x2 taps.
+# The transforms of tiles cost as much as they save where channels are few or a tile does, as with 2x2 taps.
+def _tiles_of_taps(f: Facts) -> bool:
     if f.spec.dims == 1:
-        return not f.mirrored and f.taps in (3, 4) and min(f.inputs, f.outputs) >= 256
-    if not f.mirrored:
-        return math.prod(f.w.shape[-2:]) >= 6 and min(f.inputs, f.outputs) >= 32
-    if f.spec.dims > 2 or f.positions < 6:
+        return f.taps in (3, 4) and min(f.inputs, f.outputs) >= 256
+    return math.prod(f.w.shape[-2:]) >= 6 and min(f.inputs, f.outputs) >= 32
+
+
+def _tiles_of_positions(f: Facts) -> bool:
+    if f.spec.dims != 2 or f.positions < 6:
         return False
     if f.taps >= 100:
         return min(f.batch, f.outputs) >= (32 if f.positions <= 16 else 64)
@@ -100,7 +102,7 @@ def _in_tiles(f: Facts) -> bool:
 
 
 def _along_one_axis(f: Facts) -> bool:
-    # XLA's convolution gathers such taps at the price of square ones; on small images, which it gathers whole, no more.
+    # Kernels such as 3x1 and 1x5; on images of few positions XLA's own convolution is left to serve them.
     sizes, channels = f.w.shape[2:], min(f.inputs, f.outputs)
     if f.mirrored:
         sizes, channels = f.spec.output_shape(f.x.shape, f.w.shape)[2:], min(f.batch, f.outputs)
@@ -181,12 +183,12 @@ CPU = (
     ),
     Rule(
         "winograd",
-        lambda f: f.short and not f.mirrored and _in_tiles(f),
+        lambda f: f.short and not f.mirrored and _tiles_of_taps(f),
         "a quarter of the products: 3x3, 64 channels on 56x56 takes 7.4 ms for 22",
     ),
     Rule(
         "winograd",
-        lambda f: f.short and f.mirrored and _in_tiles(f),
+        lambda f: f.short and f.mirrored and _tiles_of_positions(f),
         "a quarter of the products: the weight gradient of 3x3, 128 channels on 28x28 takes 7.0 ms for 13",
     ),
     Rule(

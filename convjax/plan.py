@@ -151,49 +151,43 @@ def _convolutions(jaxpr) -> list:
     return found + [eqn for inner in subjaxprs(jaxpr) for eqn in _convolutions(inner)]
 
 
-def _operation(equation) -> tuple[ConvSpec, Any, Any]:
-    return equation.params["spec"], *(v.aval for v in equation.invars)
-
-
-def _choice(platform: str, equation) -> _select.Choice:
-    spec, x, w = _operation(equation)
-    return _select.select(spec, x, w, platform, equation.params["algorithm"])
-
-
-def _served(platform: str, equation):
-    """The equation itself, or what its lowering restates it as."""
-    lowering, (spec, *operands) = _choice(platform, equation).lowering, _operation(equation)
-    if lowering.error is not None:
-        return equation
-    restated = partial(_primitive.lowered, lowering, spec=spec, algorithm=equation.params["algorithm"])
-    return _served(platform, _convolutions(jax.make_jaxpr(restated)(*operands).jaxpr)[-1])
+def _chosen(platform: str, equation) -> list[tuple[_select.Choice, tuple[ConvSpec, Any, Any]]]:
+    """What is chosen for an equation, and then for what that restates it as."""
+    spec, algorithm = equation.params["spec"], equation.params["algorithm"]
+    x, w = (v.aval for v in equation.invars)
+    choice = _select.select(spec, x, w, platform, algorithm)
+    found = [(choice, (spec, x, w))]
+    if choice.lowering.error is not None:
+        return found
+    restated = partial(_primitive.lowered, choice.lowering, spec=spec, algorithm=algorithm)
+    return found + _chosen(platform, _convolutions(jax.make_jaxpr(restated)(x, w).jaxpr)[-1])
 
 
 def _step(platform: str, direction: str, equation) -> Step:
-    spec, x, w = _operation(equation)
+    chosen = _chosen(platform, equation)
+    (choice, (spec, x, w)), (last, inner) = chosen[0], chosen[-1]
     y = equation.outvars[0].aval
-    choice, served = _choice(platform, equation), _served(platform, equation)
     others = {
         name: _select.refusal(lowering, spec, x, w) or f"{_scaled(lowering.multiply_adds(spec, x, w))} multiply-adds"
         for name, lowering in LOWERINGS.items()
         if name != choice.lowering.name
     }
-    error, last, inner = None, _choice(platform, served).lowering, _operation(served)
-    if jnp.issubdtype(x.dtype, jnp.inexact) and isinstance(x.size, int) and last.error is not None:
-        error = last.error(*inner) * float(jnp.finfo(_pieces.sum_dtype(x.dtype, spec)).eps)
+    error, serves = None, last.lowering
+    if jnp.issubdtype(x.dtype, jnp.inexact) and isinstance(x.size, int) and serves.error is not None:
+        error = serves.error(*inner) * float(jnp.finfo(_pieces.sum_dtype(x.dtype, spec)).eps)
     touched = sum(math.prod(a.shape) * a.dtype.itemsize for a in (x, w, y))
     return Step(
         platform=platform,
         direction=direction,
         algorithm=choice.lowering.name,
-        served_by=last.name,
+        served_by=serves.name,
         because=choice.because,
         others=others,
         output_shape=y.shape,
-        multiply_adds=last.multiply_adds(*inner),
+        multiply_adds=serves.multiply_adds(*inner),
         bytes=touched,
         error=error,
-        relative=last.relative,
+        relative=serves.relative,
         spec=spec,
     )
 
