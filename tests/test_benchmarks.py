@@ -71,20 +71,36 @@ def test_rows_have_names_of_their_own():
     assert len(set(names)) == len(names)
 
 
-def test_the_fastest_turn_counts_and_everyone_goes_first(monkeypatch):
-    clock, order = [0.0], []
-    monkeypatch.setattr(timing.time, "perf_counter", lambda: clock[0])
-    takes = {"a": iter([3.0, 1.0, 2.0]), "b": iter([2.0, 5.0, 4.0])}
+@pytest.fixture
+def timed(monkeypatch):
+    """timing.fastest of calls that take these seconds in turn, and who was called, in order."""
 
-    def call(name):
-        def run():
+    def timed(takes, **options):
+        clock, order, left = [0.0], [], {name: iter(seconds) for name, seconds in takes.items()}
+        monkeypatch.setattr(timing.time, "perf_counter", lambda: clock[0])
+
+        def call(name):
             order.append(name)
-            clock[0] += next(takes[name])
+            clock[0] += next(left[name])
 
-        return run
+        calls = {name: lambda name=name: call(name) for name in takes}
+        return timing.fastest(calls, batch=0.0, patience=1e9, **options), order
 
-    assert timing.fastest({n: call(n) for n in "ab"}, rounds=3, batch=0.0, patience=1e9) == {"a": 1.0, "b": 2.0}
+    return timed
+
+
+def test_the_fastest_turn_counts_and_everyone_goes_first(timed):
+    best, order = timed({"a": [3.0, 1.0, 2.0], "b": [2.0, 5.0, 4.0]}, rounds=3)
+    assert best == {"a": 1.0, "b": 2.0}
     assert order == ["a", "b", "b", "a", "a", "b"]
+
+
+def test_a_time_that_is_not_settled_takes_more_rounds_of_all(timed):
+    once = {"a": [3.0, 2.0, 2.0, 9.0], "b": [7.0, 6.0, 5.0, 9.0], "c": [2.0, 2.0, 2.0, 9.0]}
+    best, order = timed(once, rounds=1, same=("a", "c"))
+    assert best == {"a": 2.0, "b": 6.0, "c": 2.0} and len(order) == 6
+    never = {"a": [3.0] * 9, "c": [2.0] * 9}
+    assert len(timed(never, rounds=2, same=("a", "c"))[1]) == 2 * 8
 
 
 def run(*arguments):

@@ -19,15 +19,17 @@ def sum_dtype(dtype, spec):
 def padded(x: jax.Array, padding, first: int = 2) -> jax.Array:
     """Zeros around the spatial axes, which start at `first`; a negative padding crops.
 
-    One axis at a time: XLA's CPU loops test an element against one pair of borders then, not against all of them, and
-    the barrier keeps it from merging the pads again.
+    One axis at a time: XLA's CPU loops test an element against one pair of borders then, not against all of them. An
+    axis of one before the padded one, each time elsewhere, keeps XLA from merging the pads again; a barrier between
+    them would do that too, but from jax 0.12 on it also keeps them from being one loop.
     """
     zero = jnp.zeros((), x.dtype)
-    for axis, (low, high) in reversed(list(enumerate(padding, first))):
-        if low or high:
-            x = lax.pad(x, zero, [(low, high, 0) if a == axis else (0, 0, 0) for a in range(x.ndim)])
-            x = lax.optimization_barrier(x)
-    return x
+    around = [(axis, *pair) for axis, pair in enumerate(padding, first) if any(pair)]
+    for axis, low, high in reversed(around):
+        apart = jnp.expand_dims(x, axis)
+        x = lax.pad(apart, zero, [(low, high, 0) if a == axis + 1 else (0, 0, 0) for a in range(apart.ndim)])
+        x = x.squeeze(axis)
+    return lax.optimization_barrier(x) if around else x
 
 
 def parted(x: jax.Array) -> jax.Array:
@@ -66,6 +68,25 @@ def beside(products, *operands):
     other = lambda *_: [zeros(y.shape, y.dtype, like) for y in outputs]  # noqa: E731
     branch = lambda *operands: lax.cond(lax.optimization_barrier(False), other, products, *operands)  # noqa: E731
     return lax.platform_dependent(*operands, cpu=branch, default=products)
+
+
+def sliced(x: jax.Array, start, sizes) -> jax.Array:
+    """The part of x that starts at `start` along its first axes."""
+    return lax.dynamic_slice(x, _starts(start, x.ndim), sizes)
+
+
+def in_turn(number: int, make, y: jax.Array, place) -> jax.Array:
+    """y, of which make(n) makes one part after the other, in the memory of one: it starts at place(n), along the first
+    axes. One part is the whole."""
+
+    def more(n, y):
+        return lax.dynamic_update_slice(y, parted(make(n)), _starts(place(n), y.ndim))
+
+    return make(0) if number == 1 else lax.fori_loop(0, number, more, y)
+
+
+def _starts(start, ndim):
+    return [jnp.asarray(n, jnp.int32) for n in (*start, *[0] * (ndim - len(start)))]
 
 
 def cut(size: int, parts: int) -> list[slice]:
