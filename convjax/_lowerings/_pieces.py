@@ -75,6 +75,17 @@ def sliced(x: jax.Array, start, sizes) -> jax.Array:
     return lax.dynamic_slice(x, _starts(start, x.ndim), sizes)
 
 
+def shared(n: jax.Array) -> jax.Array:
+    """n itself, the number of a loop's turn, so that the loop is shared among cores.
+
+    XLA's CPU compiler makes one kernel, for one core, of every loop that is small, and from jax 0.12 on takes those of
+    any size for small; but not of one that sorts.
+    """
+    if jax.__version_info__ < (0, 12):
+        return n
+    return lax.platform_dependent(n, cpu=lambda n: lax.sort(jnp.stack([n, n]))[0], default=lambda n: n)
+
+
 def in_turn(number: int, make, y: jax.Array, place) -> jax.Array:
     """y, of which make(n) makes one part after the other, in the memory of one: it starts at place(n), along the first
     axes. One part is the whole."""

@@ -21,14 +21,41 @@ from convjax._lowerings import _pieces
 from convjax._lowerings._lowering import Lowering, products, terms
 
 MOST = 64  # copies that are gathered or summed
+COPIED = 1 << 62  # elements of them at a time
 LONG = 512  # positions from which a product per image is worth its own call; shorter ones are laid side by side
 NARROW = 128  # columns below which the products of all images are one call, summed behind it
 PARTS = 11  # products that run beside one another: XLA's CPU runtime runs fewer than some nine in their order
 
 
 def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
-    y = (_mirrored if _is_mirrored(spec, x, w) else _forward)(x, w, spec)
-    return y.reshape(spec.output_shape(x.shape, w.shape)).astype(spec.out_dtype or x.dtype)
+    shape, wide = spec.output_shape(x.shape, w.shape), _pieces.sum_dtype(x.dtype, spec)
+    summed, copied = _summed(spec, x, w)
+    nothing = _pieces.zeros(shape, wide, x)
+    if _is_mirrored(spec, x, w):
+        # What is summed goes first, which undoes the transpositions of a weight gradient: (I, G, B, *n), (I, G, O, *k).
+        apart = x.reshape(x.shape[0], spec.groups, -1, *x.shape[2:])
+        x = x.swapaxes(0, 1)[:, None] if spec.groups == 1 else apart.swapaxes(0, 2)
+        w = w.swapaxes(0, 1)
+        w = w.reshape(w.shape[0], spec.groups, -1, *w.shape[2:])
+        turns = _turns(x.shape[0], copied)
+        some = lambda n: _mirrored(_part(x, n, turns), _part(w, n, turns), spec, shape[2:], summed)  # noqa: E731
+        more = lambda n, y: y + some(n).reshape(shape)  # noqa: E731
+        y = some(0) if turns == 1 else lax.fori_loop(0, turns, more, nothing)
+    else:
+        turns = _turns(x.shape[0], copied)
+        some = lambda n: _forward(_part(x, n, turns), w, spec, summed).reshape(-1, *shape[1:])  # noqa: E731
+        y = _pieces.in_turn(turns, some, nothing, lambda n: (n * (shape[0] // turns),))
+    return y.reshape(shape).astype(spec.out_dtype or x.dtype)
+
+
+def _turns(images: int, copied: int) -> int:
+    """In how many parts the images are taken, one after the other, so that the copies of one are few enough."""
+    return next(n for n in range(1, images + 1) if images % n == 0 and (n == images or copied <= n * COPIED))
+
+
+def _part(x, n, turns: int):
+    size = x.shape[0] // turns
+    return x if turns == 1 else _pieces.parted(lax.dynamic_slice_in_dim(x, n * size, size))
 
 
 def _is_mirrored(spec, x, w) -> bool:
@@ -39,13 +66,16 @@ def _is_mirrored(spec, x, w) -> bool:
     return _pieces.taps(w) > _pieces.positions(spec, x, w)
 
 
-def _summed(spec, x, w) -> list[int]:
-    """The axes whose taps (mirrored: positions) are summed (set), the others being gathered, to copy the least."""
+def _summed(spec, x, w) -> tuple[list[int], int]:
+    """The axes whose taps (mirrored: positions) are summed (set), the others being gathered, to copy the least; and how
+    many elements are copied."""
     counts = spec.output_shape(x.shape, w.shape)[2:]
     if _is_mirrored(spec, x, w):
         sizes, steps, sides = counts, spec.rhs_dilation, (x.shape[0], w.shape[0] // spec.groups)
+        each = w.shape[1] * spec.groups * math.prod(w.shape[2:])
     else:
         sizes, steps, sides = w.shape[2:], spec.stride, (w.shape[1], w.shape[0] // spec.groups)
+        each = x.shape[0] * spec.groups * math.prod(counts)
     free = [axis for axis in range(spec.dims) if sizes[axis] > 1 and steps[axis] == 1]
 
     def copied(summed) -> int:
@@ -53,12 +83,14 @@ def _summed(spec, x, w) -> list[int]:
         return sum(side * n for side, n in zip(sides, (math.prod(sizes) // times, times), strict=True) if n > 1)
 
     choices = [list(axes) for n in reversed(range(len(free) + 1)) for axes in itertools.combinations(free, n)]
-    return min(choices, key=copied)
+    summed = min(choices, key=copied)
+    alone = _pieces.between(spec, counts) or _pieces.patches(spec, w.shape[2:])
+    return summed, 0 if alone else copied(summed) * each
 
 
-def _forward(x, w, spec):
+def _forward(x, w, spec, summed):
     counts = spec.output_shape(x.shape, w.shape)[2:]
-    groups, kernel, dims, summed = spec.groups, w.shape[2:], spec.dims, _summed(spec, x, w)
+    groups, kernel, dims = spec.groups, w.shape[2:], spec.dims
     x = _pieces.padded(x, spec.padding)
     x = x.reshape(x.shape[0], groups, -1, *x.shape[2:])
     w = w.reshape(groups, -1, *w.shape[1:])
@@ -110,15 +142,8 @@ def _product(w, x, spec):
     return y.reshape(-1, batch, length, w.shape[1]).transpose(1, 0, 3, 2)
 
 
-def _mirrored(x, w, spec):
-    counts = spec.output_shape(x.shape, w.shape)[2:]
-    groups, kernel, dims = spec.groups, w.shape[2:], spec.dims
-    summed = _summed(spec, x, w)
-    # What is summed goes first, which undoes the transpositions of a weight gradient.
-    apart = x.reshape(x.shape[0], groups, -1, *x.shape[2:])
-    x = x.swapaxes(0, 1)[:, None] if groups == 1 else apart.swapaxes(0, 2)  # (I, G, B, *n)
-    w = w.swapaxes(0, 1)
-    w = w.reshape(w.shape[0], groups, -1, *w.shape[2:])  # (I, G, O, *k)
+def _mirrored(x, w, spec, counts, summed):
+    groups, kernel, dims = spec.groups, w.shape[3:], spec.dims
     x = _pieces.padded(x, spec.padding, first=3)
     if _pieces.between(spec, counts):
         return _contract_patches(w, x, spec, counts)

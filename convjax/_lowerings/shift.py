@@ -68,7 +68,7 @@ def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
         if size % some:
             y = more(size - size % some, size % some, y)
         y = y or [_pieces.zeros(full, wide, x)]
-        return [lax.fori_loop(0, size // some, lambda n, y: more(n * some, some, [y])[0], y[0])]
+        return [lax.fori_loop(0, size // some, lambda n, y: more(_pieces.shared(n) * some, some, [y])[0], y[0])]
 
     (y,) = summed(x, w, [])
     if lined:

@@ -32,7 +32,8 @@ from convjax._lowerings._lowering import Lowering
 POINTS = (Fraction(0), Fraction(1), Fraction(-1), Fraction(1, 2), Fraction(-2))
 TILE = len(POINTS) + 1
 HALVES = slice(0, TILE // 2), slice(TILE // 2, TILE)
-MOST = 1 << 19  # elements of x in a block, so that a block and its tiles stay in cache
+MOST = 9 << 17  # elements of a block's tiles, so that they stay in cache
+KEPT = 1 << 20  # elements of a transformed kernel that do, too
 
 
 @functools.cache
@@ -135,30 +136,49 @@ def _padded_to(x, padding, lengths):
 
 def _forward(x, w, spec, taps):
     batch, outputs, *sizes = spec.output_shape(x.shape, w.shape)
-    tiled, halos = len(taps), [k - 1 for k in w.shape[2:]]
+    channels, tiled, halos = w.shape[1], len(taps), [k - 1 for k in w.shape[2:]]
     steps = [*[1] * (spec.dims - tiled), *[TILE - k + 1 for k in taps]]
     planes = w.shape[2] if spec.dims > tiled else 1
     counts = [-(-m // step) for m, step in zip(sizes, steps, strict=True)]
-    blocks, counts = _blocks(batch, counts, max(w.shape[:2]), steps, halos[0])
+    blocks, counts = _blocks(batch, counts, max(w.shape[:2]), steps, halos[0], tiled)
     x = _padded_to(x, spec.padding, [step * c + halo for step, c, halo in zip(steps, counts, halos, strict=True)])
     own = [blocks.rows, *counts[1:]]
-
+    parts = _parts(w, taps)
+    each = outputs // parts
+    cut = tiled == 2 and _pieces.alone(blocks.images * math.prod(own), planes * each, channels)
+    a_t, g, b_t = zip(*map(matrices, steps[-tiled:]), strict=True)
+    g = _kron(g).astype(w.dtype)
+    g = [g.reshape(-1, TILE, g.shape[1])[half, n] for half in HALVES for n in range(TILE)] if cut else [g]
     # The taps of a volume's first axis stand beside the outputs, and each of them sums up another plane.
-    w = jnp.moveaxis(w.reshape(*w.shape[:2], planes, -1), 2, 0)
-    shape, flat = (-1, planes * outputs, w.shape[2]), w.reshape(-1, w.shape[3])
-    cut = tiled == 2 and _pieces.alone(blocks.images * math.prod(own), *shape[1:])
-    rows = _kron([matrices(step)[1] for step in steps[-tiled:]]).astype(w.dtype).reshape(-1, TILE, flat.shape[1])
-    parts = [rows[half, n] for half in HALVES for n in range(TILE)] if cut else [rows.reshape(-1, rows.shape[-1])]
-    u = [_exactly(part, flat, ((1,), (1,))).reshape(shape) for part in parts]
-    if blocks.number == 1:
-        y = _tiles(x, u, own, steps[-tiled:], planes, spec)
-    else:
-        part = lambda n: _pieces.parted(blocks.part(x, n))  # noqa: E731
-        each = lambda n: _pieces.parted(_tiles(part(n), u, own, steps[-tiled:], planes, spec))  # noqa: E731
-        y = lax.map(each, jnp.arange(blocks.number))
-        y = y.reshape(-1, blocks.across, *y.shape[1:])
-        y = jnp.moveaxis(y, 1, 3).reshape(batch, outputs, steps[0] * counts[0], *y.shape[5:])
+    w = jnp.moveaxis(w.reshape(outputs, channels, planes, -1), 2, 0)
+    seen = [blocks.images, *[blocks.rows + planes - 1] * (spec.dims - tiled), *own[spec.dims - tiled :]]
+
+    def inputs(n):
+        part = x if blocks.number == 1 else _pieces.parted(blocks.part(x, n))
+        return _tiled(b_t, steps[-tiled:], part, own[spec.dims - tiled :], channels, cut)
+
+    def nothing(outputs):
+        return _pieces.zeros((batch, outputs, *[step * c for step, c in zip(steps, counts, strict=True)]), x.dtype, x)
+
+    once = inputs(0) if blocks.number == 1 else None
+
+    def outputs_from(n):
+        flat = lax.dynamic_slice_in_dim(w, n * each, each, 1).reshape(-1, w.shape[3])
+        u = [_exactly(rows, flat, ((1,), (1,))).reshape(-1, planes * each, channels) for rows in g]
+        block = lambda n: _results(once or inputs(n), u, seen, a_t, planes, spec)  # noqa: E731
+        return _pieces.in_turn(blocks.number, block, nothing(each), lambda n: blocks.place(n, 2))
+
+    y = _pieces.in_turn(parts, outputs_from, nothing(outputs), lambda n: (0, n * each))
     return lax.slice(y, [0] * y.ndim, (batch, outputs, *sizes))
+
+
+def _parts(w, taps) -> int:
+    """How many parts of the outputs are made in turn: where the transformed kernel does not stay in cache, so many that
+    one is no larger than the kernel."""
+    grown = TILE ** len(taps) / math.prod(taps)
+    if w.size * grown <= KEPT:
+        return 1
+    return next(n for n in range(math.ceil(grown), w.shape[0] + 1) if w.shape[0] % n == 0)
 
 
 class _Blocks(NamedTuple):
@@ -171,30 +191,29 @@ class _Blocks(NamedTuple):
     step: int  # from one row of tiles to the next
     halo: int
 
+    def place(self, number, first=1):
+        """Where block `number` starts, up to the axis of rows, `first` axes behind that of images."""
+        return (number // self.across * self.images, *[0] * (first - 1), number % self.across * (self.step * self.rows))
+
     def part(self, x, number, halo=None):
         """Block `number` of x (N, n, ...), with `halo` rows of x behind its own."""
-        starts = [number // self.across * self.images, number % self.across * (self.step * self.rows)]
-        starts += [jnp.zeros_like(number)] * (x.ndim - 2)
         rows = self.step * self.rows + (self.halo if halo is None else halo)
-        return lax.dynamic_slice(x, starts, (self.images, rows, *x.shape[2:]))
+        return _pieces.sliced(x, self.place(number), (self.images, rows, *x.shape[2:]))
 
 
-def _blocks(batch, counts, channels, steps, halo) -> tuple[_Blocks, list[int]]:
+def _blocks(batch, counts, channels, steps, halo, tiled) -> tuple[_Blocks, list[int]]:
     """And how many tiles there are along each axis, which may take some more rows of them."""
-    most = max(MOST // (channels * math.prod(steps) * math.prod(counts[1:])), 1)
+    most = max(MOST // (channels * TILE**tiled * math.prod(counts[1:])), 1)
     images = max(n for n in range(1, max(most // counts[0], 1) + 1) if batch % n == 0)
     across = -(-counts[0] // most)
     rows = -(-counts[0] // across)
     return _Blocks(images, rows, across, batch // images * across, steps[0], halo), [rows * across, *counts[1:]]
 
 
-def _tiles(x, u, counts, steps, planes, spec):
-    """What the tiles at each step of x, channels last and padded, come to: (N, O, [D,] as many times the step)."""
-    transforms = [matrices(step) for step in steps]
-    tiled, outputs = len(steps), u[0].shape[1]
-    whole, counts = counts[: spec.dims - tiled], counts[spec.dims - tiled :]
-    seen = (x.shape[0], *x.shape[1 : 1 + len(whole)], *counts)
-    v = _tiled([b_t for _, _, b_t in transforms], steps, x, counts, u[0].shape[-1], len(u) > 1)
+def _results(v, u, seen, a_t, planes, spec):
+    """What the transformed tiles, `seen` (N, [D + planes - 1,] tiles), come to: (N, O, [D,] as many times the step)."""
+    tiled, outputs, steps = len(a_t), u[0].shape[1], [m.shape[0] for m in a_t]
+    whole = [n - planes + 1 for n in seen[1 : len(seen) - tiled]]
     # The larger matrix on the left makes the faster product.
     first = math.prod(seen) < outputs
     shape = (outputs, *seen) if first else (*seen, outputs)
@@ -217,16 +236,16 @@ def _tiles(x, u, counts, steps, planes, spec):
     shape = rows[0][0].shape[tiled - 1 :]
     merged = (*[TILE // len(rows)] * (tiled - 1), *((shape[0], -1) if first else (-1, shape[-1])))
     rows = [[row.reshape(merged) for row in part] for part in rows]
-    y = jnp.concatenate([jnp.stack(_combined(transforms[-1][0], part), tiled - 1) for part in rows])
+    y = jnp.concatenate([jnp.stack(_combined(a_t[-1], part), tiled - 1) for part in rows])
     if tiled == 2:
-        a_t = transforms[0][0].astype(y.dtype)
-        y = _exactly(a_t, lax.optimization_barrier(y).reshape(TILE, -1), ((1,), (0,)))
+        y = _exactly(a_t[0].astype(y.dtype), lax.optimization_barrier(y).reshape(TILE, -1), ((1,), (0,)))
     y = y.reshape(*steps, *shape)
     # (*steps, N, [D,] tiles, O) or (*steps, O, N, [D,] tiles) to (N, O, [D,] each tile's axis with its results behind)
     n = tiled + first
     pairs = [(n + 1 + len(whole) + axis, axis) for axis in range(tiled)]
     y = y.transpose(n, tiled if first else y.ndim - 1, *range(n + 1, n + 1 + len(whole)), *itertools.chain(*pairs))
-    return y.reshape(*y.shape[:2], *whole, *[step * c for step, c in zip(steps, counts, strict=True)])
+    tiles = seen[len(seen) - tiled :]
+    return y.reshape(*y.shape[:2], *whole, *[step * c for step, c in zip(steps, tiles, strict=True)])
 
 
 def _rows(parts: list[jax.Array], tiled: int, shape) -> list[list[jax.Array]]:
@@ -243,7 +262,7 @@ def _mirrored(x, w, spec, positions):
     steps, halos = [TILE - m + 1 for m in positions], [m - 1 for m in positions]
     a_t, g, b_t = zip(*map(matrices, positions), strict=True)
     counts = [-(-k // step) for k, step in zip(w.shape[2:], steps, strict=True)]
-    blocks, counts = _blocks(x.shape[1], counts, max(batch, outputs), steps, halos[0])
+    blocks, counts = _blocks(x.shape[1], counts, max(batch, outputs), steps, halos[0], dims)
     # What is summed takes the place of the batch, and what is kept, B and O, that of the channels.
     lengths = [step * c for step, c in zip(steps, counts, strict=True)]
     x = _padded_to(x.swapaxes(0, 1), spec.padding, [n + halo for n, halo in zip(lengths, halos, strict=True)])
