@@ -33,7 +33,6 @@ POINTS = (Fraction(0), Fraction(1), Fraction(-1), Fraction(1, 2), Fraction(-2))
 TILE = len(POINTS) + 1
 HALVES = slice(0, TILE // 2), slice(TILE // 2, TILE)
 MOST = 9 << 17  # elements of a block's tiles, so that they stay in cache
-KEPT = 1 << 20  # elements of a transformed kernel that do, too
 
 
 @functools.cache
@@ -140,45 +139,27 @@ def _forward(x, w, spec, taps):
     steps = [*[1] * (spec.dims - tiled), *[TILE - k + 1 for k in taps]]
     planes = w.shape[2] if spec.dims > tiled else 1
     counts = [-(-m // step) for m, step in zip(sizes, steps, strict=True)]
-    blocks, counts = _blocks(batch, counts, max(w.shape[:2]), steps, halos[0], tiled)
+    blocks, counts = _blocks(batch, counts, TILE**tiled * max(w.shape[:2]), steps, halos[0])
     x = _padded_to(x, spec.padding, [step * c + halo for step, c, halo in zip(steps, counts, halos, strict=True)])
-    own = [blocks.rows, *counts[1:]]
-    parts = _parts(w, taps)
-    each = outputs // parts
-    cut = tiled == 2 and _pieces.alone(blocks.images * math.prod(own), planes * each, channels)
-    a_t, g, b_t = zip(*map(matrices, steps[-tiled:]), strict=True)
-    g = _kron(g).astype(w.dtype)
-    g = [g.reshape(-1, TILE, g.shape[1])[half, n] for half in HALVES for n in range(TILE)] if cut else [g]
+    own, deep = [blocks.rows, *counts[1:]], spec.dims - tiled
+
     # The taps of a volume's first axis stand beside the outputs, and each of them sums up another plane.
     w = jnp.moveaxis(w.reshape(outputs, channels, planes, -1), 2, 0)
-    seen = [blocks.images, *[blocks.rows + planes - 1] * (spec.dims - tiled), *own[spec.dims - tiled :]]
+    shape, flat = (-1, planes * outputs, channels), w.reshape(-1, w.shape[3])
+    cut = tiled == 2 and _pieces.alone(blocks.images * math.prod(own), *shape[1:])
+    a_t, g, b_t = zip(*map(matrices, steps[deep:]), strict=True)
+    g = _kron(g).astype(w.dtype).reshape(-1, TILE, flat.shape[1])
+    parts = [g[half, n] for half in HALVES for n in range(TILE)] if cut else [g.reshape(-1, flat.shape[1])]
+    u = [_exactly(part, flat, ((1,), (1,))).reshape(shape) for part in parts]
+    seen = [blocks.images, *[blocks.rows + planes - 1] * deep, *own[deep:]]
 
-    def inputs(n):
+    def results(n):
         part = x if blocks.number == 1 else _pieces.parted(blocks.part(x, n))
-        return _tiled(b_t, steps[-tiled:], part, own[spec.dims - tiled :], channels, cut)
+        return _results(_tiled(b_t, steps[deep:], part, own[deep:], channels, cut), u, seen, a_t, planes, spec)
 
-    def nothing(outputs):
-        return _pieces.zeros((batch, outputs, *[step * c for step, c in zip(steps, counts, strict=True)]), x.dtype, x)
-
-    once = inputs(0) if blocks.number == 1 else None
-
-    def outputs_from(n):
-        flat = lax.dynamic_slice_in_dim(w, n * each, each, 1).reshape(-1, w.shape[3])
-        u = [_exactly(rows, flat, ((1,), (1,))).reshape(-1, planes * each, channels) for rows in g]
-        block = lambda n: _results(once or inputs(n), u, seen, a_t, planes, spec)  # noqa: E731
-        return _pieces.in_turn(blocks.number, block, nothing(each), lambda n: blocks.place(n, 2))
-
-    y = _pieces.in_turn(parts, outputs_from, nothing(outputs), lambda n: (0, n * each))
+    shape = (batch, outputs, *[step * c for step, c in zip(steps, counts, strict=True)])
+    y = _pieces.in_turn(blocks.number, results, _pieces.zeros(shape, x.dtype, x), lambda n: blocks.place(n, 2))
     return lax.slice(y, [0] * y.ndim, (batch, outputs, *sizes))
-
-
-def _parts(w, taps) -> int:
-    """How many parts of the outputs are made in turn: where the transformed kernel does not stay in cache, so many that
-    one is no larger than the kernel."""
-    grown = TILE ** len(taps) / math.prod(taps)
-    if w.size * grown <= KEPT:
-        return 1
-    return next(n for n in range(math.ceil(grown), w.shape[0] + 1) if w.shape[0] % n == 0)
 
 
 class _Blocks(NamedTuple):
@@ -201,11 +182,13 @@ class _Blocks(NamedTuple):
         return _pieces.sliced(x, self.place(number), (self.images, rows, *x.shape[2:]))
 
 
-def _blocks(batch, counts, channels, steps, halo, tiled) -> tuple[_Blocks, list[int]]:
-    """And how many tiles there are along each axis, which may take some more rows of them."""
-    most = max(MOST // (channels * TILE**tiled * math.prod(counts[1:])), 1)
+def _blocks(batch, counts, elements, steps, halo) -> tuple[_Blocks, list[int]]:
+    """With so many elements to a tile; and how many tiles there are along each axis, which may take some more rows."""
+    most = max(MOST // (elements * math.prod(counts[1:])), 1)
     images = max(n for n in range(1, max(most // counts[0], 1) + 1) if batch % n == 0)
     across = -(-counts[0] // most)
+    even = [n for n in range(across, 2 * across) if counts[0] % n == 0]  # no rows to cut off again
+    across = even[0] if even else across
     rows = -(-counts[0] // across)
     return _Blocks(images, rows, across, batch // images * across, steps[0], halo), [rows * across, *counts[1:]]
 
@@ -262,7 +245,7 @@ def _mirrored(x, w, spec, positions):
     steps, halos = [TILE - m + 1 for m in positions], [m - 1 for m in positions]
     a_t, g, b_t = zip(*map(matrices, positions), strict=True)
     counts = [-(-k // step) for k, step in zip(w.shape[2:], steps, strict=True)]
-    blocks, counts = _blocks(x.shape[1], counts, max(batch, outputs), steps, halos[0], dims)
+    blocks, counts = _blocks(x.shape[1], counts, 9 * math.prod(steps) // 4 * max(batch, outputs), steps, halos[0])
     # What is summed takes the place of the batch, and what is kept, B and O, that of the channels.
     lengths = [step * c for step, c in zip(steps, counts, strict=True)]
     x = _padded_to(x.swapaxes(0, 1), spec.padding, [n + halo for n, halo in zip(lengths, halos, strict=True)])
