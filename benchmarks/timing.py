@@ -9,11 +9,7 @@ MORE = 4  # times the rounds asked for, where they do not
 
 
 def fastest(
-    calls: dict[str, Call],
-    rounds: int = 5,
-    same: tuple[str, ...] = (),
-    batch: float = 0.02,
-    patience: float = 30.0,
+    calls: dict[str, Call], rounds: int = 5, same: tuple[str, ...] = (), batch: float = 0.02, patience: float = 30.0
 ) -> dict[str, float]:
     """The fewest seconds that each call took, over `rounds` rounds of all of them, and over up to four times as many
     while those in `same`, which are one call, differ by more than 5 %: then a neighbour of the machine was in the way,

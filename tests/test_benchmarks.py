@@ -98,7 +98,8 @@ def test_the_fastest_turn_counts_and_everyone_goes_first(timed):
 def test_a_time_that_is_not_settled_takes_more_rounds_of_all(timed):
     once = {"a": [3.0, 2.0, 2.0, 9.0], "b": [7.0, 6.0, 5.0, 9.0], "c": [2.0, 2.0, 2.0, 9.0]}
     best, order = timed(once, rounds=1, same=("a", "c"))
-    assert best == {"a": 2.0, "b": 6.0, "c": 2.0} and len(order) == 6
+    assert best == {"a": 2.0, "b": 6.0, "c": 2.0}
+    assert len(order) == 6
     never = {"a": [3.0] * 9, "c": [2.0] * 9}
     assert len(timed(never, rounds=2, same=("a", "c"))[1]) == 2 * 8
 

@@ -21,41 +21,16 @@ from convjax._lowerings import _pieces
 from convjax._lowerings._lowering import Lowering, products, terms
 
 MOST = 64  # copies that are gathered or summed
-COPIED = 1 << 62  # elements of them at a time
+COPIED = 5 << 19  # elements of them at a time
 LONG = 512  # positions from which a product per image is worth its own call; shorter ones are laid side by side
 NARROW = 128  # columns below which the products of all images are one call, summed behind it
 PARTS = 11  # products that run beside one another: XLA's CPU runtime runs fewer than some nine in their order
 
 
 def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
-    shape, wide = spec.output_shape(x.shape, w.shape), _pieces.sum_dtype(x.dtype, spec)
-    summed, copied = _summed(spec, x, w)
-    nothing = _pieces.zeros(shape, wide, x)
-    if _is_mirrored(spec, x, w):
-        # What is summed goes first, which undoes the transpositions of a weight gradient: (I, G, B, *n), (I, G, O, *k).
-        apart = x.reshape(x.shape[0], spec.groups, -1, *x.shape[2:])
-        x = x.swapaxes(0, 1)[:, None] if spec.groups == 1 else apart.swapaxes(0, 2)
-        w = w.swapaxes(0, 1)
-        w = w.reshape(w.shape[0], spec.groups, -1, *w.shape[2:])
-        turns = _turns(x.shape[0], copied)
-        some = lambda n: _mirrored(_part(x, n, turns), _part(w, n, turns), spec, shape[2:], summed)  # noqa: E731
-        more = lambda n, y: y + some(n).reshape(shape)  # noqa: E731
-        y = some(0) if turns == 1 else lax.fori_loop(0, turns, more, nothing)
-    else:
-        turns = _turns(x.shape[0], copied)
-        some = lambda n: _forward(_part(x, n, turns), w, spec, summed).reshape(-1, *shape[1:])  # noqa: E731
-        y = _pieces.in_turn(turns, some, nothing, lambda n: (n * (shape[0] // turns),))
+    shape = spec.output_shape(x.shape, w.shape)
+    y = _mirrored(x, w, spec) if _is_mirrored(spec, x, w) else _forward(x, w, spec)
     return y.reshape(shape).astype(spec.out_dtype or x.dtype)
-
-
-def _turns(images: int, copied: int) -> int:
-    """In how many parts the images are taken, one after the other, so that the copies of one are few enough."""
-    return next(n for n in range(1, images + 1) if images % n == 0 and (n == images or copied <= n * COPIED))
-
-
-def _part(x, n, turns: int):
-    size = x.shape[0] // turns
-    return x if turns == 1 else _pieces.parted(lax.dynamic_slice_in_dim(x, n * size, size))
 
 
 def _is_mirrored(spec, x, w) -> bool:
@@ -84,13 +59,12 @@ def _summed(spec, x, w) -> tuple[list[int], int]:
 
     choices = [list(axes) for n in reversed(range(len(free) + 1)) for axes in itertools.combinations(free, n)]
     summed = min(choices, key=copied)
-    alone = _pieces.between(spec, counts) or _pieces.patches(spec, w.shape[2:])
-    return summed, 0 if alone else copied(summed) * each
+    return summed, each * copied(summed)
 
 
-def _forward(x, w, spec, summed):
+def _forward(x, w, spec):
     counts = spec.output_shape(x.shape, w.shape)[2:]
-    groups, kernel, dims = spec.groups, w.shape[2:], spec.dims
+    groups, kernel, dims, (summed, _) = spec.groups, w.shape[2:], spec.dims, _summed(spec, x, w)
     x = _pieces.padded(x, spec.padding)
     x = x.reshape(x.shape[0], groups, -1, *x.shape[2:])
     w = w.reshape(groups, -1, *w.shape[1:])
@@ -142,7 +116,33 @@ def _product(w, x, spec):
     return y.reshape(-1, batch, length, w.shape[1]).transpose(1, 0, 3, 2)
 
 
-def _mirrored(x, w, spec, counts, summed):
+def _mirrored(x, w, spec):
+    counts, groups = spec.output_shape(x.shape, w.shape)[2:], spec.groups
+    summed, copied = _summed(spec, x, w)
+    turns = 1 if _pieces.between(spec, counts) else _turns(w.shape[1], copied, x.size + w.size)
+    # What is summed goes first, which undoes the transpositions of a weight gradient.
+    apart = x.reshape(x.shape[0], groups, -1, *x.shape[2:])
+    x = x.swapaxes(0, 1)[:, None] if groups == 1 else apart.swapaxes(0, 2)  # (I, G, B, *n)
+    w = w.swapaxes(0, 1)
+    w = w.reshape(w.shape[0], groups, -1, *w.shape[2:])  # (I, G, O, *k)
+    if turns == 1:
+        return _of_images(x, w, spec, counts, summed)
+    size = x.shape[0] // turns
+    part = lambda a, n: _pieces.parted(lax.dynamic_slice_in_dim(a, n * size, size))  # noqa: E731
+    more = lambda n, y: y + _of_images(part(x, n), part(w, n), spec, counts, summed)  # noqa: E731
+    zeros = _pieces.zeros((x.shape[2], groups, w.shape[2], *counts), _pieces.sum_dtype(x.dtype, spec), x)
+    return lax.fori_loop(0, turns, more, zeros)
+
+
+def _turns(images: int, copied: int, operands: int) -> int:
+    """In how many parts the images are taken, one after the other, so that the copies of one stay in cache; in one
+    where they are not so many more than the operands, whose parts are copied too."""
+    enough = range(1, images + 1) if 2 * copied > 5 * operands else ()
+    return next((n for n in enough if images % n == 0 and (copied <= n * COPIED or n == images)), 1)
+
+
+def _of_images(x, w, spec, counts, summed):
+    """(I, G, B, *n) and (I, G, O, *k) to (B, G, O, *counts)."""
     groups, kernel, dims = spec.groups, w.shape[3:], spec.dims
     x = _pieces.padded(x, spec.padding, first=3)
     if _pieces.between(spec, counts):

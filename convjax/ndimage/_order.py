@@ -155,7 +155,8 @@ def _bit_by_bit(key: jax.Array, offsets: Offsets, shape: tuple[int, ...], rank: 
     info = jnp.iinfo(key.dtype)
 
     def with_bit(n, found):
-        more = found + (jnp.ones((), key.dtype) << (info.bits - 1 - n).astype(key.dtype))  # the first wraps to 0
+        bit = info.bits - 1 - _pieces.shared(n)
+        more = found + (jnp.ones((), key.dtype) << bit.astype(key.dtype))  # the first wraps to 0
 
         def smaller(part):
             return (part < more).astype(jnp.int32)
@@ -177,5 +178,7 @@ def _folded(arrays, offsets: Offsets, shape: tuple[int, ...], term: Callable, jo
     turns = len(offsets) // TOGETHER if len(offsets) > 2 * TOGETHER else 0
     if turns:
         table = jnp.asarray(np.array(offsets[: turns * TOGETHER]).reshape(turns, TOGETHER, -1), jnp.int32)
-        start = lax.fori_loop(0, turns, lambda n, result: turn(result, list(map(list, table[n]))), start)
+        start = lax.fori_loop(
+            0, turns, lambda n, result: turn(result, list(map(list, table[_pieces.shared(n)]))), start
+        )
     return turn(start, offsets[turns * TOGETHER :])
