@@ -52,10 +52,13 @@ def versions(backends: list[str]) -> dict[str, str]:
 def machine() -> dict[str, object]:
     import jax
 
-    names = [line.split(":", 1)[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")]
+    lines = [[part.strip() for part in line.split(":", 1)] for line in _lines("/proc/cpuinfo") if ":" in line]
+    said = dict(reversed(lines))  # of the first core
+    # A name such as "AMD EPYC" is borne by cores of several generations.
+    which = [f"{key.removeprefix('cpu ')} {said[key]}" for key in ("cpu family", "model") if key in said]
     device = jax.devices()[0]
     return {
-        "cpu": names[0] if names else platform.processor(),
+        "cpu": ", ".join([said.get("model name", platform.processor()), *which]),
         "cores": len(os.sched_getaffinity(0)),
         "device": device.device_kind if device.platform != "cpu" else "cpu",
     }
@@ -123,10 +126,10 @@ def main(options: argparse.Namespace) -> int:
     print(report.summary(result))
     if not options.no_files:
         options.results.mkdir(parents=True, exist_ok=True)
-        path = options.results / (options.name or f"{here}-{day}")
-        path.with_suffix(".json").write_text(json.dumps(result, indent=1) + "\n")
-        report.chart(result, path.with_suffix(".png"))
-        print(f"written: {path.with_suffix('.json')}, {path.with_suffix('.png')}")
+        data, chart = (options.results / f"{options.name or f'{here}-{day}'}.{kind}" for kind in ("json", "png"))
+        data.write_text(json.dumps(result, indent=1) + "\n")
+        report.chart(result, chart)
+        print(f"written: {data}, {chart}")
     return 0
 
 

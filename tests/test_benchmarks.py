@@ -111,14 +111,16 @@ def run(*arguments):
 
 
 def test_a_run_writes_what_it_measured(tmp_path):
-    done = run("--rows", "5x5 on 64", "--against", "lax,shift", "--rounds", "1", "--results", tmp_path, "--name", "try")
+    done = run(
+        "--rows", "5x5 on 64", "--against", "lax,shift", "--rounds", "1", "--results", tmp_path, "--name", "a-1.2"
+    )
     assert done.returncode == 0, done.stderr
-    result = json.loads((tmp_path / "try.json").read_text())
+    result = json.loads((tmp_path / "a-1.2.json").read_text())
     assert [row["direction"] for row in result["rows"]] == list(backends.DIRECTIONS)
     assert {"convjax", "again", "lax", "shift"} == set(result["rows"][0]["seconds"])
     assert all(s > 0 for row in result["rows"] for s in row["seconds"].values())
     assert {"jax", "python", "convjax"} <= set(result["versions"])
-    assert (tmp_path / "try.png").stat().st_size > 5000
+    assert (tmp_path / "a-1.2.png").stat().st_size > 5000
     assert "noise" in done.stdout
     assert "worst regret" in done.stdout
     assert "| image | 3 |" in report.families(result)

@@ -9,7 +9,7 @@ import pytest
 import reference
 from cases import CASES, REDUCED, Case, normal, specs
 
-from convjax._lowerings import LOWERINGS, _pieces, fft, winograd
+from convjax._lowerings import LOWERINGS, _pieces, fft, matmul, winograd
 from convjax._primitive import convolve
 from convjax._select import refusal
 from convjax._spec import ConvSpec
@@ -150,6 +150,21 @@ def test_weight_gradients_by_a_product(images, channels, positions, groups):
     outputs, inputs = channels
     case = Case("1x1", (images, groups * inputs, positions), (groups * outputs, inputs, 1), {"groups": groups})
     spec, x, w = specs(case)["weight gradient"]
+    x, w = normal(0, x.shape), normal(1, w.shape)
+    want = reference.conv(x, w, spec)
+    assert np.abs(np.asarray(run("matmul", x, w, spec)) - want).max() <= 2e-6 * np.abs(want).max()
+
+
+@pytest.mark.parametrize("copied", [1, 3000, 7000])
+@pytest.mark.parametrize("options", [{"padding": (1, 2)}, {"groups": 2, "padding": 1}, {"stride": 2, "padding": 3}])
+def test_images_of_a_weight_gradient_in_turn(monkeypatch, copied, options):
+    """Of as many images as may be copied at a time; dilated by a stride, and in groups, too."""
+    monkeypatch.setattr(matmul, "COPIED", copied)
+    groups = options.get("groups", 1)
+    case = Case("in turn", (6, 4, 9, 8), (6, 4 // groups, 3, 3), options)
+    spec, x, w = specs(case)["weight gradient"]
+    lowered = jax.make_jaxpr(lambda x, w: LOWERINGS["matmul"].run(x, w, spec, convolve))(x, w)
+    assert "scan[" in str(lowered)
     x, w = normal(0, x.shape), normal(1, w.shape)
     want = reference.conv(x, w, spec)
     assert np.abs(np.asarray(run("matmul", x, w, spec)) - want).max() <= 2e-6 * np.abs(want).max()

@@ -21,14 +21,16 @@ def padded(x: jax.Array, padding, first: int = 2) -> jax.Array:
 
     One axis at a time: XLA's CPU loops test an element against one pair of borders then, not against all of them. An
     axis of one before the padded one, each time elsewhere, keeps XLA from merging the pads again; a barrier between
-    them would do that too, but from jax 0.12 on it also keeps them from being one loop.
+    them would do that too, but from jax 0.12 on it also keeps them from being one loop. The last has no such axis,
+    for whose sake a loop over x copies it.
     """
     zero = jnp.zeros((), x.dtype)
     around = [(axis, *pair) for axis, pair in enumerate(padding, first) if any(pair)]
     for axis, low, high in reversed(around):
-        apart = jnp.expand_dims(x, axis)
-        x = lax.pad(apart, zero, [(low, high, 0) if a == axis + 1 else (0, 0, 0) for a in range(apart.ndim)])
-        x = x.squeeze(axis)
+        unit = axis != around[0][0]
+        x = jnp.expand_dims(x, axis) if unit else x
+        x = lax.pad(x, zero, [(low, high, 0) if a == axis + unit else (0, 0, 0) for a in range(x.ndim)])
+        x = x.squeeze(axis) if unit else x
     return lax.optimization_barrier(x) if around else x
 
 
