@@ -245,6 +245,7 @@ def _mirrored(x, w, spec, positions):
     steps, halos = [TILE - m + 1 for m in positions], [m - 1 for m in positions]
     a_t, g, b_t = zip(*map(matrices, positions), strict=True)
     counts = [-(-k // step) for k, step in zip(w.shape[2:], steps, strict=True)]
+    # 9 / 4 of x, as tiles of 3 positions come to, whatever the tiles are: every block adds to the whole sum.
     blocks, counts = _blocks(x.shape[1], counts, 9 * math.prod(steps) // 4 * max(batch, outputs), steps, halos[0])
     # What is summed takes the place of the batch, and what is kept, B and O, that of the channels.
     lengths = [step * c for step, c in zip(steps, counts, strict=True)]
