@@ -102,6 +102,16 @@ def _tiles_of_positions(f: Facts) -> bool:
     return min(f.batch, f.outputs) >= 128 and f.taps >= 36 and f.inputs >= 64
 
 
+def _wide_borders(f: Facts) -> bool:
+    if f.mirrored:
+        return max(f.spec.stride) > 1 and min(f.batch, f.outputs) >= 128 and f.saved("interior") > 1.25
+    return max(f.spec.rhs_dilation) > 1 and min(f.inputs, f.outputs) >= 256 and f.saved("interior") > 1.5
+
+
+def _overlapping(f: Facts) -> bool:
+    return any(k > a for k, a in zip(f.w.shape[2:], f.spec.lhs_dilation, strict=True))
+
+
 def _along_one_axis(f: Facts) -> bool:
     # Kernels such as 3x1 and 1x5; on images of few positions XLA's own convolution is left to serve them.
     sizes, channels = f.w.shape[2:], min(f.inputs, f.outputs)
@@ -124,6 +134,18 @@ CPU = (
         "exchange",
         lambda f: f.dilated and f.mirrored,
         "weight gradient of a transposed convolution: 4x4, stride 2, 128 to 64 channels takes 18 ms for 631",
+    ),
+    Rule(
+        "fold",
+        lambda f: (
+            f.real
+            and f.dilated
+            and f.groups == 1
+            and f.spec.dims == 2
+            and f.inputs * f.outputs >= 16
+            and _overlapping(f)
+        ),
+        "TODO",
     ),
     Rule(
         "polyphase",
@@ -183,6 +205,11 @@ CPU = (
         "bfloat16 has products of its own: the weight gradient of 3x3, 64 channels on 56x56 takes 8.5 ms for 20",
     ),
     Rule(
+        "interior",
+        lambda f: f.short and f.groups == 1 and _wide_borders(f),
+        "most of what a dilated kernel sees is padding: TODO",
+    ),
+    Rule(
         "winograd",
         lambda f: f.short and not f.mirrored and _tiles_of_taps(f),
         "a quarter of the products: 3x3, 64 channels on 56x56 takes 7.4 ms for 22",
@@ -193,16 +220,16 @@ CPU = (
         "a quarter of the products: the weight gradient of 3x3, 128 channels on 28x28 takes 7.0 ms for 13",
     ),
     Rule(
-        "phases",
+        "matmul",
         lambda f: (
             f.short
             and f.mirrored
             and f.groups == 1
             and max(f.spec.stride) > 1
-            and min(f.batch, f.outputs) >= 128
-            and min(k / s for k, s in zip(f.w.shape[2:], f.spec.stride, strict=True)) >= 2.5
+            and f.taps >= 1024
+            and min(f.batch, f.outputs) >= 64
         ),
-        "weight gradient of a dilated kernel: 3x3, dilation 12, 256 channels takes 14 ms for 19",
+        "weight gradient of a dilated kernel: TODO",
     ),
     Rule(
         "matmul",

@@ -1,8 +1,21 @@
 """The lowerings: each a file of plain lax ops that computes one ConvSpec, and one entry in the table here."""
 
-from convjax._lowerings import direct, exchange, fft, matmul, phases, planes, polyphase, reduce, shift, winograd
+from convjax._lowerings import (
+    direct,
+    exchange,
+    fft,
+    fold,
+    interior,
+    matmul,
+    phases,
+    planes,
+    polyphase,
+    reduce,
+    shift,
+    winograd,
+)
 from convjax._lowerings._lowering import Lowering
 
-_FILES = (direct, shift, reduce, matmul, winograd, fft, polyphase, exchange, phases, planes)
+_FILES = (direct, shift, reduce, matmul, winograd, fft, fold, interior, polyphase, exchange, phases, planes)
 
 LOWERINGS: dict[str, Lowering] = {file.LOWERING.name: file.LOWERING for file in _FILES}

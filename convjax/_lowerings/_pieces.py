@@ -56,20 +56,23 @@ def alone(rows: int, columns: int, depth: int) -> bool:
     return jax.__version_info__ < (0, 11) and (max(rows, columns) <= 64 or cost < 2**16 * (2 if tall else 1.5))
 
 
+def branch(make, *operands):
+    """make(*operands) in a branch of its own, which keeps its operands until it ends and what it makes on its way no
+    longer. The other branch is never taken."""
+    outputs, like = jax.eval_shape(make, *operands), jax.tree.leaves(operands)[0]
+    other = lambda *_: jax.tree.map(lambda y: zeros(y.shape, y.dtype, like), outputs)  # noqa: E731
+    taken = lambda *operands: lax.cond(lax.optimization_barrier(False), other, make, *operands)  # noqa: E731
+    return lax.platform_dependent(*operands, cpu=taken, default=make)
+
+
 def beside(products, *operands):
     """products(*operands), a list of arrays that need not wait for one another, each on a core of its own.
 
     XLA's CPU runtime runs what is independent at the same time, but lays its results where operands were that nothing
-    needs any more, and then one must wait for the other. The operands of a branch are kept until it ends; the other
-    branch is never taken.
+    needs any more, and then one must wait for the other: hence the branch, which keeps them.
     """
-    outputs = jax.eval_shape(products, *operands)
-    if len(outputs) == 1:
-        return products(*operands)
-    like = jax.tree.leaves(operands)[0]
-    other = lambda *_: [zeros(y.shape, y.dtype, like) for y in outputs]  # noqa: E731
-    branch = lambda *operands: lax.cond(lax.optimization_barrier(False), other, products, *operands)  # noqa: E731
-    return lax.platform_dependent(*operands, cpu=branch, default=products)
+    alone = len(jax.eval_shape(products, *operands)) == 1
+    return products(*operands) if alone else branch(products, *operands)
 
 
 def sliced(x: jax.Array, start, sizes) -> jax.Array:
@@ -167,3 +170,6 @@ def taps(w) -> int:
 
 def positions(spec, x, w) -> int:
     return math.prod(spec.output_shape(x.shape, w.shape)[2:])
+
+
+BARRIER = lambda x: x

@@ -17,13 +17,11 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from convjax._lowerings import _pieces
+from convjax._lowerings import _pieces, _products
 from convjax._lowerings._lowering import Lowering, products, terms
 
 MOST = 64  # copies that are gathered or summed
 COPIED = 5 << 19  # elements of them at a time
-LONG = 512  # positions from which a product per image is worth its own call; shorter ones are laid side by side
-NARROW = 128  # columns below which the products of all images are one call, summed behind it
 PARTS = 11  # products that run beside one another: XLA's CPU runtime runs fewer than some nine in their order
 
 
@@ -74,7 +72,7 @@ def _forward(x, w, spec):
         x = x.reshape(*x.shape[:3], *[n for pair in zip(counts, kernel, strict=True) for n in pair])
         x = x.transpose(0, 1, 2, *range(4, x.ndim, 2), *range(3, x.ndim, 2))
         x = x.reshape(*x.shape[:2], -1, math.prod(counts))
-        return _product(w.reshape(*w.shape[:2], -1), x, spec)
+        return _products.product(w.reshape(*w.shape[:2], -1), x, spec)
 
     gathered = [axis for axis in range(dims) if axis not in summed]
     sizes = [x.shape[3 + axis] if axis in summed else counts[axis] for axis in range(dims)]
@@ -86,7 +84,9 @@ def _forward(x, w, spec):
     # (G, summed taps, O, gathered taps, I): a row per tap that is summed, a column per tap that is gathered
     w = w.transpose(0, *[3 + axis for axis in summed], 1, *[3 + axis for axis in gathered], 2)
     rows = [kernel[axis] for axis in summed]
-    y = _product(w.reshape(groups, math.prod(rows) * w.shape[1 + len(summed)], -1), x.reshape(*x.shape[:3], -1), spec)
+    y = _products.product(
+        w.reshape(groups, math.prod(rows) * w.shape[1 + len(summed)], -1), x.reshape(*x.shape[:3], -1), spec
+    )
     if not summed:
         return y
     y = y.reshape(y.shape[0], groups, math.prod(rows), -1, *sizes)
@@ -98,33 +98,11 @@ def _forward(x, w, spec):
     return _pieces.total(parts)
 
 
-def _product(w, x, spec):
-    """(G, O, K) by (N, G, K, M) to (N, G, O, M)."""
-    wide = _pieces.sum_dtype(x.dtype, spec)
-    flipped = _pieces.flipped(spec.precision)
-    if (x.shape[-1] >= LONG and spec.groups == 1) or x.shape[0] == 1:
-        w = jnp.broadcast_to(_pieces.parted(w), (x.shape[0], *w.shape))  # laid out once, not for every image
-        return lax.dot_general(w, x, (((3,), (2,)), ((0, 1), (0, 1))), flipped, wide)
-    batch, length = x.shape[0], x.shape[3]
-    if spec.groups == 1:
-        x = lax.optimization_barrier(x[:, 0].swapaxes(1, 2)).reshape(batch * length, -1)
-        y = lax.dot_general(x, w[0], (((1,), (1,)), ((), ())), spec.precision, wide)
-        return y.reshape(batch, length, -1).swapaxes(1, 2)
-    x = lax.optimization_barrier(x.transpose(1, 0, 3, 2))
-    x = x.reshape(x.shape[0], batch * length, -1)
-    y = lax.dot_general(x, w, (((2,), (2,)), ((0,), (0,))), spec.precision, wide)
-    return y.reshape(-1, batch, length, w.shape[1]).transpose(1, 0, 3, 2)
-
-
 def _mirrored(x, w, spec):
     counts, groups = spec.output_shape(x.shape, w.shape)[2:], spec.groups
     summed, copied = _summed(spec, x, w)
     turns = 1 if _pieces.between(spec, counts) else _turns(w.shape[1], copied, x.size + w.size)
-    # What is summed goes first, which undoes the transpositions of a weight gradient.
-    apart = x.reshape(x.shape[0], groups, -1, *x.shape[2:])
-    x = x.swapaxes(0, 1)[:, None] if groups == 1 else apart.swapaxes(0, 2)  # (I, G, B, *n)
-    w = w.swapaxes(0, 1)
-    w = w.reshape(w.shape[0], groups, -1, *w.shape[2:])  # (I, G, O, *k)
+    x, w = _products.mirrored(x, w, spec)
     if turns == 1:
         return _of_images(x, w, spec, counts, summed)
     size = x.shape[0] // turns
@@ -157,7 +135,7 @@ def _of_images(x, w, spec, counts, summed):
     rows, columns = (math.prod(counts[axis] for axis in axes) for axes in (summed, kept))
     outputs, batch = w.shape[2], x.shape[2]
     starts = [n - k for n, k in zip(sizes, kernel, strict=True)]  # of the kernel at the first position, once padded
-    short = groups > 1 and math.prod(sizes) < LONG
+    short = groups > 1 and math.prod(sizes) < _products.LONG
     if short:  # a copy of its own costs less than what masks a padded element in a loop that transposes
         x, w = _pieces.parted(x), _pieces.parted(_pieces.padded(w, [(n, n) for n in starts], first=3))
 
@@ -183,7 +161,7 @@ def _of_images(x, w, spec, counts, summed):
         y = _contract_groups([operands(x[:, part], w[:, part]) for part in parts], spec)
     else:
         w, x = operands(x, w)
-        y = _contract(w, x, spec)
+        y = _products.contract(w, x, spec)
     y = y.reshape(groups, *[counts[axis] for axis in summed], outputs, *[counts[axis] for axis in kept], batch)
     places = [1 + summed.index(axis) if axis in summed else 2 + len(summed) + kept.index(axis) for axis in range(dims)]
     return y.transpose(y.ndim - 1, 0, 1 + len(summed), *places)
@@ -198,35 +176,9 @@ def _contract_patches(w, x, spec, counts):
     x = x.transpose(0, 1, *range(4, 4 + 2 * dims, 2), 2, *range(3, 3 + 2 * dims, 2))
     inputs, groups, batch = x.shape[0], x.shape[1], x.shape[2 + dims]
     x = x.reshape(inputs, groups, math.prod(counts) * batch, -1)
-    y = _contract(w.reshape(*w.shape[:3], -1), x, spec)
+    y = _products.contract(w.reshape(*w.shape[:3], -1), x, spec)
     y = y.reshape(groups, -1, math.prod(counts), batch)
     return y.transpose(3, 0, 1, 2)
-
-
-def _contract(w, x, spec):
-    """(I, G, O, J) by (I, G, B, J) to (G, O, B), summing over I and J."""
-    wide = _pieces.sum_dtype(x.dtype, spec)
-    flipped = _pieces.flipped(spec.precision)
-
-    def dot(a, b, contracted, batched, precision=flipped):
-        return lax.dot_general(a, b, ((contracted, contracted), (batched, batched)), precision, wide)
-
-    many, groups, outputs, length = w.shape
-    batch = x.shape[2]
-    if groups == 1:  # whose axis costs a copy
-        w, x = w[:, 0], x[:, 0]
-    leading, last = tuple(range(w.ndim - 2)), w.ndim - 1
-    if many == 1:
-        return dot(w[0], x[0], (last - 1,), leading[:-1])
-    if length < LONG:
-        return dot(w, x, (0, last), leading[1:])
-    if min(outputs, batch) < NARROW:  # the larger matrix on the left makes the faster product
-        if outputs >= batch:
-            return dot(w, x, (last,), leading).sum(0)
-        y = lax.optimization_barrier(dot(x, w, (last,), leading, spec.precision))  # or XLA swaps the operands
-        return y.sum(0).swapaxes(-2, -1)
-    zeros = _pieces.zeros((*w.shape[1:-1], batch), wide, x)
-    return lax.scan(lambda sum, pair: (sum + dot(*pair, (last - 1,), leading[:-1]), None), zeros, (w, x))[0]
 
 
 def _contract_groups(pairs, spec):

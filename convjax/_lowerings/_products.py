@@ -1,0 +1,62 @@
+"""Matrix products of images and weights, laid out as XLA makes them fastest."""
+
+import jax.numpy as jnp
+from jax import lax
+
+from convjax._lowerings import _pieces
+
+LONG = 512  # positions from which a product per image is worth its own call; shorter ones are laid side by side
+NARROW = 128  # columns below which the products of all images are one call, summed behind it
+
+
+def product(w, x, spec, long=LONG):
+    """(G, O, K) by (N, G, K, M) to (N, G, O, M)."""
+    wide = _pieces.sum_dtype(x.dtype, spec)
+    flipped = _pieces.flipped(spec.precision)
+    if (x.shape[-1] >= long and spec.groups == 1) or x.shape[0] == 1:
+        w = jnp.broadcast_to(_pieces.parted(w), (x.shape[0], *w.shape))  # laid out once, not for every image
+        return lax.dot_general(w, x, (((3,), (2,)), ((0, 1), (0, 1))), flipped, wide)
+    batch, length = x.shape[0], x.shape[3]
+    if spec.groups == 1:
+        x = lax.optimization_barrier(x[:, 0].swapaxes(1, 2)).reshape(batch * length, -1)
+        y = lax.dot_general(x, w[0], (((1,), (1,)), ((), ())), spec.precision, wide)
+        return y.reshape(batch, length, -1).swapaxes(1, 2)
+    x = lax.optimization_barrier(x.transpose(1, 0, 3, 2))
+    x = x.reshape(x.shape[0], batch * length, -1)
+    y = lax.dot_general(x, w, (((2,), (2,)), ((0,), (0,))), spec.precision, wide)
+    return y.reshape(-1, batch, length, w.shape[1]).transpose(1, 0, 3, 2)
+
+
+def mirrored(x, w, spec):
+    """x and w with what is summed first, as (I, G, B, *n) and (I, G, O, *k): it undoes the transpositions of a weight
+    gradient."""
+    apart = x.reshape(x.shape[0], spec.groups, -1, *x.shape[2:])
+    x = x.swapaxes(0, 1)[:, None] if spec.groups == 1 else apart.swapaxes(0, 2)
+    w = w.swapaxes(0, 1)
+    return x, w.reshape(w.shape[0], spec.groups, -1, *w.shape[2:])
+
+
+def contract(w, x, spec):
+    """(I, G, O, J) by (I, G, B, J) to (G, O, B), summing over I and J."""
+    wide = _pieces.sum_dtype(x.dtype, spec)
+    flipped = _pieces.flipped(spec.precision)
+
+    def dot(a, b, contracted, batched, precision=flipped):
+        return lax.dot_general(a, b, ((contracted, contracted), (batched, batched)), precision, wide)
+
+    many, groups, outputs, length = w.shape
+    batch = x.shape[2]
+    if groups == 1:  # whose axis costs a copy
+        w, x = w[:, 0], x[:, 0]
+    leading, last = tuple(range(w.ndim - 2)), w.ndim - 1
+    if many == 1:
+        return dot(w[0], x[0], (last - 1,), leading[:-1])
+    if length < LONG:
+        return dot(w, x, (0, last), leading[1:])
+    if min(outputs, batch) < NARROW:  # the larger matrix on the left makes the faster product
+        if outputs >= batch:
+            return dot(w, x, (last,), leading).sum(0)
+        y = lax.optimization_barrier(dot(x, w, (last,), leading, spec.precision))  # or XLA swaps the operands
+        return y.sum(0).swapaxes(-2, -1)
+    zeros = _pieces.zeros((*w.shape[1:-1], batch), wide, x)
+    return lax.scan(lambda sum, pair: (sum + dot(*pair, (last - 1,), leading[:-1]), None), zeros, (w, x))[0]
