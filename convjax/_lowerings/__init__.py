@@ -12,10 +12,11 @@ from convjax._lowerings import (
     polyphase,
     reduce,
     shift,
+    unfold,
     winograd,
 )
 from convjax._lowerings._lowering import Lowering
 
-_FILES = (direct, shift, reduce, matmul, winograd, fft, fold, interior, polyphase, exchange, phases, planes)
+_FILES = (direct, shift, reduce, matmul, winograd, fft, unfold, fold, interior, polyphase, exchange, phases, planes)
 
 LOWERINGS: dict[str, Lowering] = {file.LOWERING.name: file.LOWERING for file in _FILES}

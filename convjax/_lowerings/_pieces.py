@@ -91,6 +91,11 @@ def shared(n: jax.Array) -> jax.Array:
     return lax.platform_dependent(n, cpu=lambda n: lax.sort(jnp.stack([n, n]))[0], default=lambda n: n)
 
 
+def turns(images: int, elements: int, most: int) -> int:
+    """In how many equal parts images are taken one after the other, for each to make `most` of the elements or less."""
+    return next(n for n in range(1, images + 1) if images % n == 0 and (elements <= n * most or n == images))
+
+
 def in_turn(number: int, make, y: jax.Array, place) -> jax.Array:
     """y, of which make(n) makes one part after the other, in the memory of one: it starts at place(n), along the first
     axes. One part is the whole."""
@@ -170,6 +175,3 @@ def taps(w) -> int:
 
 def positions(spec, x, w) -> int:
     return math.prod(spec.output_shape(x.shape, w.shape)[2:])
-
-
-BARRIER = lambda x: x

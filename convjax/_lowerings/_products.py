@@ -36,6 +36,12 @@ def mirrored(x, w, spec):
     return x, w.reshape(w.shape[0], spec.groups, -1, *w.shape[2:])
 
 
+def batch_first(y, dims: int):
+    """(G, O, B, *counts) to (B, [G,] O, *counts). A group alone has no axis, which would keep XLA from seeing that the
+    transposition of a weight gradient undoes this one."""
+    return jnp.moveaxis(y.reshape(y.shape[1:]) if y.shape[0] == 1 else y, -1 - dims, 0)
+
+
 def contract(w, x, spec):
     """(I, G, O, J) by (I, G, B, J) to (G, O, B), summing over I and J."""
     wide = _pieces.sum_dtype(x.dtype, spec)

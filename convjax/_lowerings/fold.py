@@ -28,9 +28,8 @@ def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
     w = _pieces.parted(w).reshape(groups, -1, *w.shape[1:])
     outputs = w.shape[1]
     w = jnp.moveaxis(w, 2, -1).reshape(groups, -1, w.shape[2])
-    each = next(
-        n for n in range(batch, 0, -1) if batch % n == 0 and (n == 1 or x[:n].size // x.shape[2] * w.shape[1] <= MADE)
-    )
+    turns = _pieces.turns(batch, x.size // x.shape[2] * w.shape[1], MADE)
+    each = batch // turns
 
     def made(turn):
         part = _pieces.sliced(x, [turn * each], (each, *x.shape[1:]))
@@ -43,7 +42,7 @@ def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
         return _folded(y, spec, shape[2:]).reshape(each, *shape[1:]).astype(spec.out_dtype or x.dtype)
 
     y = _pieces.zeros(shape, spec.out_dtype or x.dtype, x)
-    return _pieces.in_turn(batch // each, made, y, lambda turn: [turn * each])
+    return _pieces.in_turn(turns, made, y, lambda turn: [turn * each])
 
 
 def _folded(y, spec, counts):

@@ -64,7 +64,8 @@ def _mirrored(x, w, spec, counts):
     parts = dict.fromkeys(itertools.product(*map(range, counts)), zeros)
     for position, spans in itertools.chain(*rows):
         parts[position] = _pieces.branch(partial(product, spans), x, w)
-    return jnp.stack(list(parts.values()), -1).transpose(2, 0, 1, 3)
+    y = jnp.stack(list(parts.values()), -1)
+    return _products.batch_first(y.reshape(*y.shape[:3], *counts), spec.dims)
 
 
 class Span(NamedTuple):

@@ -101,7 +101,9 @@ def _forward(x, w, spec):
 def _mirrored(x, w, spec):
     counts, groups = spec.output_shape(x.shape, w.shape)[2:], spec.groups
     summed, copied = _summed(spec, x, w)
-    turns = 1 if _pieces.between(spec, counts) else _turns(w.shape[1], copied, x.size + w.size)
+    # Not where the copies are not so many more than the operands, whose parts are copied too.
+    few = _pieces.between(spec, counts) or 2 * copied <= 5 * (x.size + w.size)
+    turns = 1 if few else _pieces.turns(w.shape[1], copied, COPIED)
     x, w = _products.mirrored(x, w, spec)
     if turns == 1:
         return _of_images(x, w, spec, counts, summed)
@@ -109,18 +111,11 @@ def _mirrored(x, w, spec):
     part = lambda a, n: _pieces.parted(lax.dynamic_slice_in_dim(a, n * size, size))  # noqa: E731
     more = lambda n, y: y + _of_images(part(x, n), part(w, n), spec, counts, summed)  # noqa: E731
     zeros = _pieces.zeros((x.shape[2], groups, w.shape[2], *counts), _pieces.sum_dtype(x.dtype, spec), x)
-    return lax.fori_loop(0, turns, more, zeros)
-
-
-def _turns(images: int, copied: int, operands: int) -> int:
-    """In how many parts the images are taken, one after the other, so that the copies of one stay in cache; in one
-    where they are not so many more than the operands, whose parts are copied too."""
-    enough = range(1, images + 1) if 2 * copied > 5 * operands else ()
-    return next((n for n in enough if images % n == 0 and (copied <= n * COPIED or n == images)), 1)
+    return lax.fori_loop(0, turns, more, zeros if groups > 1 else zeros[:, 0])
 
 
 def _of_images(x, w, spec, counts, summed):
-    """(I, G, B, *n) and (I, G, O, *k) to (B, G, O, *counts)."""
+    """(I, G, B, *n) and (I, G, O, *k) to (B, [G,] O, *counts)."""
     groups, kernel, dims = spec.groups, w.shape[3:], spec.dims
     x = _pieces.padded(x, spec.padding, first=3)
     if _pieces.between(spec, counts):
@@ -164,7 +159,7 @@ def _of_images(x, w, spec, counts, summed):
         y = _products.contract(w, x, spec)
     y = y.reshape(groups, *[counts[axis] for axis in summed], outputs, *[counts[axis] for axis in kept], batch)
     places = [1 + summed.index(axis) if axis in summed else 2 + len(summed) + kept.index(axis) for axis in range(dims)]
-    return y.transpose(y.ndim - 1, 0, 1 + len(summed), *places)
+    return _products.batch_first(y.transpose(0, 1 + len(summed), y.ndim - 1, *places), dims)
 
 
 def _contract_patches(w, x, spec, counts):
@@ -173,12 +168,11 @@ def _contract_patches(w, x, spec, counts):
         x = lax.pad(x, jnp.zeros((), x.dtype), [(0, k * r - x.shape[at] if a == at else 0, 0) for a in range(x.ndim)])
         x = lax.slice_in_dim(x.reshape(*x.shape[:at], k, r, *x.shape[at + 1 :]), 0, m, axis=at + 1)
     dims = spec.dims
-    x = x.transpose(0, 1, *range(4, 4 + 2 * dims, 2), 2, *range(3, 3 + 2 * dims, 2))
-    inputs, groups, batch = x.shape[0], x.shape[1], x.shape[2 + dims]
-    x = x.reshape(inputs, groups, math.prod(counts) * batch, -1)
+    x = x.transpose(0, 1, 2, *range(4, 4 + 2 * dims, 2), *range(3, 3 + 2 * dims, 2))
+    inputs, groups, batch = x.shape[:3]
+    x = x.reshape(inputs, groups, batch * math.prod(counts), -1)
     y = _products.contract(w.reshape(*w.shape[:3], -1), x, spec)
-    y = y.reshape(groups, -1, math.prod(counts), batch)
-    return y.transpose(3, 0, 1, 2)
+    return _products.batch_first(y.reshape(groups, -1, batch, *counts), dims)
 
 
 def _contract_groups(pairs, spec):

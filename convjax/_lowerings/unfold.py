@@ -1,0 +1,101 @@
+"""The windows as columns of a matrix, and one matrix product with the kernel as it lies (im2col).
+
+A copy of the input per tap, which many output channels repay. With stride s and rhs_dilation r, result i meets at tap j
+element i s + j r of the padded input, which is element i + (j r - v) / s of phase v = j r mod s: the phases are laid
+apart once, and every column is of whole rows. (A product of im2col, which is how Caffe's convolution works.)
+
+A weight gradient is the mirror image: the positions, few there, take the place of the taps.
+"""
+
+import itertools
+import math
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from convjax._lowerings import _pieces, _products
+from convjax._lowerings._lowering import Lowering, products, terms
+
+MOST = 64  # copies of the input
+MADE = 1 << 22  # elements of them at a time
+
+
+def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
+    shape = spec.output_shape(x.shape, w.shape)
+    y = (_mirrored if _is_mirrored(spec, x, w) else _forward)(x, w, spec, shape)
+    return y.reshape(shape).astype(spec.out_dtype or x.dtype)
+
+
+def _forward(x, w, spec, shape):
+    groups, kernel, counts = spec.groups, w.shape[2:], shape[2:]
+    x = x.reshape(x.shape[0], groups, -1, *x.shape[2:])
+    w = w.reshape(groups, -1, math.prod(w.shape[1:]))
+    turns = _pieces.turns(x.shape[0], shape[0] * math.prod(counts) * groups * w.shape[2], MADE)
+    each = x.shape[0] // turns
+
+    def made(turn):
+        part = _pieces.sliced(x, [turn * each], (each, *x.shape[1:]))
+        columns = _columns(part, spec, spec.stride, spec.rhs_dilation, kernel, counts)
+        y = _product(w, columns, 1, spec).reshape(groups, -1, each, *counts)
+        return jnp.moveaxis(y, 2, 0).reshape(each, *shape[1:])
+
+    y = _pieces.zeros(shape, _pieces.sum_dtype(x.dtype, spec), x)
+    return _pieces.in_turn(turns, made, y, lambda turn: [turn * each])
+
+
+def _mirrored(x, w, spec, shape):
+    counts = shape[2:]
+    x, w = _products.mirrored(x, w, spec)  # (I, G, B, *n) and (I, G, O, *k)
+    images, groups, batch = x.shape[:3]
+    outputs, kernel = w.shape[2], w.shape[3:]
+    turns = _pieces.turns(images, math.prod(shape) // outputs * images * math.prod(kernel), MADE)
+    each = images // turns
+
+    def made(turn):
+        parts = [_pieces.sliced(a, [turn * each], (each, *a.shape[1:])) for a in (x, w)]
+        columns = _columns(parts[0], spec, spec.rhs_dilation, spec.stride, counts, kernel)
+        return _product(jnp.moveaxis(parts[1], 0, 2).reshape(groups, outputs, -1), columns, 2, spec)
+
+    y = _pieces.zeros((groups, outputs, batch * math.prod(counts)), _pieces.sum_dtype(x.dtype, spec), x)
+    y = made(0) if turns == 1 else lax.fori_loop(0, turns, lambda turn, y: y + made(turn), y)
+    return _products.batch_first(y.reshape(groups, outputs, batch, *counts), spec.dims)
+
+
+def _columns(x, spec, stride, dilation, kernel, counts):
+    """(N, G, C, *n) to (G, C *k, N *counts): what each tap of the kernel meets."""
+    dims = spec.dims
+    lengths = [m + (k - 1) * r // s for m, k, r, s in zip(counts, kernel, dilation, stride, strict=True)]
+    axes = zip(spec.padding, lengths, stride, x.shape[3:], strict=True)
+    around = [(low, length * s - low - n, 0) for (low, _), length, s, n in axes]
+    x = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0)] * 3 + around)
+    x = x.reshape(*x.shape[:3], *[n for pair in zip(lengths, stride, strict=True) for n in pair])
+    x = _pieces.parted(x.transpose(*range(4, 4 + 2 * dims, 2), 1, 2, 0, *range(3, 3 + 2 * dims, 2)))
+    columns = []
+    for tap in itertools.product(*map(range, kernel)):
+        starts = [divmod(j * r, s) for j, r, s in zip(tap, dilation, stride, strict=True)]
+        phase = x[tuple(v for _, v in starts)]
+        columns.append(phase[(..., *[slice(t, t + m) for (t, _), m in zip(starts, counts, strict=True)])])
+    return jnp.stack(columns, 2).reshape(x.shape[dims], x.shape[dims + 1] * len(columns), -1)
+
+
+def _product(w, columns, contracted, spec):
+    """(G, O, K) by the columns, one axis of which is summed over."""
+    wide, flipped = _pieces.sum_dtype(w.dtype, spec), _pieces.flipped(spec.precision)
+    if spec.groups == 1:  # whose axis costs a copy
+        return lax.dot_general(w[0], columns[0], (((1,), (contracted - 1,)), ((), ())), flipped, wide)
+    return lax.dot_general(w, columns, (((2,), (contracted,)), ((0,), (0,))), flipped, wide)
+
+
+def _is_mirrored(spec, x, w) -> bool:
+    return _pieces.taps(w) > _pieces.positions(spec, x, w)
+
+
+def refuses(spec, x, w) -> str | None:
+    if _pieces.empty(spec, x, w):
+        return "nothing to multiply"
+    copies = min(_pieces.taps(w), _pieces.positions(spec, x, w))
+    return f"{copies} copies, more than {MOST}" if copies > MOST else _pieces.undilated(spec)
+
+
+LOWERING = Lowering("unfold", "a product of the windows as columns", run, refuses, products, terms)
