@@ -111,7 +111,7 @@ def _columns(f: Facts) -> bool:
         return False
     if f.mirrored:
         return min(f.batch, f.outputs) >= 128
-    return f.outputs >= 256 and (max(f.spec.stride) > 1 or f.w.size >= WEIGHTY and f.batch * f.positions <= 128)
+    return f.outputs >= 256 and (max(f.spec.stride) > 1 or (f.w.size >= WEIGHTY and f.batch * f.positions <= 128))
 
 
 def _wide_borders(f: Facts) -> bool:
@@ -122,7 +122,7 @@ def _wide_borders(f: Facts) -> bool:
 
 def _overlapping(f: Facts) -> bool:
     # Windows that meet; and enough elements to repay turning the weight, where a product by phases has idle taps.
-    meet = any(k > a for k, a in zip(f.w.shape[2:], f.spec.lhs_dilation, strict=True))
+    meet = f.spec.dims == 2 and any(k > a for k, a in zip(f.w.shape[2:], f.spec.lhs_dilation, strict=True))
     return meet and f.inputs * f.outputs >= 16 and (f.idle < 1.1 or f.batch * math.prod(f.x.shape[2:]) >= 64)
 
 
