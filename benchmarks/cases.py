@@ -168,6 +168,7 @@ ROWS = (
     _row("dense", "lenet 5x5 6 to 16", "64x6x14x14", "16x6x5x5"),
     _row("dense", "cifar 3x3 3 to 32", "128x3x32x32", "32x3x3x3", padding=1),
     _row("dense", "cifar 3x3 32", "128x32x32x32", "32x32x3x3", padding=1),
+    _row("dilated", "drn 3x3 d2", "8x256x28x28", "256x256x3x3", padding=2, dilation=2),
     _row("dilated", "deeplab 3x3 d6", "2x256x33x33", "256x256x3x3", padding=6, dilation=6),
     _row("dilated", "deeplab 3x3 d12", "2x256x33x33", "256x256x3x3", padding=12, dilation=12),
     _row("dilated", "deeplab 3x3 d18", "2x256x33x33", "256x256x3x3", padding=18, dilation=18),

@@ -104,6 +104,17 @@ def _tiles_of_positions(f: Facts) -> bool:
     return min(f.batch, f.outputs) >= 128 and f.taps >= 36 and f.inputs >= 64
 
 
+def _tiles_of_phases(f: Facts) -> bool:
+    # Of a dilated kernel, each of whose phases fills its tiles but for a fifth.
+    if f.mirrored:
+        deep = f.inputs * f.taps >= 1024 and f.taps >= 100 * math.prod(f.spec.stride)
+        near = f.spec.dims == 2 and f.positions <= 16 and max(f.spec.stride) > 1
+        return near and deep and min(f.batch, f.outputs) >= 64
+    sizes = f.spec.output_shape(f.x.shape, f.w.shape)[2:]
+    full = all(4 * -(-m // (4 * r)) * r <= 1.2 * m for m, r in zip(sizes, f.spec.rhs_dilation, strict=True))
+    return max(f.spec.rhs_dilation) > 1 == max(f.spec.stride) and full and _tiles_of_taps(f)
+
+
 def _columns(f: Facts) -> bool:
     # The copies, one per tap or position, stay in cache, and many outputs repay them.
     copies, each = sorted((f.taps, f.positions))
@@ -149,7 +160,11 @@ CPU = (
         lambda f: f.dilated and f.mirrored,
         "weight gradient of a transposed convolution: 4x4, stride 2, 128 to 64 channels takes 18 ms for 631",
     ),
-    Rule("fold", lambda f: f.real and f.dilated and f.groups == 1 and f.spec.dims == 2 and _overlapping(f), "TODO"),
+    Rule(
+        "fold",
+        lambda f: f.real and f.x.dtype != jnp.bfloat16 and f.dilated and f.groups == 1 and _overlapping(f),
+        "TODO fold",
+    ),
     Rule(
         "polyphase",
         lambda f: (
@@ -222,19 +237,8 @@ CPU = (
         lambda f: f.short and f.mirrored and _tiles_of_positions(f),
         "a quarter of the products: the weight gradient of 3x3, 128 channels on 28x28 takes 7.0 ms for 13",
     ),
-    Rule(
-        "matmul",
-        lambda f: (
-            f.short
-            and f.mirrored
-            and f.groups == 1
-            and max(f.spec.stride) > 1
-            and f.taps >= 1024
-            and min(f.batch, f.outputs) >= 64
-        ),
-        "weight gradient of a dilated kernel: TODO",
-    ),
-    Rule("unfold", lambda f: f.short and f.groups == 1 and f.spec.dims == 2 and _columns(f), "TODO"),
+    Rule("phases", lambda f: f.short and f.groups == 1 and _tiles_of_phases(f), "TODO phases"),
+    Rule("unfold", lambda f: f.short and f.groups == 1 and _columns(f), "TODO unfold"),
     Rule(
         "matmul",
         lambda f: f.real and f.mirrored and f.groups == 1 and max(f.spec.rhs_dilation) > 1,

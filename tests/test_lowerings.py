@@ -9,7 +9,7 @@ import pytest
 import reference
 from cases import CASES, REDUCED, Case, normal, specs
 
-from convjax._lowerings import LOWERINGS, _pieces, fft, matmul, winograd
+from convjax._lowerings import LOWERINGS, _pieces, fft, fold, matmul, unfold, winograd
 from convjax._primitive import convolve
 from convjax._select import refusal
 from convjax._spec import ConvSpec
@@ -168,6 +168,42 @@ def test_images_of_a_weight_gradient_in_turn(monkeypatch, copied, options):
     x, w = normal(0, x.shape), normal(1, w.shape)
     want = reference.conv(x, w, spec)
     assert np.abs(np.asarray(run("matmul", x, w, spec)) - want).max() <= 2e-6 * np.abs(want).max()
+
+
+@pytest.mark.parametrize(
+    ("lowering", "direction"), [(fold, "input gradient"), (unfold, "forward"), (unfold, "weight gradient")]
+)
+@pytest.mark.parametrize("made", [1, 3000, 1 << 20])
+@pytest.mark.parametrize("groups", [1, 2])
+def test_images_of_columns_in_turn(monkeypatch, lowering, direction, made, groups):
+    """As many images as may be laid out at a time, of a stride and with a dilation along the other axis."""
+    monkeypatch.setattr(lowering, "MADE", made)
+    options = {"stride": (2, 1), "padding": (3, 1), "dilation": (1, 1 if lowering is fold else 2), "groups": groups}
+    spec, x, w = specs(Case("in turn", (6, 4, 9, 8), (6, 4 // groups, 3, 3), options))[direction]
+    name = lowering.LOWERING.name
+    lowered = jax.make_jaxpr(lambda x, w: LOWERINGS[name].run(x, w, spec, convolve))(x, w)
+    assert ("scan[" in str(lowered)) == (made < 1 << 20)
+    x, w = normal(0, x.shape), normal(1, w.shape)
+    want = reference.conv(x, w, spec)
+    assert np.abs(np.asarray(run(name, x, w, spec)) - want).max() <= 2e-6 * np.abs(want).max()
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize(("padding", "dilation"), [((7, 12), 6), (((20, 0), (0, 20)), 6), ((30, 30), 9), ((2, 2), 1)])
+def test_borders_of_interior(padding, dilation, groups):
+    """Taps that see padding alone, on one side, on two, and all but the middle one; what is multiplied are the pairs
+    whose element lies on the image."""
+    options = {"padding": padding, "dilation": dilation, "groups": groups, "stride": (1, 2)}
+    case = Case("borders", (2, 4, 11, 13), (6, 4 // groups, 3, 3), options)
+    for direction, (spec, x, w) in specs(case).items():
+        if direction == "input gradient":
+            continue
+        x, w = normal(0, x.shape), normal(1, w.shape)
+        want = reference.conv(x, w, spec)
+        assert np.abs(np.asarray(run("interior", x, w, spec)) - want).max() <= 1e-6 * np.abs(want).max()
+        ones = reference.conv(np.ones((1, 1, *x.shape[2:])), np.ones((1, 1, *w.shape[2:])), spec._replace(groups=1))
+        pairs = round(ones.sum()) * x.shape[0] * w.shape[0] * w.shape[1]
+        assert LOWERINGS["interior"].multiply_adds(spec, x, w) == pairs
 
 
 @pytest.mark.parametrize("sizes", [(250, 250), (56, 56), (60, 53), (11, 211), (4096,), (4099,), (30, 7, 20)])

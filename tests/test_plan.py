@@ -52,13 +52,15 @@ def test_plan_touches_no_array_and_takes_what_the_call_takes():
 def test_plan_of_what_is_restated():
     """The error, and the multiply-adds, are those of the lowering that serves the convolution it becomes."""
     x, weight = (jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((2, 256, 33, 33), (256, 256, 3, 3)))
-    plan = convjax.plan(x, weight, padding=12, dilation=12, platform="cpu")
+    plan = convjax.plan(x, weight, padding=2, dilation=2, platform="cpu")
     step = plan.step("cpu", "weight gradient")
     assert (step.algorithm, step.served_by, step.relative) == ("phases", "winograd", "the largest result")
     assert step.error == 80 * np.finfo(np.float32).eps
     assert step.multiply_adds < plan.step("cpu").multiply_adds / 1.5
     assert "as images, which winograd serves" in str(plan)
     assert plan.step("cpu").served_by == "direct"
+    wide = convjax.plan(x, weight, padding=18, dilation=18, platform="cpu").step("cpu")
+    assert (wide.served_by, wide.multiply_adds) == ("interior", 2 * 256**2 * 63**2)
     volume = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((1, 32, 32, 48, 48), (32, 32, 3, 3, 3))]
     assert convjax.plan(*volume, padding=1).step("cpu", "weight gradient")[2:4] == ("planes", "winograd")
 

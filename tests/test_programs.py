@@ -52,7 +52,10 @@ def test_loops_are_shared_among_cores(function, shapes):
         ("alexnet 5x5 64 to 192", "forward"),
         ("medical 3x3x3 32", "forward"),
         ("resnext 32x8 3x3", "weight gradient"),
+        ("up 4x4 s2 128 to 64", "forward"),
         ("up 4x4 s2 128 to 64", "weight gradient"),
+        ("deeplab 3x3 d12", "forward"),
+        ("deeplab 3x3 d6", "weight gradient"),
         ("resnet 3x3 64, bf16", "weight gradient"),
     ],
 )

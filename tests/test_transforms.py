@@ -12,7 +12,8 @@ from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import convjax
-from convjax._lowerings import _pieces, winograd
+from convjax import _rules
+from convjax._lowerings import _pieces, fold, unfold, winograd
 
 
 def conv(x, weight, bias):
@@ -215,6 +216,23 @@ def test_shard_map_around_loops(name, monkeypatch):
     same(jax.grad(partial(loss, sharded), (0, 1))(x, w), jax.grad(partial(loss, want), (0, 1))(x, w), 1e-4)
     placed = jax.device_put(x, NamedSharding(mesh(AxisType.Auto), P("data")))
     same(jax.jit(f)(placed, w), want(x, w), 1e-4)
+
+
+@pytest.mark.parametrize("name", ["interior", "unfold", "fold"])
+def test_shard_map_around_products_in_turn(name, monkeypatch, request):
+    """What they add to varies over the mesh as what is added does, in both gradients too."""
+    monkeypatch.setattr(unfold, "MADE", 2000)
+    monkeypatch.setattr(fold, "MADE", 2000)
+    monkeypatch.setitem(_rules.RULES, "cpu", (_rules.Rule(name, lambda f: True, "tested"), *_rules.CPU))
+    request.addfinalizer(jax.clear_caches)
+    jax.clear_caches()
+    x, w = jnp.asarray(normal(0, (8, 4, 11, 9))), jnp.asarray(normal(1, (6, 4, 3, 3)))
+    f = partial(convjax.conv2d, padding=2, stride=2)
+    sharded = jax.jit(jax.shard_map(f, mesh=mesh(AxisType.Auto), in_specs=(P("data"), P()), out_specs=P("data")))
+    want = partial(f, algorithm="direct")
+    same(sharded(x, w), want(x, w), 1e-4)
+    loss = lambda f, x, w: (jnp.sin(f(x, w))).sum()  # noqa: E731
+    same(jax.grad(partial(loss, sharded), (0, 1))(x, w), jax.grad(partial(loss, want), (0, 1))(x, w), 1e-4)
 
 
 @every_function

@@ -55,7 +55,8 @@ def _mirrored(x, w, spec, shape):
     def made(turn):
         parts = [_pieces.sliced(a, [turn * each], (each, *a.shape[1:])) for a in (x, w)]
         columns = _columns(parts[0], spec, spec.rhs_dilation, spec.stride, counts, kernel)
-        return _product(jnp.moveaxis(parts[1], 0, 2).reshape(groups, outputs, -1), columns, 2, spec)
+        y = _product(jnp.moveaxis(parts[1], 0, 2).reshape(groups, outputs, -1), columns, 2, spec)
+        return y.reshape(groups, outputs, -1)
 
     y = _pieces.zeros((groups, outputs, batch * math.prod(counts)), _pieces.sum_dtype(x.dtype, spec), x)
     y = made(0) if turns == 1 else lax.fori_loop(0, turns, lambda turn, y: y + made(turn), y)
