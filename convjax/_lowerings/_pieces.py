@@ -175,3 +175,8 @@ def taps(w) -> int:
 
 def positions(spec, x, w) -> int:
     return math.prod(spec.output_shape(x.shape, w.shape)[2:])
+
+
+def mirrored(spec, x, w) -> bool:
+    """More taps than positions, as in weight gradients."""
+    return taps(w) > positions(spec, x, w)

@@ -10,7 +10,7 @@ NARROW = 128  # columns below which the products of all images are one call, sum
 
 
 def product(w, x, spec, long=LONG):
-    """(G, O, K) by (N, G, K, M) to (N, G, O, M)."""
+    """(G, O, K) by (N, G, K, M) to (N, [G,] O, M)."""
     wide = _pieces.sum_dtype(x.dtype, spec)
     flipped = _pieces.flipped(spec.precision)
     if (x.shape[-1] >= long and spec.groups == 1) or x.shape[0] == 1:
@@ -25,6 +25,14 @@ def product(w, x, spec, long=LONG):
     x = x.reshape(x.shape[0], batch * length, -1)
     y = lax.dot_general(x, w, (((2,), (2,)), ((0,), (0,))), spec.precision, wide)
     return y.reshape(-1, batch, length, w.shape[1]).transpose(1, 0, 3, 2)
+
+
+def grouped(w, x, spec, contracted: int = 1):
+    """A product per group: (G, O, K) by (G, K, M) to (G, O, M), or by (G, M, K) with `contracted` 2."""
+    wide, flipped = _pieces.sum_dtype(x.dtype, spec), _pieces.flipped(spec.precision)
+    if spec.groups == 1:  # whose axis costs a copy
+        return lax.dot_general(w[0], x[0], (((1,), (contracted - 1,)), ((), ())), flipped, wide)[None]
+    return lax.dot_general(w, x, (((2,), (contracted,)), ((0,), (0,))), flipped, wide)
 
 
 def mirrored(x, w, spec):
@@ -43,7 +51,7 @@ def batch_first(y, dims: int):
 
 
 def contract(w, x, spec):
-    """(I, G, O, J) by (I, G, B, J) to (G, O, B), summing over I and J."""
+    """(I, G, O, J) by (I, G, B, J) to ([G,] O, B), summing over I and J."""
     wide = _pieces.sum_dtype(x.dtype, spec)
     flipped = _pieces.flipped(spec.precision)
 

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from convjax._lowerings import _pieces
+from convjax._lowerings import _pieces, _products
 from convjax._lowerings._lowering import Lowering, terms
 
 MOST = 64  # taps, whose products are added up
@@ -23,7 +23,6 @@ MADE = 1 << 21  # products at a time
 def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
     shape = spec.output_shape(x.shape, w.shape)
     batch, groups, kernel = x.shape[0], spec.groups, w.shape[2:]
-    wide = _pieces.sum_dtype(x.dtype, spec)
     x = x.reshape(batch, groups, -1, *x.shape[2:])
     w = _pieces.parted(w).reshape(groups, -1, *w.shape[1:])
     outputs = w.shape[1]
@@ -34,10 +33,7 @@ def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
     def made(turn):
         part = _pieces.sliced(x, [turn * each], (each, *x.shape[1:]))
         images = lax.optimization_barrier(jnp.moveaxis(part, 0, 2)).reshape(*w.shape[::2], -1)
-        if groups == 1:  # whose axis costs a copy
-            y = lax.dot_general(w[0], images[0], (((1,), (0,)), ((), ())), _pieces.flipped(spec.precision), wide)
-        else:
-            y = lax.dot_general(w, images, (((2,), (1,)), ((0,), (0,))), _pieces.flipped(spec.precision), wide)
+        y = _products.grouped(w, images, spec)
         y = y.reshape(groups, outputs, *kernel, each, *x.shape[3:])
         return _folded(y, spec, shape[2:]).reshape(each, *shape[1:]).astype(spec.out_dtype or x.dtype)
 

@@ -26,7 +26,7 @@ LONG = 128  # positions from which each image has a product of its own
 
 def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
     shape = spec.output_shape(x.shape, w.shape)
-    y = (_mirrored if _is_mirrored(spec, x, w) else _forward)(x, w, spec, shape[2:])
+    y = (_mirrored if _pieces.mirrored(spec, x, w) else _forward)(x, w, spec, shape[2:])
     return y.reshape(shape).astype(spec.out_dtype or x.dtype)
 
 
@@ -80,7 +80,7 @@ class Span(NamedTuple):
 def _spans(spec, x, w) -> list[list[Span]]:
     kernel, counts = w.shape[2:], spec.output_shape(x.shape, w.shape)[2:]
     sides = (kernel, spec.rhs_dilation), (counts, spec.stride)
-    (sizes, steps), (others, strides) = reversed(sides) if _is_mirrored(spec, x, w) else sides
+    (sizes, steps), (others, strides) = reversed(sides) if _pieces.mirrored(spec, x, w) else sides
     axes = zip(sizes, steps, others, strides, spec.padding, x.shape[2:], strict=True)
     return [
         [_span(at * step - low, stride, other, length) for at in range(size)]
@@ -107,10 +107,6 @@ def _part(x, spans, stride):
         starts[axis], strides[axis] = span.start, step
         limits[axis] = span.start + (span.last - span.first - 1) * step + 1
     return lax.slice(x, starts, limits, strides)
-
-
-def _is_mirrored(spec, x, w) -> bool:
-    return _pieces.taps(w) > _pieces.positions(spec, x, w)
 
 
 def refuses(spec, x, w) -> str | None:

@@ -36,7 +36,7 @@ def _is_mirrored(spec, x, w) -> bool:
         return False
     if max(spec.rhs_dilation) > 1 and _pieces.between(spec, spec.output_shape(x.shape, w.shape)[2:]):
         return True
-    return _pieces.taps(w) > _pieces.positions(spec, x, w)
+    return _pieces.mirrored(spec, x, w)
 
 
 def _summed(spec, x, w) -> tuple[list[int], int]:

@@ -23,7 +23,7 @@ MADE = 1 << 22  # elements of them at a time
 
 def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
     shape = spec.output_shape(x.shape, w.shape)
-    y = (_mirrored if _is_mirrored(spec, x, w) else _forward)(x, w, spec, shape)
+    y = (_mirrored if _pieces.mirrored(spec, x, w) else _forward)(x, w, spec, shape)
     return y.reshape(shape).astype(spec.out_dtype or x.dtype)
 
 
@@ -37,7 +37,7 @@ def _forward(x, w, spec, shape):
     def made(turn):
         part = _pieces.sliced(x, [turn * each], (each, *x.shape[1:]))
         columns = _columns(part, spec, spec.stride, spec.rhs_dilation, kernel, counts)
-        y = _product(w, columns, 1, spec).reshape(groups, -1, each, *counts)
+        y = _products.grouped(w, columns, spec).reshape(groups, -1, each, *counts)
         return jnp.moveaxis(y, 2, 0).reshape(each, *shape[1:])
 
     y = _pieces.zeros(shape, _pieces.sum_dtype(x.dtype, spec), x)
@@ -55,8 +55,7 @@ def _mirrored(x, w, spec, shape):
     def made(turn):
         parts = [_pieces.sliced(a, [turn * each], (each, *a.shape[1:])) for a in (x, w)]
         columns = _columns(parts[0], spec, spec.rhs_dilation, spec.stride, counts, kernel)
-        y = _product(jnp.moveaxis(parts[1], 0, 2).reshape(groups, outputs, -1), columns, 2, spec)
-        return y.reshape(groups, outputs, -1)
+        return _products.grouped(jnp.moveaxis(parts[1], 0, 2).reshape(groups, outputs, -1), columns, spec, 2)
 
     y = _pieces.zeros((groups, outputs, batch * math.prod(counts)), _pieces.sum_dtype(x.dtype, spec), x)
     y = made(0) if turns == 1 else lax.fori_loop(0, turns, lambda turn, y: y + made(turn), y)
@@ -78,18 +77,6 @@ def _columns(x, spec, stride, dilation, kernel, counts):
         phase = x[tuple(v for _, v in starts)]
         columns.append(phase[(..., *[slice(t, t + m) for (t, _), m in zip(starts, counts, strict=True)])])
     return jnp.stack(columns, 2).reshape(x.shape[dims], x.shape[dims + 1] * len(columns), -1)
-
-
-def _product(w, columns, contracted, spec):
-    """(G, O, K) by the columns, one axis of which is summed over."""
-    wide, flipped = _pieces.sum_dtype(w.dtype, spec), _pieces.flipped(spec.precision)
-    if spec.groups == 1:  # whose axis costs a copy
-        return lax.dot_general(w[0], columns[0], (((1,), (contracted - 1,)), ((), ())), flipped, wide)
-    return lax.dot_general(w, columns, (((2,), (contracted,)), ((0,), (0,))), flipped, wide)
-
-
-def _is_mirrored(spec, x, w) -> bool:
-    return _pieces.taps(w) > _pieces.positions(spec, x, w)
 
 
 def refuses(spec, x, w) -> str | None:
