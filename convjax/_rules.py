@@ -2,9 +2,9 @@
 
 A rule sees a `Facts`, made of the ConvSpec, shapes and dtype alone. The first that holds, and whose lowering does not
 refuse, wins. Times are milliseconds against lax's convolution. Those of CPU are rows of `cpu-2-cores-zen-4` in
-`benchmarks/results`, or of `cpu-2-cores`: those of `fold`, `interior`, `unfold`, of `phases` for dilated kernels, and of
-3x1 kernels. Those of CUDA come from prototypes on an H200 that this code grew from, and await a run of the benchmark
-there.
+`benchmarks/results`, or of `cpu-2-cores`: those of `fold`, `interior`, `unfold`, of `phases` for dilated kernels, and
+of 3x1 kernels. Those of CUDA come from prototypes on an H200 that this code grew from, and await a run of the
+benchmark there.
 """
 
 import math
@@ -241,7 +241,7 @@ CPU = (
     Rule(
         "phases",
         lambda f: f.short and f.groups == 1 and _tiles_of_phases(f),
-        "a quarter of the products, once the taps stand side by side: 3x3, dilation 2, 256 channels on 28x28 takes 17 ms"
+        "a quarter of the products, once taps stand side by side: 3x3, dilation 2, 256 channels on 28x28 takes 17 ms"
         " for 26",
     ),
     Rule(
