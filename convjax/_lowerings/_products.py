@@ -6,6 +6,7 @@ from jax import lax
 from convjax._lowerings import _pieces
 
 LONG = 512  # positions from which a product per image is worth its own call; shorter ones are laid side by side
+TINY = 16  # rows and columns of a product that jax 0.12 sums one after the other: the images are summed behind it
 NARROW = 128  # columns below which the products of all images are one call, summed behind it
 
 
@@ -65,7 +66,7 @@ def contract(w, x, spec):
     leading, last = tuple(range(w.ndim - 2)), w.ndim - 1
     if many == 1:
         return dot(w[0], x[0], (last - 1,), leading[:-1])
-    if length < LONG:
+    if length < LONG and max(outputs, batch) >= TINY:
         return dot(w, x, (0, last), leading[1:])
     if min(outputs, batch) < NARROW:  # the larger matrix on the left makes the faster product
         if outputs >= batch:
