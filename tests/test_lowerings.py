@@ -188,19 +188,20 @@ def test_images_of_columns_in_turn(monkeypatch, lowering, direction, made, group
     assert np.abs(np.asarray(run(name, x, w, spec)) - want).max() <= 2e-6 * np.abs(want).max()
 
 
+@pytest.mark.parametrize("groups", [1, 2])
 @pytest.mark.parametrize(("padding", "dilation"), [((7, 12), 6), (((20, 0), (0, 20)), 6), ((30, 30), 9), ((2, 2), 1)])
-def test_borders_of_interior(padding, dilation):
+def test_borders_of_interior(padding, dilation, groups):
     """Taps that see padding alone, on one side, on two, and all but the middle one; what is multiplied are the pairs
     whose element lies on the image."""
-    options = {"padding": padding, "dilation": dilation, "stride": (1, 2)}
-    case = Case("borders", (2, 4, 11, 13), (6, 4, 3, 3), options)
+    options = {"padding": padding, "dilation": dilation, "groups": groups, "stride": (1, 2)}
+    case = Case("borders", (2, 4, 11, 13), (6, 4 // groups, 3, 3), options)
     for direction, (spec, x, w) in specs(case).items():
         if direction == "input gradient":
             continue
         x, w = normal(0, x.shape), normal(1, w.shape)
         want = reference.conv(x, w, spec)
         assert np.abs(np.asarray(run("interior", x, w, spec)) - want).max() <= 1e-6 * np.abs(want).max()
-        ones = reference.conv(np.ones((1, 1, *x.shape[2:])), np.ones((1, 1, *w.shape[2:])), spec)
+        ones = reference.conv(np.ones((1, 1, *x.shape[2:])), np.ones((1, 1, *w.shape[2:])), spec._replace(groups=1))
         pairs = round(ones.sum()) * x.shape[0] * w.shape[0] * w.shape[1]
         assert LOWERINGS["interior"].multiply_adds(spec, x, w) == pairs
 

@@ -112,8 +112,6 @@ def _part(x, spans, stride):
 def refuses(spec, x, w) -> str | None:
     if _pieces.empty(spec, x, w):
         return "nothing to multiply"
-    if spec.groups > 1:  # whose products, of a row and a column, jax 0.12 sums one after the other
-        return "more than one group"
     number = min(_pieces.taps(w), _pieces.positions(spec, x, w))
     if number > MOST:
         return f"{number} products, more than {MOST}"
