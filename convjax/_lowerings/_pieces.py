@@ -1,5 +1,6 @@
 """What several lowerings are built of: padded inputs, the slice that a tap sees, dtypes to sum in, grouped shapes."""
 
+import functools
 import math
 
 import jax
@@ -96,14 +97,22 @@ def turns(images: int, elements: int, most: int) -> int:
     return next(n for n in range(1, images + 1) if images % n == 0 and (elements <= n * most or n == images))
 
 
-def in_turn(number: int, make, y: jax.Array, place) -> jax.Array:
-    """y, of which make(n) makes one part after the other, in the memory of one: it starts at place(n), along the first
-    axes. One part is the whole."""
+def in_turn(numbers, make, y: jax.Array, place) -> jax.Array:
+    """y, of which make(*n) makes one part after the other, in the memory of one: it starts at place(*n), along the
+    first axes. One part is the whole."""
+    return loop(numbers, lambda *n: written(n[-1], make(*n[:-1]), place(*n[:-1])), y)
 
-    def more(n, y):
-        return lax.dynamic_update_slice(y, parted(make(n)), _starts(place(n), y.ndim))
 
-    return make(0) if number == 1 else lax.fori_loop(0, number, more, y)
+def loop(numbers, turn, y: jax.Array) -> jax.Array:
+    """y after the turns y = turn(*n, y), for all n below the numbers."""
+    count, *more = numbers
+    each = (lambda n, y: loop(more, functools.partial(turn, n), y)) if more else turn
+    return each(0, y) if count == 1 else lax.fori_loop(0, count, each, y)
+
+
+def written(y: jax.Array, part: jax.Array, start) -> jax.Array:
+    """y with a part, which may be the whole, written where it starts along the first axes."""
+    return part if part.shape == y.shape else lax.dynamic_update_slice(y, parted(part), _starts(start, y.ndim))
 
 
 def _starts(start, ndim):

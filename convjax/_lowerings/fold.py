@@ -38,7 +38,7 @@ def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
         return _folded(y, spec, shape[2:]).reshape(each, *shape[1:]).astype(spec.out_dtype or x.dtype)
 
     y = _pieces.zeros(shape, spec.out_dtype or x.dtype, x)
-    return _pieces.in_turn(turns, made, y, lambda turn: [turn * each])
+    return _pieces.in_turn([turns], made, y, lambda turn: [turn * each])
 
 
 def _folded(y, spec, counts):

@@ -41,7 +41,7 @@ def _forward(x, w, spec, shape):
         return jnp.moveaxis(y, 2, 0).reshape(each, *shape[1:])
 
     y = _pieces.zeros(shape, _pieces.sum_dtype(x.dtype, spec), x)
-    return _pieces.in_turn(turns, made, y, lambda turn: [turn * each])
+    return _pieces.in_turn([turns], made, y, lambda turn: [turn * each])
 
 
 def _mirrored(x, w, spec, shape):

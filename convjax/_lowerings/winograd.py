@@ -140,7 +140,7 @@ def _forward(x, w, spec, taps):
     planes = w.shape[2] if spec.dims > tiled else 1
     counts = [-(-m // step) for m, step in zip(sizes, steps, strict=True)]
     blocks, counts = _blocks(batch, counts, TILE**tiled * max(w.shape[:2]), steps, halos[0])
-    x = _padded_to(x, spec.padding, [step * c + halo for step, c, halo in zip(steps, counts, halos, strict=True)])
+    lengths = [step * c + halo for step, c, halo in zip(steps, counts, halos, strict=True)]
     own, deep = [blocks.rows, *counts[1:]], spec.dims - tiled
 
     # The taps of a volume's first axis stand beside the outputs, and each of them sums up another plane.
@@ -153,12 +153,12 @@ def _forward(x, w, spec, taps):
     u = [_exactly(part, flat, ((1,), (1,))).reshape(shape) for part in parts]
     seen = [blocks.images, *[blocks.rows + planes - 1] * deep, *own[deep:]]
 
-    def results(n):
-        part = x if blocks.number == 1 else _pieces.parted(blocks.part(x, n))
-        return _results(_tiled(b_t, steps[deep:], part, own[deep:], channels, cut), u, seen, a_t, planes, spec)
+    def results(n, m):
+        tiles = _tiled(b_t, steps[deep:], blocks.part(x, n, m, spec.padding, lengths), own[deep:], channels, cut)
+        return _results(tiles, u, seen, a_t, planes, spec)
 
     shape = (batch, outputs, *[step * c for step, c in zip(steps, counts, strict=True)])
-    y = _pieces.in_turn(blocks.number, results, _pieces.zeros(shape, x.dtype, x), lambda n: blocks.place(n, 2))
+    y = _pieces.in_turn(blocks.turns(batch), results, _pieces.zeros(shape, x.dtype, x), lambda *n: blocks.place(*n, 2))
     return lax.slice(y, [0] * y.ndim, (batch, outputs, *sizes))
 
 
@@ -168,29 +168,43 @@ class _Blocks(NamedTuple):
     images: int
     rows: int
     across: int  # blocks of an image
-    number: int
     step: int  # from one row of tiles to the next
     halo: int
 
-    def place(self, number, first=1):
-        """Where block `number` starts, up to the axis of rows, `first` axes behind that of images."""
-        return (number // self.across * self.images, *[0] * (first - 1), number % self.across * (self.step * self.rows))
+    def place(self, image, block, first=1):
+        """Where a block of some images starts, up to the axis of rows, `first` axes behind that of images."""
+        return (image * self.images, *[0] * (first - 1), block * (self.step * self.rows))
 
-    def part(self, x, number, halo=None):
-        """Block `number` of x (N, n, ...), with `halo` rows of x behind its own."""
-        rows = self.step * self.rows + (self.halo if halo is None else halo)
-        return _pieces.sliced(x, self.place(number), (self.images, rows, *x.shape[2:]))
+    def turns(self, batch):
+        return batch // self.images, self.across
+
+    def part(self, x, image, block, padding, lengths):
+        """A block of x (N, C, *n), laid out as `_padded_to` does all of it."""
+        size, (low, _) = x.shape[2], padding[0]
+        rows = lengths[0] - (self.across - 1) * self.step * self.rows
+        if self.across == 1:
+            if x.shape[0] == self.images: 
+                return _padded_to(x, padding, lengths)
+            return _padded_to(_pieces.parted(_pieces.sliced(x, (image * self.images,), (self.images, *x.shape[1:]))), padding, lengths)
+        # As many rows of x as it has of those wanted, then zeros around them, then those wanted.
+        kept, first = min(rows, size), block * self.step * self.rows - low
+        start = jnp.clip(first, 0, size - kept)
+        x = _pieces.parted(_pieces.sliced(x, (image * self.images, 0, start), (self.images, x.shape[1], kept, *x.shape[3:])))
+        around = max(low, 0), max(lengths[0] - low - size, 0)
+        x = _pieces.padded(x, (around,))
+        x = _pieces.sliced(x, (0, 0, first - start + around[0]), (*x.shape[:2], rows, *x.shape[3:]))
+        return _padded_to(x, ((0, 0), *padding[1:]), (rows, *lengths[1:]))
 
 
-def _blocks(batch, counts, elements, steps, halo) -> tuple[_Blocks, list[int]]:
+def _blocks(batch, counts, elements, steps, halo, most=MOST) -> tuple[_Blocks, list[int]]:
     """With so many elements to a tile; and how many tiles there are along each axis, which may take some more rows."""
-    most = max(MOST // (elements * math.prod(counts[1:])), 1)
+    most = max(most // (elements * math.prod(counts[1:])), 1)
     images = max(n for n in range(1, max(most // counts[0], 1) + 1) if batch % n == 0)
     across = -(-counts[0] // most)
     even = [n for n in range(across, 2 * across) if counts[0] % n == 0]  # no rows to cut off again
     across = even[0] if even else across
     rows = -(-counts[0] // across)
-    return _Blocks(images, rows, across, batch // images * across, steps[0], halo), [rows * across, *counts[1:]]
+    return _Blocks(images, rows, across, steps[0], halo), [rows * across, *counts[1:]]
 
 
 def _results(v, u, seen, a_t, planes, spec):
@@ -246,24 +260,25 @@ def _mirrored(x, w, spec, positions):
     a_t, g, b_t = zip(*map(matrices, positions), strict=True)
     counts = [-(-k // step) for k, step in zip(w.shape[2:], steps, strict=True)]
     # 9 / 4 of x, as tiles of 3 positions come to, whatever the tiles are: every block adds to the whole sum.
-    blocks, counts = _blocks(x.shape[1], counts, 9 * math.prod(steps) // 4 * max(batch, outputs), steps, halos[0])
+    most = MOST if max(batch, outputs) >= 128 else MOST // 2
+    blocks, counts = _blocks(x.shape[1], counts, 9 * math.prod(steps) // 4 * max(batch, outputs), steps, halos[0], most)
     # What is summed takes the place of the batch, and what is kept, B and O, that of the channels.
     lengths = [step * c for step, c in zip(steps, counts, strict=True)]
-    x = _padded_to(x.swapaxes(0, 1), spec.padding, [n + halo for n, halo in zip(lengths, halos, strict=True)])
-    w = _padded_to(w.swapaxes(0, 1), ((0, 0),) * dims, lengths)
+    x, w = x.swapaxes(0, 1), w.swapaxes(0, 1)
+    longer = [n + halo for n, halo in zip(lengths, halos, strict=True)]
+    tiles = [blocks.rows, *counts[1:]]
 
-    def products(x, w):
-        tiles = [blocks.rows, *counts[1:]]
-        (v,), (u,) = _tiled(b_t, steps, x, tiles, batch), _tiled(g, steps, w, tiles, outputs)
-        return lax.dot_general(v, u, (((1,), (1,)), ((0,), (0,))), precision=spec.precision)
+    def sums(n, m, y):
+        (v,) = _tiled(b_t, steps, blocks.part(x, n, m, spec.padding, longer), tiles, batch)
+        (u,) = _tiled(g, steps, blocks.part(w, n, m, ((0, 0),) * dims, lengths), tiles, outputs)
+        # The narrower matrix on the left makes the faster product of two that are summed along their rows.
+        pair, precision = ((u, v), spec.precision) if batch > outputs else ((v, u), spec.precision)
+        return y + lax.dot_general(*pair, (((1,), (1,)), ((0,), (0,))), precision=precision)
 
-    if blocks.number == 1:
-        y = products(x, w)
-    else:
-        more = lambda n, y: y + products(blocks.part(x, n), blocks.part(w, n, 0))  # noqa: E731
-        y = lax.fori_loop(0, blocks.number, more, _pieces.zeros((TILE**dims, batch, outputs), x.dtype, x))
-    y = _exactly(_kron(a_t).astype(y.dtype), y.reshape(TILE**dims, -1), ((1,), (0,)))
-    return jnp.moveaxis(y.reshape(*positions, batch, outputs), (-2, -1), (0, 1))
+    y = _pieces.zeros((TILE**dims, *sorted((batch, outputs))), x.dtype, x)
+    y = _pieces.loop(blocks.turns(x.shape[0]), sums, y)
+    y = _exactly(_kron(a_t).astype(y.dtype), y.reshape(TILE**dims, -1), ((1,), (0,))).reshape(*positions, *y.shape[1:])
+    return jnp.moveaxis(y.swapaxes(-2, -1) if batch > outputs else y, (-2, -1), (0, 1))
 
 
 def refuses(spec, x, w) -> str | None:
