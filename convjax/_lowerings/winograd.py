@@ -75,7 +75,7 @@ def _combined(matrix: np.ndarray, parts: list[jax.Array]) -> list[jax.Array]:
 
 def _tiled(matrices, steps, x: jax.Array, counts, channels: int, cut: bool = False) -> list[jax.Array]:
     """x (N, [P,] n, C), or (N, [P,] n, m C), to (6^d, N [P] tiles, C), each axis' matrix along the tiles that start at
-    every step: in one part, or in the six of the last axis times two of the first, whose axes are not yet merged."""
+    every step: in one part, or in the six of the last axis times two of the first, (3, N tiles, C) each."""
     parts, sizes = [x], (x.shape[-2], x.shape[-1] // channels)
     for axis, (matrix, step, count) in enumerate(zip(matrices, steps, counts, strict=True)):
         rows = []
@@ -84,7 +84,7 @@ def _tiled(matrices, steps, x: jax.Array, counts, channels: int, cut: bool = Fal
             stops = [(a, a + step * (count - 1) + 1) for a in range(matrix.shape[1])]
             rows += _combined(matrix, [lax.slice_in_dim(part, *stop, step, axis=1) for stop in stops])
         if axis and cut:
-            return [lax.optimization_barrier(row) for row in rows]
+            return [lax.optimization_barrier(row).reshape(TILE // 2, -1, channels) for row in rows]
         rows = [row.reshape(TILE**axis, -1, *row.shape[1:]) for row in rows]
         stacks = [rows[half] for half in HALVES] if cut else [rows]
         parts = [lax.optimization_barrier(jnp.stack(stack, 1)) for stack in stacks]
@@ -139,7 +139,7 @@ def _forward(x, w, spec, taps):
     steps = [*[1] * (spec.dims - tiled), *[TILE - k + 1 for k in taps]]
     planes = w.shape[2] if spec.dims > tiled else 1
     counts = [-(-m // step) for m, step in zip(sizes, steps, strict=True)]
-    blocks, counts = _blocks(batch, counts, TILE**tiled * max(w.shape[:2]), steps, halos[0])
+    blocks, counts = _blocks(batch, counts, TILE**tiled * max(w.shape[:2]), steps, halos[0], MOST)
     lengths = [step * c + halo for step, c, halo in zip(steps, counts, halos, strict=True)]
     own, deep = [blocks.rows, *counts[1:]], spec.dims - tiled
 
@@ -179,24 +179,25 @@ class _Blocks(NamedTuple):
         return batch // self.images, self.across
 
     def part(self, x, image, block, padding, lengths):
-        """A block of x (N, C, *n), laid out as `_padded_to` does all of it."""
-        size, (low, _) = x.shape[2], padding[0]
-        rows = lengths[0] - (self.across - 1) * self.step * self.rows
-        if self.across == 1:
-            if x.shape[0] == self.images: 
-                return _padded_to(x, padding, lengths)
-            return _padded_to(_pieces.parted(_pieces.sliced(x, (image * self.images,), (self.images, *x.shape[1:]))), padding, lengths)
-        # As many rows of x as it has of those wanted, then zeros around them, then those wanted.
-        kept, first = min(rows, size), block * self.step * self.rows - low
+        """A block of x (N, C, *n), laid out as `_padded_to` lays out all of it: what is between stays in cache."""
+        if (x.shape[0], self.across) == (self.images, 1):
+            return _padded_to(x, padding, lengths)
+        (low, _), size, behind = padding[0], x.shape[2], (self.across - 1) * self.step * self.rows
+        # Of the rows wanted those that x has, then zeros around them, then those wanted.
+        wanted, first = lengths[0] - behind, block * self.step * self.rows - low
+        kept = size if self.across == 1 else min(wanted, size)
         start = jnp.clip(first, 0, size - kept)
-        x = _pieces.parted(_pieces.sliced(x, (image * self.images, 0, start), (self.images, x.shape[1], kept, *x.shape[3:])))
+        place, sizes = (image * self.images, 0, start), (self.images, x.shape[1], kept, *x.shape[3:])
+        x = _pieces.parted(_pieces.sliced(x, place, sizes))
+        if self.across == 1:
+            return _padded_to(x, padding, lengths)
         around = max(low, 0), max(lengths[0] - low - size, 0)
-        x = _pieces.padded(x, (around,))
-        x = _pieces.sliced(x, (0, 0, first - start + around[0]), (*x.shape[:2], rows, *x.shape[3:]))
-        return _padded_to(x, ((0, 0), *padding[1:]), (rows, *lengths[1:]))
+        place, sizes = (0, 0, first - start + around[0]), (*x.shape[:2], wanted, *x.shape[3:])
+        x = _pieces.sliced(_pieces.padded(x, (around,)), place, sizes)
+        return _padded_to(x, ((0, 0), *padding[1:]), (wanted, *lengths[1:]))
 
 
-def _blocks(batch, counts, elements, steps, halo, most=MOST) -> tuple[_Blocks, list[int]]:
+def _blocks(batch, counts, elements, steps, halo, most) -> tuple[_Blocks, list[int]]:
     """With so many elements to a tile; and how many tiles there are along each axis, which may take some more rows."""
     most = max(most // (elements * math.prod(counts[1:])), 1)
     images = max(n for n in range(1, max(most // counts[0], 1) + 1) if batch % n == 0)
@@ -216,7 +217,6 @@ def _results(v, u, seen, a_t, planes, spec):
     shape = (outputs, *seen) if first else (*seen, outputs)
 
     def products(v, u):
-        v = [part.reshape(u[0].shape[0], -1, u[0].shape[2]) for part in v]
         pairs = zip(*((u, v) if first else (v, u)), strict=True)
         return [lax.dot_general(a, b, (((2,), (2,)), ((0,), (0,))), precision=spec.precision) for a, b in pairs]
 
@@ -265,20 +265,28 @@ def _mirrored(x, w, spec, positions):
     # What is summed takes the place of the batch, and what is kept, B and O, that of the channels.
     lengths = [step * c for step, c in zip(steps, counts, strict=True)]
     x, w = x.swapaxes(0, 1), w.swapaxes(0, 1)
-    longer = [n + halo for n, halo in zip(lengths, halos, strict=True)]
-    tiles = [blocks.rows, *counts[1:]]
+    longer, tiles = [n + halo for n, halo in zip(lengths, halos, strict=True)], [blocks.rows, *counts[1:]]
+    # The narrower matrix on the left makes the faster product of two that are summed along their rows.
+    (narrow, wide), swapped = sorted((batch, outputs)), batch > outputs
+    precision = _pieces.flipped(spec.precision) if swapped else spec.precision
+    cut = dims == 2 and narrow >= 64 and wide < 128 and _pieces.alone(narrow, wide, blocks.images * math.prod(tiles))
+
+    def products(v, u):
+        pairs = zip(*((u, v) if swapped else (v, u)), strict=True)
+        return [lax.dot_general(a, b, (((1,), (1,)), ((0,), (0,))), precision=precision) for a, b in pairs]
 
     def sums(n, m, y):
-        (v,) = _tiled(b_t, steps, blocks.part(x, n, m, spec.padding, longer), tiles, batch)
-        (u,) = _tiled(g, steps, blocks.part(w, n, m, ((0, 0),) * dims, lengths), tiles, outputs)
-        # The narrower matrix on the left makes the faster product of two that are summed along their rows.
-        pair, precision = ((u, v), spec.precision) if batch > outputs else ((v, u), spec.precision)
-        return y + lax.dot_general(*pair, (((1,), (1,)), ((0,), (0,))), precision=precision)
+        v = _tiled(b_t, steps, blocks.part(x, n, m, spec.padding, longer), tiles, batch, cut)
+        u = _tiled(g, steps, blocks.part(w, n, m, ((0, 0),) * dims, lengths), tiles, outputs, cut)
+        return jax.tree.map(jnp.add, y, _pieces.beside(products, v, u))
 
-    y = _pieces.zeros((TILE**dims, *sorted((batch, outputs))), x.dtype, x)
-    y = _pieces.loop(blocks.turns(x.shape[0]), sums, y)
-    y = _exactly(_kron(a_t).astype(y.dtype), y.reshape(TILE**dims, -1), ((1,), (0,))).reshape(*positions, *y.shape[1:])
-    return jnp.moveaxis(y.swapaxes(-2, -1) if batch > outputs else y, (-2, -1), (0, 1))
+    parts = len(HALVES) * TILE if cut else 1
+    y = [_pieces.zeros((TILE**dims // parts, narrow, wide), x.dtype, x)] * parts
+    y = jnp.stack(_pieces.loop(blocks.turns(x.shape[0]), sums, y))
+    if cut:
+        y = y.reshape(len(HALVES), TILE, -1, narrow, wide).swapaxes(1, 2)
+    y = _exactly(_kron(a_t).astype(y.dtype), y.reshape(TILE**dims, -1), ((1,), (0,))).reshape(*positions, narrow, wide)
+    return jnp.moveaxis(y.swapaxes(-2, -1) if swapped else y, (-2, -1), (0, 1))
 
 
 def refuses(spec, x, w) -> str | None:
