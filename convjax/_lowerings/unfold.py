@@ -7,7 +7,6 @@ apart once, and every column is of whole rows. (A product of im2col, which is ho
 A weight gradient is the mirror image: the positions, few there, take the place of the taps.
 """
 
-import itertools
 import math
 
 import jax
@@ -18,7 +17,7 @@ from convjax._lowerings import _pieces, _products
 from convjax._lowerings._lowering import Lowering, products, terms
 
 MOST = 64  # copies of the input
-MADE = 1 << 22  # elements of them at a time
+MADE = 1 << 21  # elements of them at a time
 
 
 def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
@@ -70,13 +69,19 @@ def _columns(x, spec, stride, dilation, kernel, counts):
     around = [(low, length * s - low - n, 0) for (low, _), length, s, n in axes]
     x = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0)] * 3 + around)
     x = x.reshape(*x.shape[:3], *[n for pair in zip(lengths, stride, strict=True) for n in pair])
-    x = _pieces.parted(x.transpose(*range(4, 4 + 2 * dims, 2), 1, 2, 0, *range(3, 3 + 2 * dims, 2)))
-    columns = []
-    for tap in itertools.product(*map(range, kernel)):
-        starts = [divmod(j * r, s) for j, r, s in zip(tap, dilation, stride, strict=True)]
-        phase = x[tuple(v for _, v in starts)]
-        columns.append(phase[(..., *[slice(t, t + m) for (t, _), m in zip(starts, counts, strict=True)])])
-    return jnp.stack(columns, 2).reshape(x.shape[dims], x.shape[dims + 1] * len(columns), -1)
+    # (*phases, G, C, N, *lengths), of which one axis after the other gives its taps, behind C: a copy of few parts
+    # is one loop.
+    x = x.transpose(*range(4, 4 + 2 * dims, 2), 1, 2, 0, *range(3, 3 + 2 * dims, 2))
+    x = _pieces.parted(x)
+    for axis in reversed(range(dims)):
+        columns = []
+        for j in range(kernel[axis]):
+            start, phase = divmod(j * dilation[axis], stride[axis])
+            row = lax.index_in_dim(x, phase, axis, keepdims=False)
+            at = row.ndim - dims + axis
+            columns.append(lax.slice_in_dim(row, start, start + counts[axis], axis=at))
+        x = lax.optimization_barrier(jnp.stack(columns, axis + 2))
+    return x.reshape(x.shape[0], x.shape[1] * math.prod(kernel), -1)
 
 
 def refuses(spec, x, w) -> str | None:
