@@ -143,6 +143,18 @@ def seen(x: jax.Array, tap, dilation, stride, counts, first: int = 2) -> jax.Arr
     return lax.slice(x, starts, limits, strides)
 
 
+def gathered(x: jax.Array, taps, dilation, stride, counts) -> jax.Array:
+    """A padded x (N, G, C, *n) to (N, G, taps C, *counts): `seen` of every tap, along one axis after the other, for a
+    copy of few parts is one loop."""
+    batch, groups, channels, *_ = x.shape
+    for axis in reversed(range(len(taps))):
+        size, r, s, m = taps[axis], dilation[axis], stride[axis], counts[axis]
+        at = x.ndim - len(taps) + axis
+        parts = [lax.slice_in_dim(x, j * r, j * r + (m - 1) * s + 1, s, at) for j in range(size)]
+        x = lax.optimization_barrier(jnp.stack(parts, 2)) if size > 1 else parts[0]
+    return x.reshape(batch, groups, math.prod(taps) * channels, *counts)
+
+
 def undilated(spec) -> str | None:
     """Why a lowering without lhs_dilation cannot serve."""
     return "the input is dilated" if any(a > 1 for a in spec.lhs_dilation) else None

@@ -76,11 +76,9 @@ def _forward(x, w, spec):
 
     gathered = [axis for axis in range(dims) if axis not in summed]
     sizes = [x.shape[3 + axis] if axis in summed else counts[axis] for axis in range(dims)]
-    parts = []
-    for tap in itertools.product(*[range(1 if axis in summed else kernel[axis]) for axis in range(dims)]):
-        stride = [1 if axis in summed else s for axis, s in enumerate(spec.stride)]
-        parts.append(_pieces.seen(x, tap, spec.rhs_dilation, stride, sizes, first=3))
-    x = parts[0] if len(parts) == 1 else jnp.concatenate(parts, 2)
+    taps = [1 if axis in summed else kernel[axis] for axis in range(dims)]
+    stride = [1 if axis in summed else s for axis, s in enumerate(spec.stride)]
+    x = _pieces.gathered(x, taps, spec.rhs_dilation, stride, sizes)
     # (G, summed taps, O, gathered taps, I): a row per tap that is summed, a column per tap that is gathered
     w = w.transpose(0, *[3 + axis for axis in summed], 1, *[3 + axis for axis in gathered], 2)
     rows = [kernel[axis] for axis in summed]
@@ -136,7 +134,7 @@ def _of_images(x, w, spec, counts, summed):
 
     def operands(x, w):
         """(I, G, R O, J) and (I, G, Q B, J), of R positions that are set and Q that are gathered."""
-        copies, gathered = [], []
+        copies = []
         for position in itertools.product(*[range(counts[axis] if axis in summed else 1) for axis in range(dims)]):
             front = [i * s for i, s in zip(position, spec.stride, strict=True)]
             if short:
@@ -145,9 +143,10 @@ def _of_images(x, w, spec, counts, summed):
             else:
                 around = [(f, n - f, 0) for f, n in zip(front, starts, strict=True)]
                 copies.append(lax.pad(w, jnp.zeros((), w.dtype), [(0, 0, 0)] * 3 + around))
-        for position in itertools.product(*[range(1 if axis in summed else counts[axis]) for axis in range(dims)]):
-            gathered.append(_pieces.seen(x, position, spec.stride, spec.rhs_dilation, sizes, first=3))
-        w, x = (parts[0] if len(parts) == 1 else jnp.concatenate(parts, 2) for parts in (copies, gathered))
+        w = copies[0] if len(copies) == 1 else jnp.concatenate(copies, 2)
+        x = _pieces.gathered(
+            x, [1 if axis in summed else counts[axis] for axis in range(dims)], spec.stride, spec.rhs_dilation, sizes
+        )
         return w.reshape(*w.shape[:3], -1), x.reshape(*x.shape[:3], -1)
 
     if short:
