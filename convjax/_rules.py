@@ -126,6 +126,33 @@ def _columns(f: Facts) -> bool:
     return f.outputs >= 256 and (max(f.spec.stride) > 1 or (f.w.size >= WEIGHTY and f.batch * f.positions <= 128))
 
 
+def _first_layer(f: Facts) -> bool:
+    # Few channels in and many out; many small images are left to loops that copy nothing.
+    few = f.inputs <= 8 and f.inputs * f.taps <= 72 and f.outputs >= 48
+    return few and max(f.spec.stride) == 1 and f.positions >= 256 * f.batch
+
+
+def _strided(f: Facts) -> bool:
+    # The taps that are gathered stay in cache, or nearly so.
+    copied = f.batch * f.positions * f.inputs * f.taps
+    return max(f.spec.stride) > 1 and f.inputs * f.taps < 1024 and copied <= 1 << 23 and f.outputs >= 24
+
+
+def _strided_of_many_taps(f: Facts) -> bool:
+    if f.mirrored:
+        return max(f.spec.rhs_dilation) > 1 and f.positions >= 25 and min(f.batch, f.outputs) >= 16
+    copied = f.batch * f.positions * f.inputs * f.taps
+    return max(f.spec.stride) > 1 and f.taps >= 25 and f.inputs * f.taps < 1024 and copied > 1 << 22 and f.outputs >= 32
+
+
+def _gradient_over_images(f: Facts) -> bool:
+    if max(f.spec.stride, default=1) > 1:
+        return False
+    many = f.inputs >= 16 and f.outputs >= 16 and (f.taps >= 1024 or (f.batch <= 8 and f.taps >= 512))
+    wide = f.outputs >= 24 and f.batch * f.outputs >= 128 and (f.inputs >= 4 or f.taps >= 1 << 17)
+    return many or (wide and f.taps >= 1024)
+
+
 def _wide_borders(f: Facts) -> bool:
     if f.mirrored:
         return max(f.spec.stride) > 1 and min(f.batch, f.outputs) >= 128 and f.saved("interior") > 1.25
@@ -189,12 +216,21 @@ CPU = (
         lambda f: f.real and not f.mirrored and f.inputs == f.outputs == 1 and f.saved("fft") > 4,
         "far fewer multiply-adds: 63x63 on 512x512 takes 1.4 ms for 631",
     ),
+    Rule("unfold", lambda f: f.short and f.groups == 1 and f.spec.dims == 2 and _strided_of_many_taps(f), "TODO"),
+    Rule(
+        "matmul",
+        lambda f: (
+            f.short and not f.mirrored and f.groups == 1 and f.spec.dims == 2 and (_first_layer(f) or _strided(f))
+        ),
+        "TODO",
+    ),
     Rule(
         "shift",
         lambda f: (
             not f.mirrored
             and (
                 f.inputs == f.outputs == 1
+                or (f.inputs * f.taps <= 36 and f.outputs <= 64 and max(f.spec.stride) == 1)
                 or (f.inputs <= 4 and f.outputs <= 32 and f.inputs * f.taps <= 64)
                 or (f.groups > 1 and max(f.inputs, f.outputs) <= 32)
                 or (f.inputs <= 64 and f.outputs <= 8)
@@ -256,15 +292,7 @@ CPU = (
     ),
     Rule(
         "matmul",
-        lambda f: (
-            f.real
-            and f.mirrored
-            and f.groups == 1
-            and f.spec.dims == 2
-            and max(f.spec.stride) == 1
-            and f.taps >= 1024
-            and min(f.inputs, f.outputs) >= 16
-        ),
+        lambda f: f.real and f.mirrored and f.groups == 1 and f.spec.dims == 2 and _gradient_over_images(f),
         "weight gradient over large images: 3x3, 3 to 32 channels on 128x32x32 takes 5.5 ms for 21",
     ),
     Rule(

@@ -7,6 +7,7 @@ from convjax._lowerings import _pieces
 
 LONG = 512  # positions from which a product per image is worth its own call; shorter ones are laid side by side
 TINY = 16  # rows and columns of a product that jax 0.12 sums one after the other: the images are summed behind it
+LANES = 16  # of a vector of float32, as the widest are
 NARROW = 128  # columns below which the products of all images are one call, summed behind it
 
 
@@ -68,8 +69,9 @@ def contract(w, x, spec):
         return dot(w[0], x[0], (last - 1,), leading[:-1])
     if length < LONG and max(outputs, batch) >= TINY:
         return dot(w, x, (0, last), leading[1:])
-    if min(outputs, batch) < NARROW:  # the larger matrix on the left makes the faster product
-        if outputs >= batch:
+    if min(outputs, batch) < NARROW:
+        # The larger matrix on the left makes the faster product, or the one that leaves a part of a vector over.
+        if outputs >= batch and (batch % LANES == 0 or outputs % LANES):
             return dot(w, x, (last,), leading).sum(0)
         y = lax.optimization_barrier(dot(x, w, (last,), leading, spec.precision))  # or XLA swaps the operands
         return y.sum(0).swapaxes(-2, -1)
