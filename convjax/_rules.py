@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
-from convjax._lowerings import LOWERINGS, _pieces, unfold
+from convjax._lowerings import LOWERINGS, _pieces
 
 WEIGHTY = 1 << 21  # elements of a weight that is slower to read than few images are to multiply
 
@@ -101,7 +101,8 @@ def _tiles_of_positions(f: Facts) -> bool:
     if f.spec.dims != 2 or not 6 <= f.positions <= 16:
         return False
     if f.taps >= 100:
-        return min(f.batch, f.outputs) >= 32 and f.inputs * f.taps >= 512
+        large = f.batch * f.outputs > 1024 or f.inputs < 8 or f.taps < 1024  # where a product alone is slower
+        return min(f.batch, f.outputs) >= 32 and f.inputs * f.taps >= 512 and large
     return min(f.batch, f.outputs) >= 128 and f.taps >= 36 and f.inputs >= 64
 
 
@@ -119,7 +120,7 @@ def _tiles_of_phases(f: Facts) -> bool:
 def _columns(f: Facts) -> bool:
     # The copies, one per tap or position, stay in cache, and many outputs repay them.
     copies, each = sorted((f.taps, f.positions))
-    if f.spec.dims != 2 or copies > 16 or copies * f.inputs * f.batch * each > unfold.MADE:
+    if f.spec.dims != 2 or copies > 16 or copies * f.inputs * f.batch * each > 1 << 22:
         return False
     if f.mirrored:
         return min(f.batch, f.outputs) >= 128
@@ -149,7 +150,7 @@ def _gradient_over_images(f: Facts) -> bool:
     if max(f.spec.stride, default=1) > 1:
         return False
     many = f.inputs >= 16 and f.outputs >= 16 and (f.taps >= 1024 or (f.batch <= 8 and f.taps >= 512))
-    wide = f.outputs >= 24 and f.batch * f.outputs >= 128 and (f.inputs >= 4 or f.taps >= 1 << 17)
+    wide = f.outputs >= 24 and f.inputs * f.outputs >= 64
     return many or (wide and f.taps >= 1024)
 
 

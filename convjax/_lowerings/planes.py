@@ -28,11 +28,13 @@ def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
     stride, dilation = spec.stride[:1], spec.rhs_dilation[:1]
     if taps > count:  # (count, N), (G, I, taps): one copy for each position
         parts = [_pieces.seen(x, (i,), stride, dilation, (taps,), first=3) for i in range(count)]
-        x = jnp.stack(parts, 0)
+        # What is summed first, as Winograd's weight gradient reads it, so that XLA transposes planes alone.
+        x = jnp.stack([part.transpose(1, 2, 3, 0, *range(4, part.ndim)) for part in parts], 3)
+        x = x.reshape(-1, count * shape[0], *x.shape[5:]).swapaxes(0, 1)
     else:  # (count, N), (G, I, taps): one copy for each tap
         parts = [_pieces.seen(x, (j,), dilation, stride, (count,), first=3) for j in range(taps)]
         x = jnp.moveaxis(jnp.stack(parts, 3), 4, 0)
-    x = x.reshape(count * shape[0], -1, *x.shape[5:])
+        x = x.reshape(count * shape[0], -1, *x.shape[5:])
     y = convolve(x, w.reshape(w.shape[0], -1, *w.shape[3:]), rest)
     return jnp.moveaxis(y.reshape(count, shape[0], *y.shape[1:]), 0, 2)
 
