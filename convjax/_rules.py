@@ -154,6 +154,11 @@ def _gradient_over_images(f: Facts) -> bool:
     return many or (wide and f.taps >= 1024)
 
 
+def _wide_groups(f: Facts) -> bool:
+    enough = f.batch > 1 and (f.batch * f.positions >= 512 or f.inputs > 32)
+    return f.groups > 1 and not f.mirrored and min(f.inputs, f.outputs) >= 32 and 1 < f.taps <= 25 and enough
+
+
 def _wide_borders(f: Facts) -> bool:
     if f.mirrored:
         return max(f.spec.stride) > 1 and min(f.batch, f.outputs) >= 128 and f.saved("interior") > 1.25
@@ -225,6 +230,7 @@ CPU = (
         ),
         "TODO",
     ),
+    Rule("unfold", lambda f: f.short and f.spec.dims == 2 and _wide_groups(f), "TODO"),
     Rule(
         "shift",
         lambda f: (
