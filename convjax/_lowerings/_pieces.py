@@ -1,6 +1,7 @@
 """What several lowerings are built of: padded inputs, the slice that a tap sees, dtypes to sum in, grouped shapes."""
 
 import functools
+import itertools
 import math
 
 import jax
@@ -145,8 +146,11 @@ def seen(x: jax.Array, tap, dilation, stride, counts, first: int = 2) -> jax.Arr
 
 def gathered(x: jax.Array, taps, dilation, stride, counts) -> jax.Array:
     """A padded x (N, G, C, *n) to (N, G, taps C, *counts): `seen` of every tap, along one axis after the other, for a
-    copy of few parts is one loop."""
+    copy of few parts is one loop. Not of groups, which are transposed next: that would be the same loop."""
     batch, groups, channels, *_ = x.shape
+    if groups > 1:
+        each = itertools.product(*map(range, taps))
+        return jnp.concatenate([seen(x, tap, dilation, stride, counts, first=3) for tap in each], 2)
     for axis in reversed(range(len(taps))):
         size, r, s, m = taps[axis], dilation[axis], stride[axis], counts[axis]
         at = x.ndim - len(taps) + axis
