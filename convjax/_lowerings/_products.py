@@ -46,6 +46,12 @@ def mirrored(x, w, spec):
     return x, w.reshape(w.shape[0], spec.groups, -1, *w.shape[2:])
 
 
+def mirrored2(x, w, spec):
+    apart = x.reshape(x.shape[0], spec.groups, -1, *x.shape[2:])
+    x = apart.swapaxes(0, 2).reshape(apart.shape[2], -1, *x.shape[2:])
+    return x, w.swapaxes(0, 1)
+
+
 def batch_first(y, dims: int):
     """(G, O, B, *counts) to (B, [G,] O, *counts). A group alone has no axis, which would keep XLA from seeing that the
     transposition of a weight gradient undoes this one."""
