@@ -15,89 +15,101 @@ from jax import lax
 from convjax._lowerings import _pieces, _products
 from convjax._lowerings._lowering import Lowering, products, terms
 
-HELD = 13
-MADE = 1 << 19
 MOST = 128  # positions
+HELD = 13  # sums of one loop, which are held in registers
+LINES = 7, 8, 9  # rows of the kernel that are summed in lanes
+WIDE = 12  # elements of such a row, or more: mostly whole vectors
+MADE = 1 << 19  # products of a position at a time, whose operands stay in cache
 ROW = 256  # products that are summed one after the other, or some more; then such sums among themselves
 SHORT = 32  # of them, below which each sum costs more than its rounding is worth
 LONG = 2048  # products from which the rounding of one such sum is more than 4 times that of XLA's convolution
 
 
 def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
-    return (_in_rows if _has_rows(spec, w) else _in_turn)(x, w, spec)
+    wide, shape, groups = _pieces.sum_dtype(x.dtype, spec), spec.output_shape(x.shape, w.shape), spec.groups
+    batch, outputs, kernel = x.shape[0], w.shape[0] // groups, w.shape[2:]
+    lines = _lines(kernel)
+    x, w = _products.summed_first(x, w, spec)
+    # So many images and groups at a time.
+    most = max(x.size, w.size)
+    turns = _pieces.turns(w.shape[0], most, MADE) if lines else 1
+    group_turns = _pieces.turns(groups, most // turns, MADE) if lines else 1
+    sizes = w.shape[0] // turns, groups // group_turns
 
+    def part(v, group, image):
+        each = v.shape[1] // groups
+        if turns * group_turns > 1:
+            place = image * sizes[0], group * sizes[1] * each
+            v = _pieces.parted(_pieces.sliced(v, place, (sizes[0], sizes[1] * each, *v.shape[2:])))
+        return v.reshape(*sizes, each, *v.shape[2:]).astype(wide)
 
-def _has_rows(spec, w) -> bool:
-    """Whether rows of the kernel, side by side, are as many vectors."""
-    return max(spec.rhs_dilation) == 1 and w.shape[-1] >= 12 and (w.ndim == 3 or w.shape[-2] >= 6)
+    def sums(group, image, y):
+        a, b = part(x, group, image), part(w, group, image)
+        parts = _in_lines(a, b, spec, shape[2:], lines) if lines else _in_order(a, b, spec, shape[2:])
+        # (I, G, B, O, ...), all but the outputs of which are summed
+        parts = [part.sum((0, *range(4, part.ndim)), dtype=wide) for part in parts]
+        start = (group * sizes[1],)
+        return _pieces.written(y, _pieces.sliced(y, start, (sizes[1], *y.shape[1:])) + jnp.stack(parts, -1), start)
 
-
-def _in_rows(x, w, spec):
-    """The sums of some rows first, each in a vector's lane."""
-    wide, shape, dims = _pieces.sum_dtype(x.dtype, spec), spec.output_shape(x.shape, w.shape), spec.dims
-    counts, kernel = shape[2:], w.shape[2:]
-    groups, batch, outputs = spec.groups, x.shape[0], w.shape[0] // spec.groups
-    x, w = _products.mirrored2(x, w, spec)
-    images = x.shape[0]
-    turns = _pieces.turns(images, w.size * batch, MADE)
-    each = images // turns
-    lines = min(range(7, 10), key=lambda n: (-kernel[-2] % n, n)) if dims > 1 else 8
-    more = -kernel[-2 if dims > 1 else -1] % lines
-
-    def sums(n, y):
-        a, b = (
-            _pieces.parted(_pieces.sliced(v, (n * each,), (each, *v.shape[1:]))) if turns > 1 else v for v in (x, w)
-        )
-        a, b = (v.reshape(each, groups, -1, *v.shape[2:]) for v in (a, b))
-        axis = max(dims - 2, 0)
-        padding = [(low, high + more * (d == axis)) for d, (low, high) in enumerate(spec.padding)]
-        a = _pieces.padded(a.astype(wide), padding, first=3)
-        b = _pieces.padded(b.astype(wide), [(0, more * (d == axis)) for d in range(dims)], first=3)
-        ker = b.shape[3:]
-        split = (*ker[:axis], *((-1, lines) if dims > 1 else (lines, -1)), *ker[axis + 1 :])
-        full = (each, groups, batch, outputs, *ker)
-        b = lax.broadcast_in_dim(b, full, (0, 1, *range(3, len(full)))).reshape(*full[:4], *split)
-        parts = []
-        for position in itertools.product(*map(range, counts)):
-            part = _pieces.seen(a, position, spec.stride, spec.rhs_dilation, ker, first=3)
-            part = lax.broadcast_in_dim(part, full, (0, 1, 2, *range(4, len(full)))).reshape(b.shape)
-            parts.append(part * b)
-        at = 4 + axis + (dims > 1)
-        outs = []
-        for cut in _pieces.cut(len(parts), -(-len(parts) // HELD)):
-            some = parts[cut]
-            outs += lax.reduce(
-                some, [jnp.zeros((), wide)] * len(some), lambda a, b: [p + q for p, q in zip(a, b, strict=True)], (at,)
-            )
-        outs = [lax.optimization_barrier(o) for o in outs]
-        return y + jnp.stack([o.sum((0, *range(4, o.ndim))) for o in outs], -1)
-
-    y = _pieces.zeros((groups, batch, outputs, math.prod(counts)), wide, x)
-    y = sums(0, y) if turns == 1 else lax.fori_loop(0, turns, lambda n, y: sums(_pieces.shared(n), y), y)
+    y = _pieces.zeros((groups, batch, outputs, math.prod(shape[2:])), wide, x)
+    turn = lambda group, image, y: sums(_pieces.shared(group), _pieces.shared(image), y)  # noqa: E731
+    y = _pieces.loop((group_turns, turns), turn if turns * group_turns > 1 else sums, y)
     return y.swapaxes(0, 1).reshape(shape).astype(spec.out_dtype or x.dtype)
 
 
-def _in_turn(x, w, spec):
-    wide, groups = _pieces.sum_dtype(x.dtype, spec), spec.groups
-    shape, out = spec.output_shape(x.shape, w.shape), spec.out_dtype or x.dtype
-    counts, kernel = shape[2:], w.shape[2:]
-    x = _pieces.padded(x.astype(wide), spec.padding)
-    batch, inputs, outputs = x.shape[0], w.shape[1], w.shape[0] // groups
-    x = x.reshape(batch, groups, inputs, *x.shape[2:])
-    w = w.reshape(groups, outputs, *w.shape[1:])
-    full = (batch, groups, outputs, inputs, *kernel)
-    w = lax.broadcast_in_dim(lax.optimization_barrier(w.astype(wide)), full, tuple(range(1, len(full))))
+def _lines(kernel) -> int:
+    """How many rows of the kernel, or parts of its one row, are summed in a vector's lanes first; 0 for none."""
+    if kernel[-1] < WIDE * (LINES[0] if len(kernel) == 1 else 1) or (len(kernel) > 1 and kernel[-2] < LINES[0]):
+        return 0
+    return min(LINES, key=lambda n: (-kernel[-2:][0] % n, n))
+
+
+def _in_lines(x, w, spec, counts, lines):
+    """(I, G, B, *n) and (I, G, O, *k) to a sum of each lane (I, G, B, O, ...) for every position."""
+    dims, at = spec.dims, max(spec.dims - 2, 0)
+    w = _pieces.padded(w, [(0, -k % lines if axis == at else 0) for axis, k in enumerate(w.shape[3:])], first=3)
+    kernel, steps = w.shape[3:], spec.rhs_dilation
+    # The phases of a stride are laid apart, so that a tap of the kernel's mirror meets whole rows.
+    lengths = [k + (m - 1) * s // r for k, m, s, r in zip(kernel, counts, spec.stride, steps, strict=True)]
+    around = zip(spec.padding, lengths, steps, x.shape[3:], strict=True)
+    x = _pieces.padded(x, [(low, length * r - low - n) for (low, _), length, r, n in around], first=3)
+    x = x.reshape(*x.shape[:3], *[n for pair in zip(lengths, steps, strict=True) for n in pair])
+    x = lax.optimization_barrier(x.transpose(*range(4, x.ndim, 2), 0, 1, 2, *range(3, x.ndim, 2)))
+    full = (*w.shape[:2], x.shape[dims + 2], w.shape[2], *kernel)
+    # A row of one axis is cut, so that each lane sums elements that are far apart.
+    split = (lines, -1) if dims == 1 else (-1, lines)
+    split = (*full[: 4 + at], *split, *full[5 + at :])
+    w = lax.broadcast_in_dim(w, full, (0, 1, *range(3, len(full)))).reshape(split)
     parts = []
     for position in itertools.product(*map(range, counts)):
-        part = _pieces.seen(x, position, spec.stride, spec.rhs_dilation, kernel, first=3)
-        parts.append(lax.broadcast_in_dim(part, full, (0, 1, *range(3, len(full)))) * w)
-    zeros = [jnp.zeros((), wide)] * len(parts)
+        starts = [divmod(i * s, r) for i, s, r in zip(position, spec.stride, steps, strict=True)]
+        seen = _pieces.seen(x[tuple(v for _, v in starts)], [t for t, _ in starts], (1,) * dims, (1,) * dims, kernel, 3)
+        parts.append(lax.broadcast_in_dim(seen, full, (0, 1, 2, *range(4, len(full)))).reshape(split) * w)
+    held = [parts[cut] for cut in _pieces.cut(len(parts), math.ceil(len(parts) / HELD))]
+    return [lax.optimization_barrier(y) for some in held for y in _at_once(some, [4 + at + (dims > 1)])]
+
+
+def _at_once(parts: list[jax.Array], axes) -> list[jax.Array]:
+    """The sum of each along some axes, all in one pass."""
+    zeros = [jnp.zeros((), parts[0].dtype)] * len(parts)
+    return list(lax.reduce(parts, zeros, lambda a, b: [p + q for p, q in zip(a, b, strict=True)], axes))
+
+
+def _in_order(x, w, spec, counts):
+    """The same, with the elements of rows summed one after the other."""
+    x, kernel = _pieces.padded(x, spec.padding, first=3), w.shape[3:]
+    full = (*w.shape[:2], x.shape[2], w.shape[2], *kernel)
+    w = lax.broadcast_in_dim(lax.optimization_barrier(w), full, (0, 1, *range(3, len(full))))
+    parts = []
+    for position in itertools.product(*map(range, counts)):
+        seen = _pieces.seen(x, position, spec.stride, spec.rhs_dilation, kernel, first=3)
+        parts.append(lax.broadcast_in_dim(seen, full, (0, 1, 2, *range(4, len(full)))) * w)
     axes: list[int] = []
     length = 1
-    for axis in reversed(range(3, len(full))):
+    for axis in (*reversed(range(4, len(full))), 0):
         size = full[axis]
-        if length * size > LONG:  # of the batch, which is the first, a part would cost a copy
-            size = max(n for n in range(1, ROW * 2 // length + 1) if n == 1 or (size % n == 0 and axis > 3))
+        if length * size > LONG:  # of the images, which stand first, a part would cost a copy
+            size = max(n for n in range(1, ROW * 2 // length + 1) if n == 1 or (size % n == 0 and axis))
             size = size if length * size >= SHORT else full[axis]
         if 1 < size < full[axis]:
             parts = [part.reshape(*part.shape[:axis], -1, size, *part.shape[axis + 1 :]) for part in parts]
@@ -108,10 +120,8 @@ def _in_turn(x, w, spec):
         length *= size
         if length >= ROW:
             break
-    sums = lax.reduce(parts, zeros, lambda a, b: [p + q for p, q in zip(a, b, strict=True)], axes)
-    y = jnp.stack(sums, axis=3)
-    y = y.sum(axis=tuple(range(4, y.ndim)), dtype=wide)
-    return y.reshape(shape).astype(out)
+    sums = _at_once(parts, axes)
+    return [jnp.expand_dims(y, 0) for y in sums] if 0 in axes else sums
 
 
 def refuses(spec, x, w) -> str | None:
