@@ -40,8 +40,9 @@ def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
         each = v.shape[1] // groups
         if turns * group_turns > 1:
             place = image * sizes[0], group * sizes[1] * each
-            v = _pieces.parted(_pieces.sliced(v, place, (sizes[0], sizes[1] * each, *v.shape[2:])))
-        return v.reshape(*sizes, each, *v.shape[2:]).astype(wide)
+            v = _pieces.sliced(v, place, (sizes[0], sizes[1] * each, *v.shape[2:]))
+        v = v.astype(wide)
+        return (_pieces.parted(v) if turns * group_turns > 1 else v).reshape(*sizes, each, *v.shape[2:])
 
     def sums(group, image, y):
         a, b = part(x, group, image), part(w, group, image)
@@ -74,7 +75,8 @@ def _in_lines(x, w, spec, counts, lines):
     around = zip(spec.padding, lengths, steps, x.shape[3:], strict=True)
     x = _pieces.padded(x, [(low, length * r - low - n) for (low, _), length, r, n in around], first=3)
     x = x.reshape(*x.shape[:3], *[n for pair in zip(lengths, steps, strict=True) for n in pair])
-    x = lax.optimization_barrier(x.transpose(*range(4, x.ndim, 2), 0, 1, 2, *range(3, x.ndim, 2)))
+    x = x.transpose(*range(4, x.ndim, 2), 0, 1, 2, *range(3, x.ndim, 2))
+    x = lax.optimization_barrier(x) if max(steps) > 1 else x
     full = (*w.shape[:2], x.shape[dims + 2], w.shape[2], *kernel)
     # A row of one axis is cut, so that each lane sums elements that are far apart.
     split = (lines, -1) if dims == 1 else (-1, lines)
