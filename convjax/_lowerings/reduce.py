@@ -2,7 +2,11 @@
 
 For many products per output and few outputs, as the weight gradients of depthwise convolutions have: there the kernel
 is the cotangent, as large as the image, and the positions are the taps of the weight. One variadic `lax.reduce` holds
-the sums of all positions in registers and reads input and kernel once.
+the sums of many positions in registers and reads input and kernel once.
+
+LLVM may not reorder a sum, so that of a row's elements is one addition after the other. Seven or so rows are summed
+first, element by element: a loop so short is written out, and the one over the elements becomes one of vectors. Some
+images and groups at a time, so that what is read for the next positions is still in cache.
 """
 
 import itertools
@@ -19,7 +23,7 @@ MOST = 128  # positions
 HELD = 13  # sums of one loop, which are held in registers
 LINES = 7, 8, 9  # rows of the kernel that are summed in lanes
 WIDE = 12  # elements of such a row, or more: mostly whole vectors
-MADE = 1 << 19  # products of a position at a time, whose operands stay in cache
+MADE = 1 << 19  # elements of x or of w at a time, so that they stay in cache
 ROW = 256  # products that are summed one after the other, or some more; then such sums among themselves
 SHORT = 32  # of them, below which each sum costs more than its rounding is worth
 LONG = 2048  # products from which the rounding of one such sum is more than 4 times that of XLA's convolution
@@ -28,7 +32,7 @@ LONG = 2048  # products from which the rounding of one such sum is more than 4 t
 def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
     wide, shape, groups = _pieces.sum_dtype(x.dtype, spec), spec.output_shape(x.shape, w.shape), spec.groups
     batch, outputs, kernel = x.shape[0], w.shape[0] // groups, w.shape[2:]
-    lines = _lines(kernel)
+    lines = 0 if _pieces.empty(spec, x, w) else _lines(kernel)
     x, w = _products.summed_first(x, w, spec)
     # So many images and groups at a time.
     most = max(x.size, w.size)
