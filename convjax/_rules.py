@@ -3,8 +3,8 @@
 A rule sees a `Facts`, made of the ConvSpec, shapes and dtype alone. The first that holds, and whose lowering does not
 refuse, wins. Times are milliseconds against lax's convolution. Those of CPU are rows of `cpu-2-cores-zen-4` in
 `benchmarks/results`, or of `cpu-2-cores`: those of `fold`, `interior`, `reduce`, `unfold`, of `phases` for dilated
-kernels, of strided kernels and of 3x1 kernels. Those of CUDA come from prototypes on an H200 that this code grew from, and await a run of the
-benchmark there.
+kernels, of strided kernels and of 3x1 kernels. Those of CUDA come from prototypes on an H200 that this code grew from,
+and await a run of the benchmark there.
 """
 
 import math

@@ -229,7 +229,7 @@ def test_long_sums_of_reduce(sizes, images):
     assert np.abs(np.asarray(run("reduce", x, w, spec)) - want).max() <= 1e-6 * np.abs(want).max()
 
 
-@pytest.mark.parametrize("made", [1, 3000, 1 << 20])
+@pytest.mark.parametrize("made", [1, 1000, 1 << 20])
 @pytest.mark.parametrize(
     ("x", "w", "options"),
     [

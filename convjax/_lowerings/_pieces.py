@@ -104,8 +104,8 @@ def in_turn(numbers, make, y: jax.Array, place) -> jax.Array:
     return loop(numbers, lambda *n: written(n[-1], make(*n[:-1]), place(*n[:-1])), y)
 
 
-def loop(numbers, turn, y: jax.Array) -> jax.Array:
-    """y after the turns y = turn(*n, y), for all n below the numbers."""
+def loop(numbers, turn, y):
+    """y, arrays of any tree, after the turns y = turn(*n, y), for all n below the numbers."""
     count, *more = numbers
     each = (lambda n, y: loop(more, functools.partial(turn, n), y)) if more else turn
     return each(0, y) if count == 1 else lax.fori_loop(0, count, each, y)

@@ -49,8 +49,9 @@ def mirrored(x, w, spec):
 def summed_first(x, w, spec):
     """x and w as (I, G B, *n) and (I, G O, *k): as XLA sees that it undoes the transpositions of a weight gradient,
     where an axis of its own would cost a loop over x a copy."""
-    apart = x.reshape(x.shape[0], spec.groups, -1, *x.shape[2:])
-    x = apart.swapaxes(0, 2).reshape(apart.shape[2], -1, *x.shape[2:])
+    batch, inputs = x.shape[0], w.shape[1]
+    apart = x.reshape(batch, spec.groups, inputs, *x.shape[2:])
+    x = apart.swapaxes(0, 2).reshape(inputs, spec.groups * batch, *x.shape[2:])
     return x, w.swapaxes(0, 1)
 
 

@@ -158,7 +158,9 @@ def _forward(x, w, spec, taps):
         return _results(tiles, u, seen, a_t, planes, spec)
 
     shape = (batch, outputs, *[step * c for step, c in zip(steps, counts, strict=True)])
-    y = _pieces.in_turn(blocks.turns(batch), results, _pieces.zeros(shape, x.dtype, x), lambda *n: blocks.place(*n, 2))
+    y = _pieces.in_turn(
+        blocks.turns(batch), results, _pieces.zeros(shape, x.dtype, x), lambda image, row: blocks.place(image, row, 2)
+    )
     return lax.slice(y, [0] * y.ndim, (batch, outputs, *sizes))
 
 
@@ -281,8 +283,8 @@ def _mirrored(x, w, spec, positions):
         return jax.tree.map(jnp.add, y, _pieces.beside(products, v, u))
 
     parts = len(HALVES) * TILE if cut else 1
-    y = [_pieces.zeros((TILE**dims // parts, narrow, wide), x.dtype, x)] * parts
-    y = jnp.stack(_pieces.loop(blocks.turns(x.shape[0]), sums, y))
+    start = [_pieces.zeros((TILE**dims // parts, narrow, wide), x.dtype, x)] * parts
+    y = jnp.stack(_pieces.loop(blocks.turns(x.shape[0]), sums, start))
     if cut:
         y = y.reshape(len(HALVES), TILE, -1, narrow, wide).swapaxes(1, 2)
     y = _exactly(_kron(a_t).astype(y.dtype), y.reshape(TILE**dims, -1), ((1,), (0,))).reshape(*positions, narrow, wide)
