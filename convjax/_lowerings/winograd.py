@@ -158,9 +158,7 @@ def _forward(x, w, spec, taps):
         return _results(tiles, u, seen, a_t, planes, spec)
 
     shape = (batch, outputs, *[step * c for step, c in zip(steps, counts, strict=True)])
-    y = _pieces.in_turn(
-        blocks.turns(batch), results, _pieces.zeros(shape, x.dtype, x), lambda image, row: blocks.place(image, row, 2)
-    )
+    y = _pieces.in_turn(blocks.turns(batch), results, _pieces.zeros(shape, x.dtype, x), blocks.place)
     return lax.slice(y, [0] * y.ndim, (batch, outputs, *sizes))
 
 
@@ -173,11 +171,12 @@ class _Blocks(NamedTuple):
     step: int  # from one row of tiles to the next
     halo: int
 
-    def place(self, image, block, first=1):
-        """Where a block of some images starts, up to the axis of rows, `first` axes behind that of images."""
-        return (image * self.images, *[0] * (first - 1), block * (self.step * self.rows))
+    def place(self, image, block):
+        """Where a block of y (N, O, *m) starts."""
+        return image * self.images, 0, block * (self.step * self.rows)
 
     def turns(self, batch):
+        """So many images, and blocks of each, are taken one after the other."""
         return batch // self.images, self.across
 
     def part(self, x, image, block, padding, lengths):
