@@ -28,13 +28,13 @@ def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
 
 def _forward(x, w, spec, shape):
     groups, kernel, counts = spec.groups, w.shape[2:], shape[2:]
-    x = x.reshape(x.shape[0], groups, -1, *x.shape[2:])
     w = w.reshape(groups, -1, math.prod(w.shape[1:]))
     turns = _pieces.turns(x.shape[0], shape[0] * math.prod(counts) * groups * w.shape[2], MADE)
     each = x.shape[0] // turns
 
     def made(turn):
-        part = _pieces.sliced(x, [turn * each], (each, *x.shape[1:]))
+        # The groups are told apart in the loop, which else would copy x.
+        part = _pieces.sliced(x, [turn * each], (each, *x.shape[1:])).reshape(each, groups, -1, *x.shape[2:])
         columns = _columns(part, spec, spec.stride, spec.rhs_dilation, kernel, counts)
         y = _products.grouped(w, columns, spec).reshape(groups, -1, each, *counts)
         return jnp.moveaxis(y, 2, 0).reshape(each, *shape[1:])
@@ -45,14 +45,15 @@ def _forward(x, w, spec, shape):
 
 def _mirrored(x, w, spec, shape):
     counts = shape[2:]
-    x, w = _products.mirrored(x, w, spec)  # (I, G, B, *n) and (I, G, O, *k)
-    images, groups, batch = x.shape[:3]
-    outputs, kernel = w.shape[2], w.shape[3:]
+    groups, batch, outputs, kernel = spec.groups, x.shape[0], w.shape[0] // spec.groups, w.shape[2:]
+    x, w = _products.summed_first(x, w, spec)
+    images = x.shape[0]
     turns = _pieces.turns(images, math.prod(shape) // outputs * images * math.prod(kernel), MADE)
     each = images // turns
 
     def made(turn):
         parts = [_pieces.sliced(a, [turn * each], (each, *a.shape[1:])) for a in (x, w)]
+        parts = [part.reshape(each, groups, -1, *part.shape[2:]) for part in parts]
         columns = _columns(parts[0], spec, spec.rhs_dilation, spec.stride, counts, kernel)
         return _products.grouped(jnp.moveaxis(parts[1], 0, 2).reshape(groups, outputs, -1), columns, spec, 2)
 
