@@ -44,6 +44,11 @@ class Facts(NamedTuple):
         return any(a > 1 for a in self.spec.lhs_dilation)
 
     @property
+    def copied(self) -> int:
+        """Elements of the matrix of a copy of x for every tap, or for every position."""
+        return self.batch * self.positions * self.inputs * self.taps
+
+    @property
     def beside(self) -> bool:
         """Windows that lie side by side: 1x1 kernels and patches."""
         return self.taps == 1 or _pieces.patches(self.spec, self.w.shape[2:])
@@ -119,8 +124,7 @@ def _tiles_of_phases(f: Facts) -> bool:
 
 def _columns(f: Facts) -> bool:
     # The copies, one per tap or position, stay in cache, and many outputs repay them.
-    copies, each = sorted((f.taps, f.positions))
-    if f.spec.dims != 2 or copies > 16 or copies * f.inputs * f.batch * each > 1 << 22:
+    if f.spec.dims != 2 or min(f.taps, f.positions) > 16 or f.copied > 1 << 22:
         return False
     if f.mirrored:
         return min(f.batch, f.outputs) >= 128
@@ -135,19 +139,18 @@ def _first_layer(f: Facts) -> bool:
 
 def _strided(f: Facts) -> bool:
     # The taps that are gathered stay in cache, or nearly so.
-    copied = f.batch * f.positions * f.inputs * f.taps
-    return max(f.spec.stride) > 1 and f.inputs * f.taps < 1024 and copied <= 1 << 23 and f.outputs >= 24
+    return max(f.spec.stride) > 1 and f.inputs * f.taps < 1024 and f.copied <= 1 << 23 and f.outputs >= 24
 
 
 def _strided_of_many_taps(f: Facts) -> bool:
     if f.mirrored:
         return max(f.spec.rhs_dilation) > 1 and f.positions >= 25 and min(f.batch, f.outputs) >= 16
-    copied = f.batch * f.positions * f.inputs * f.taps
-    return max(f.spec.stride) > 1 and f.taps >= 25 and f.inputs * f.taps < 1024 and copied > 1 << 22 and f.outputs >= 32
+    many = f.taps >= 25 and f.inputs * f.taps < 1024 and f.copied > 1 << 22
+    return max(f.spec.stride) > 1 and many and f.outputs >= 32
 
 
 def _gradient_over_images(f: Facts) -> bool:
-    if max(f.spec.stride, default=1) > 1:
+    if max(f.spec.stride) > 1:
         return False
     many = f.inputs >= 16 and f.outputs >= 16 and (f.taps >= 1024 or (f.batch <= 8 and f.taps >= 512))
     wide = f.outputs >= 24 and f.inputs * f.outputs >= 64

@@ -144,6 +144,18 @@ def seen(x: jax.Array, tap, dilation, stride, counts, first: int = 2) -> jax.Arr
     return lax.slice(x, starts, limits, strides)
 
 
+def phase_padding(padding, sizes, lengths, steps) -> list[tuple[int, int]]:
+    """Zeros below and above, or what is cropped, for every phase of an axis to be of its length."""
+    axes = zip(padding, sizes, lengths, steps, strict=True)
+    return [(low, length * step - low - size) for (low, _), size, length, step in axes]
+
+
+def phased(x: jax.Array, steps) -> jax.Array:
+    """(N, G, C, *n) to (*steps, N, G, C, *n / steps): every so many elements of an axis, laid apart."""
+    x = x.reshape(*x.shape[:3], *[n for size, s in zip(x.shape[3:], steps, strict=True) for n in (size // s, s)])
+    return x.transpose(*range(4, x.ndim, 2), 0, 1, 2, *range(3, x.ndim, 2))
+
+
 def gathered(x: jax.Array, taps, dilation, stride, counts) -> jax.Array:
     """A padded x (N, G, C, *n) to (N, G, taps C, *counts): `seen` of every tap, along one axis after the other, for a
     copy of few parts is one loop. Not of groups, which are transposed next: that would be the same loop."""

@@ -40,19 +40,23 @@ def grouped(w, x, spec, contracted: int = 1):
 def mirrored(x, w, spec):
     """x and w with what is summed first, as (I, G, B, *n) and (I, G, O, *k): it undoes the transpositions of a weight
     gradient."""
-    apart = x.reshape(x.shape[0], spec.groups, -1, *x.shape[2:])
-    x = x.swapaxes(0, 1)[:, None] if spec.groups == 1 else apart.swapaxes(0, 2)
-    w = w.swapaxes(0, 1)
-    return x, w.reshape(w.shape[0], spec.groups, -1, *w.shape[2:])
+    return [grouped_apart(v, spec) for v in summed_first(x, w, spec)]
 
 
 def summed_first(x, w, spec):
     """x and w as (I, G B, *n) and (I, G O, *k): as XLA sees that it undoes the transpositions of a weight gradient,
     where an axis of its own would cost a loop over x a copy."""
+    if spec.groups == 1:
+        return x.swapaxes(0, 1), w.swapaxes(0, 1)
     batch, inputs = x.shape[0], w.shape[1]
     apart = x.reshape(batch, spec.groups, inputs, *x.shape[2:])
     x = apart.swapaxes(0, 2).reshape(inputs, spec.groups * batch, *x.shape[2:])
     return x, w.swapaxes(0, 1)
+
+
+def grouped_apart(v, spec):
+    """(I, G C, *n) to (I, G, C, *n)."""
+    return v.reshape(v.shape[0], spec.groups, v.shape[1] // spec.groups, *v.shape[2:])
 
 
 def batch_first(y, dims: int):

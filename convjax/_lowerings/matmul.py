@@ -102,13 +102,17 @@ def _mirrored(x, w, spec):
     # Not where the copies are not so many more than the operands, whose parts are copied too.
     few = _pieces.between(spec, counts) or 2 * copied <= 5 * (x.size + w.size)
     turns = 1 if few else _pieces.turns(w.shape[1], copied, COPIED)
-    x, w = _products.mirrored(x, w, spec)
-    if turns == 1:
-        return _of_images(x, w, spec, counts, summed)
+    zeros = _pieces.zeros((x.shape[0], groups, w.shape[0] // groups, *counts), _pieces.sum_dtype(x.dtype, spec), x)
+    x, w = _products.summed_first(x, w, spec)
     size = x.shape[0] // turns
-    part = lambda a, n: _pieces.parted(lax.dynamic_slice_in_dim(a, n * size, size))  # noqa: E731
+
+    def part(a, n):
+        a = a if turns == 1 else _pieces.parted(lax.dynamic_slice_in_dim(a, n * size, size))
+        return _products.grouped_apart(a, spec)
+
+    if turns == 1:
+        return _of_images(part(x, 0), part(w, 0), spec, counts, summed)
     more = lambda n, y: y + _of_images(part(x, n), part(w, n), spec, counts, summed)  # noqa: E731
-    zeros = _pieces.zeros((x.shape[2], groups, w.shape[2], *counts), _pieces.sum_dtype(x.dtype, spec), x)
     return lax.fori_loop(0, turns, more, zeros if groups > 1 else zeros[:, 0])
 
 

@@ -38,15 +38,15 @@ def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
     most = max(x.size, w.size)
     turns = _pieces.turns(w.shape[0], most, MADE) if lines else 1
     group_turns = _pieces.turns(groups, most // turns, MADE) if lines else 1
-    sizes = w.shape[0] // turns, groups // group_turns
+    sizes, whole = (w.shape[0] // turns, groups // group_turns), turns * group_turns == 1
 
     def part(v, group, image):
         each = v.shape[1] // groups
-        if turns * group_turns > 1:
+        if not whole:
             place = image * sizes[0], group * sizes[1] * each
             v = _pieces.sliced(v, place, (sizes[0], sizes[1] * each, *v.shape[2:]))
         v = v.astype(wide)
-        return (_pieces.parted(v) if turns * group_turns > 1 else v).reshape(*sizes, each, *v.shape[2:])
+        return (v if whole else _pieces.parted(v)).reshape(*sizes, each, *v.shape[2:])
 
     def sums(group, image, y):
         a, b = part(x, group, image), part(w, group, image)
@@ -58,7 +58,7 @@ def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
 
     y = _pieces.zeros((groups, batch, outputs, math.prod(shape[2:])), wide, x)
     turn = lambda group, image, y: sums(_pieces.shared(group), _pieces.shared(image), y)  # noqa: E731
-    y = _pieces.loop((group_turns, turns), turn if turns * group_turns > 1 else sums, y)
+    y = _pieces.loop((group_turns, turns), sums if whole else turn, y)
     return y.swapaxes(0, 1).reshape(shape).astype(spec.out_dtype or x.dtype)
 
 
@@ -76,10 +76,8 @@ def _in_lines(x, w, spec, counts, lines):
     kernel, steps = w.shape[3:], spec.rhs_dilation
     # The phases of a stride are laid apart, so that a tap of the kernel's mirror meets whole rows.
     lengths = [k + (m - 1) * s // r for k, m, s, r in zip(kernel, counts, spec.stride, steps, strict=True)]
-    around = zip(spec.padding, lengths, steps, x.shape[3:], strict=True)
-    x = _pieces.padded(x, [(low, length * r - low - n) for (low, _), length, r, n in around], first=3)
-    x = x.reshape(*x.shape[:3], *[n for pair in zip(lengths, steps, strict=True) for n in pair])
-    x = x.transpose(*range(4, x.ndim, 2), 0, 1, 2, *range(3, x.ndim, 2))
+    x = _pieces.padded(x, _pieces.phase_padding(spec.padding, x.shape[3:], lengths, steps), first=3)
+    x = _pieces.phased(x, steps)
     x = lax.optimization_barrier(x) if max(steps) > 1 else x
     full = (*w.shape[:2], x.shape[dims + 2], w.shape[2], *kernel)
     # A row of one axis is cut, so that each lane sums elements that are far apart.

@@ -34,7 +34,7 @@ def _forward(x, w, spec, shape):
 
     def made(turn):
         # The groups are told apart in the loop, which else would copy x.
-        part = _pieces.sliced(x, [turn * each], (each, *x.shape[1:])).reshape(each, groups, -1, *x.shape[2:])
+        part = _products.grouped_apart(_pieces.sliced(x, [turn * each], (each, *x.shape[1:])), spec)
         columns = _columns(part, spec, spec.stride, spec.rhs_dilation, kernel, counts)
         y = _products.grouped(w, columns, spec).reshape(groups, -1, each, *counts)
         return jnp.moveaxis(y, 2, 0).reshape(each, *shape[1:])
@@ -53,12 +53,12 @@ def _mirrored(x, w, spec, shape):
 
     def made(turn):
         parts = [_pieces.sliced(a, [turn * each], (each, *a.shape[1:])) for a in (x, w)]
-        parts = [part.reshape(each, groups, -1, *part.shape[2:]) for part in parts]
+        parts = [_products.grouped_apart(part, spec) for part in parts]
         columns = _columns(parts[0], spec, spec.rhs_dilation, spec.stride, counts, kernel)
         return _products.grouped(jnp.moveaxis(parts[1], 0, 2).reshape(groups, outputs, -1), columns, spec, 2)
 
     y = _pieces.zeros((groups, outputs, batch * math.prod(counts)), _pieces.sum_dtype(x.dtype, spec), x)
-    y = made(0) if turns == 1 else lax.fori_loop(0, turns, lambda turn, y: y + made(turn), y)
+    y = _pieces.loop([turns], lambda turn, y: y + made(turn), y)
     return _products.batch_first(y.reshape(groups, outputs, batch, *counts), spec.dims)
 
 
@@ -66,14 +66,11 @@ def _columns(x, spec, stride, dilation, kernel, counts):
     """(N, G, C, *n) to (G, C *k, N *counts): what each tap of the kernel meets."""
     dims = spec.dims
     lengths = [m + (k - 1) * r // s for m, k, r, s in zip(counts, kernel, dilation, stride, strict=True)]
-    axes = zip(spec.padding, lengths, stride, x.shape[3:], strict=True)
-    around = [(low, length * s - low - n, 0) for (low, _), length, s, n in axes]
-    x = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0)] * 3 + around)
-    x = x.reshape(*x.shape[:3], *[n for pair in zip(lengths, stride, strict=True) for n in pair])
+    around = _pieces.phase_padding(spec.padding, x.shape[3:], lengths, stride)
+    x = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0)] * 3 + [(*pair, 0) for pair in around])
     # (*phases, G, C, N, *lengths), of which one axis after the other gives its taps, behind C: a copy of few parts
     # is one loop.
-    x = x.transpose(*range(4, 4 + 2 * dims, 2), 1, 2, 0, *range(3, 3 + 2 * dims, 2))
-    x = _pieces.parted(x)
+    x = _pieces.parted(jnp.moveaxis(_pieces.phased(x, stride), dims, dims + 2))
     for axis in reversed(range(dims)):
         columns = []
         for j in range(kernel[axis]):
