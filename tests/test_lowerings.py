@@ -246,12 +246,36 @@ def test_lanes_of_reduce(monkeypatch, made, x, w, options):
     """Some rows summed first, of some images and groups at a time; with strides, dilations and rows to fill up."""
     monkeypatch.setattr(reduce, "MADE", made)
     spec, x, w = specs(Case("lanes", x, w, options))["weight gradient"]
-    assert reduce._lines(w.shape[2:]) > 0
+    assert reduce._lines(w.shape[2:])
     lowered = jax.make_jaxpr(lambda x, w: LOWERINGS["reduce"].run(x, w, spec, convolve))(x, w)
     assert ("scan[" in str(lowered)) == (made < 1 << 20)
     x, w = normal(0, x.shape), normal(1, w.shape)
     want = reference.conv(x, w, spec)
     assert np.abs(np.asarray(run("reduce", x, w, spec)) - want).max() <= 1e-6 * np.abs(want).max()
+
+
+@pytest.mark.parametrize("sizes", [(14, 14), (11, 13), (17, 30), (87,), (101,)])
+def test_lanes_of_reduce_keep_a_nan(sizes):
+    """To the positions that see the last element of x, whether lanes divide the rows or not."""
+    spec, x, w = specs(Case("lanes", (2, 1, *sizes), (1, 1, *[3] * len(sizes)), {"padding": 1}))["weight gradient"]
+    x, w = normal(0, x.shape), np.ones(w.shape, np.float32)
+    x[0, 0, *[-1] * len(sizes)] = np.nan
+    assert reduce._lines(sizes)
+    want = np.zeros([3] * len(sizes), bool)
+    want[(slice(1, None),) * len(sizes)] = True
+    np.testing.assert_array_equal(np.isnan(run("reduce", x, w, spec))[0, 0], want)
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16, jnp.uint16])
+def test_parts_of_reduce_in_16_bits(monkeypatch, dtype):
+    """Carried through a loop and widened in it: the same result as of the whole."""
+    spec, x, w = specs(Case("lanes", (4, 6, 17, 14), (6, 1, 3, 3), {"padding": 1, "groups": 6}))["weight gradient"]
+    x, w = [jnp.asarray(np.round(8 * normal(n, v.shape)) % 17, dtype) for n, v in enumerate((x, w))]
+    whole = run("reduce", x, w, spec)
+    monkeypatch.setattr(reduce, "MADE", 100)
+    np.testing.assert_array_equal(run("reduce", x, w, spec), whole)
+    want = reference.conv(np.asarray(x, np.float64), np.asarray(w, np.float64), spec)
+    np.testing.assert_array_equal(whole, np.asarray(want, dtype))
 
 
 def test_reduce_of_nothing():

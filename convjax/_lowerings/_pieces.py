@@ -18,6 +18,19 @@ def sum_dtype(dtype, spec):
     return spec.out_dtype or dtype
 
 
+def carried(x: jax.Array) -> jax.Array:
+    """x as a loop takes it in: XLA's CPU loops hold no bfloat16, and would be given all of it as float32. Its bits
+    instead, of which `widened` makes float32 in the loop."""
+    return lax.bitcast_convert_type(x, jnp.uint16) if x.dtype == jnp.bfloat16 else x
+
+
+def widened(x: jax.Array, of, dtype) -> jax.Array:
+    """A part of what `carried` made of some dtype, in that to sum in: bfloat16 is the upper half of a float32."""
+    if of != jnp.bfloat16:
+        return x.astype(dtype)
+    return lax.bitcast_convert_type(x.astype(jnp.uint32) << 16, jnp.float32).astype(dtype)
+
+
 def padded(x: jax.Array, padding, first: int = 2) -> jax.Array:
     """Zeros around the spatial axes, which start at `first`; a negative padding crops.
 

@@ -32,8 +32,9 @@ LONG = 2048  # products from which the rounding of one such sum is more than 4 t
 def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
     wide, shape, groups = _pieces.sum_dtype(x.dtype, spec), spec.output_shape(x.shape, w.shape), spec.groups
     batch, outputs, kernel = x.shape[0], w.shape[0] // groups, w.shape[2:]
-    lines = 0 if _pieces.empty(spec, x, w) else _lines(kernel)
-    x, w = _products.summed_first(x, w, spec)
+    lines = [] if _pieces.empty(spec, x, w) else _lines(kernel)
+    dtype = x.dtype
+    x, w = map(_pieces.carried, _products.summed_first(x, w, spec))
     # So many images and groups at a time.
     most = max(x.size, w.size)
     turns = _pieces.turns(w.shape[0], most, MADE) if lines else 1
@@ -45,38 +46,43 @@ def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
         if not whole:
             place = image * sizes[0], group * sizes[1] * each
             v = _pieces.sliced(v, place, (sizes[0], sizes[1] * each, *v.shape[2:]))
-        v = v.astype(wide)
+        v = _pieces.widened(v, dtype, wide)
         return (v if whole else _pieces.parted(v)).reshape(*sizes, each, *v.shape[2:])
 
     def sums(group, image, y):
         a, b = part(x, group, image), part(w, group, image)
-        parts = _in_lines(a, b, spec, shape[2:], lines) if lines else _in_order(a, b, spec, shape[2:])
+        pieces = [_in_lines(a, b, spec, shape[2:], *rows) for rows in lines] or [_in_order(a, b, spec, shape[2:])]
         # (I, G, B, O, ...), all but the outputs of which are summed
-        parts = [part.sum((0, *range(4, part.ndim)), dtype=wide) for part in parts]
-        start = (group * sizes[1],)
-        return _pieces.written(y, _pieces.sliced(y, start, (sizes[1], *y.shape[1:])) + jnp.stack(parts, -1), start)
+        pieces = [[part.sum((0, *range(4, part.ndim)), dtype=wide) for part in parts] for parts in pieces]
+        more, start = _pieces.total([jnp.stack(parts, -1) for parts in pieces]), (group * sizes[1],)
+        return _pieces.written(y, _pieces.sliced(y, start, (sizes[1], *y.shape[1:])) + more, start)
 
     y = _pieces.zeros((groups, batch, outputs, math.prod(shape[2:])), wide, x)
     turn = lambda group, image, y: sums(_pieces.shared(group), _pieces.shared(image), y)  # noqa: E731
     y = _pieces.loop((group_turns, turns), sums if whole else turn, y)
-    return y.swapaxes(0, 1).reshape(shape).astype(spec.out_dtype or x.dtype)
+    return y.swapaxes(0, 1).reshape(shape).astype(spec.out_dtype or dtype)
 
 
-def _lines(kernel) -> int:
-    """How many rows of the kernel, or parts of its one row, are summed in a vector's lanes first; 0 for none."""
-    if kernel[-1] < WIDE * (LINES[0] if len(kernel) == 1 else 1) or (len(kernel) > 1 and kernel[-2] < LINES[0]):
-        return 0
-    return min(LINES, key=lambda n: (-kernel[-2:][0] % n, n))
+def _lines(kernel) -> list[tuple[int, int, int]]:
+    """Which rows of the kernel, or parts of its one row, are summed in a vector's lanes, from one to another, and how
+    many in each: all of them, what is left over apart, or none."""
+    size = kernel[-2:][0]
+    if kernel[-1] < WIDE * (LINES[0] if len(kernel) == 1 else 1) or size < LINES[0]:
+        return []
+    lines = min(LINES, key=lambda n: (size % n, n))
+    whole = size - size % lines
+    return [(0, whole, lines)] + ([(whole, size, size - whole)] if whole < size else [])
 
 
-def _in_lines(x, w, spec, counts, lines):
-    """(I, G, B, *n) and (I, G, O, *k) to a sum of each lane (I, G, B, O, ...) for every position."""
-    dims, at = spec.dims, max(spec.dims - 2, 0)
-    w = _pieces.padded(w, [(0, -k % lines if axis == at else 0) for axis, k in enumerate(w.shape[3:])], first=3)
-    kernel, steps = w.shape[3:], spec.rhs_dilation
+def _in_lines(x, w, spec, counts, first, last, lines):
+    """(I, G, B, *n) and (I, G, O, *k), some rows of it, to a sum of each lane (I, G, B, O, ...) for every position."""
+    dims, at, steps = spec.dims, max(spec.dims - 2, 0), spec.rhs_dilation
+    w = lax.slice_in_dim(w, first, last, axis=3 + at)
+    kernel = w.shape[3:]
+    padding = [(low - first * steps[at] * (axis == at), high) for axis, (low, high) in enumerate(spec.padding)]
     # The phases of a stride are laid apart, so that a tap of the kernel's mirror meets whole rows.
     lengths = [k + (m - 1) * s // r for k, m, s, r in zip(kernel, counts, spec.stride, steps, strict=True)]
-    x = _pieces.padded(x, _pieces.phase_padding(spec.padding, x.shape[3:], lengths, steps), first=3)
+    x = _pieces.padded(x, _pieces.phase_padding(padding, x.shape[3:], lengths, steps), first=3)
     x = _pieces.phased(x, steps)
     x = lax.optimization_barrier(x) if max(steps) > 1 else x
     full = (*w.shape[:2], x.shape[dims + 2], w.shape[2], *kernel)
