@@ -224,7 +224,7 @@ def test_shard_map_around_products_in_turn(name, monkeypatch, request):
     monkeypatch.setattr(unfold, "MADE", 2000)
     monkeypatch.setattr(fold, "MADE", 2000)
     monkeypatch.setattr(reduce, "MADE", 2000)
-    monkeypatch.setattr(reduce, "_lines", lambda kernel: 7)
+    monkeypatch.setattr(reduce, "_lines", lambda kernel: [(0, kernel[-2], kernel[-2])])
     monkeypatch.setitem(_rules.RULES, "cpu", (_rules.Rule(name, lambda f: True, "tested"), *_rules.CPU))
     request.addfinalizer(jax.clear_caches)
     jax.clear_caches()

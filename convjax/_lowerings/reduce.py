@@ -23,7 +23,7 @@ MOST = 128  # positions
 HELD = 13  # sums of one loop, which are held in registers
 LINES = 7, 8, 9  # rows of the kernel that are summed in lanes
 WIDE = 12  # elements of such a row, or more: mostly whole vectors
-MADE = 1 << 19  # elements of x or of w at a time, so that they stay in cache
+MADE = 1 << 21  # elements of x, of w and of the sums in lanes at a time, so that they stay in cache
 ROW = 256  # products that are summed one after the other, or some more; then such sums among themselves
 SHORT = 32  # of them, below which each sum costs more than its rounding is worth
 LONG = 2048  # products from which the rounding of one such sum is more than 4 times that of XLA's convolution
@@ -36,7 +36,7 @@ def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
     dtype = x.dtype
     x, w = map(_pieces.carried, _products.summed_first(x, w, spec))
     # So many images and groups at a time.
-    most = max(x.size, w.size)
+    most = max(x.size, w.size) * (2 + math.prod(shape[2:]) // LINES[0])
     turns = _pieces.turns(w.shape[0], most, MADE) if lines else 1
     group_turns = _pieces.turns(groups, most // turns, MADE) if lines else 1
     sizes, whole = (w.shape[0] // turns, groups // group_turns), turns * group_turns == 1
