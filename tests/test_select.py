@@ -30,6 +30,8 @@ CPU = {
     "alexnet grouped 5x5": ["unfold", "unfold", "matmul"],
     "resnet stem 7x7 s2": ["unfold", "fold", "matmul"],
     "mobilenet stem 3x3 s2": ["matmul", "fold", "matmul"],
+    "lenet 5x5 1 to 6": ["shift", "shift", "reduce"],
+    "lenet 5x5 6 to 16": ["unfold", "shift", "direct"],
     "vgg 3x3 3 to 64": ["matmul", "shift", "matmul"],
     "unet 3x3 3 to 32": ["shift", "shift", "direct"],
     "cifar 3x3 3 to 32": ["shift", "shift", "matmul"],

@@ -59,6 +59,12 @@ def parted(x: jax.Array) -> jax.Array:
     return lax.platform_dependent(x, cpu=never, default=lax.optimization_barrier)
 
 
+def laid(x: jax.Array) -> jax.Array:
+    """x itself, whose last axis was moved there, made before what reads it: of two axes, for of one with more XLA from
+    jax 0.12 on first makes a copy in the old order, then another."""
+    return lax.optimization_barrier(x.reshape(-1, x.shape[-1])).reshape(x.shape)
+
+
 def alone(rows: int, columns: int, depth: int) -> bool:
     """Whether one core makes each matrix product of a batch while the others wait, as on a CPU before jax 0.11.
 

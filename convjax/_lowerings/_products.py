@@ -20,11 +20,10 @@ def product(w, x, spec, long=LONG):
         return lax.dot_general(w, x, (((3,), (2,)), ((0, 1), (0, 1))), flipped, wide)
     batch, length = x.shape[0], x.shape[3]
     if spec.groups == 1:
-        x = lax.optimization_barrier(x[:, 0].swapaxes(1, 2)).reshape(batch * length, -1)
+        x = _pieces.laid(x[:, 0].swapaxes(1, 2)).reshape(batch * length, -1)
         y = lax.dot_general(x, w[0], (((1,), (1,)), ((), ())), spec.precision, wide)
         return y.reshape(batch, length, -1).swapaxes(1, 2)
-    x = lax.optimization_barrier(x.transpose(1, 0, 3, 2))
-    x = x.reshape(x.shape[0], batch * length, -1)
+    x = _pieces.laid(x.transpose(1, 0, 3, 2)).reshape(spec.groups, batch * length, -1)
     y = lax.dot_general(x, w, (((2,), (2,)), ((0,), (0,))), spec.precision, wide)
     return y.reshape(-1, batch, length, w.shape[1]).transpose(1, 0, 3, 2)
 
