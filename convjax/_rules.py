@@ -1,16 +1,17 @@
 """Which lowering each platform prefers, and the measurement that says so: the table that `_select` reads.
 
-A rule sees a `Facts`, made of the ConvSpec, shapes and dtype alone. The first that holds, and whose lowering does not
-refuse, wins. Times are milliseconds against lax's convolution. Those of CPU are rows of `cpu-2-cores-zen-4` in
-`benchmarks/results`, or of `cpu-2-cores`: those of `fold`, `interior`, `reduce`, `unfold`, of `phases` for dilated
-kernels, of strided kernels and of 3x1 kernels. Those of CUDA come from prototypes on an H200 that this code grew from,
-and await a run of the benchmark there.
+A rule sees a `Facts`, made of the ConvSpec, shapes and dtype alone; two ask which jax it is. The first that holds, and
+whose lowering does not refuse, wins. Times are milliseconds against lax's convolution. Those of CPU are rows of
+`cpu-2-cores-zen-4` in `benchmarks/results`, or of `cpu-2-cores`: those of `fold`, `interior`, `reduce`, `unfold`, of
+`phases` for dilated kernels, of strided kernels and of 3x1 kernels. Those of CUDA come from prototypes on an H200 that
+this code grew from, and await a run of the benchmark there.
 """
 
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 
 from convjax._lowerings import LOWERINGS, _pieces
@@ -138,8 +139,10 @@ def _first_layer(f: Facts) -> bool:
 
 
 def _strided(f: Facts) -> bool:
-    # The taps that are gathered stay in cache, or nearly so.
-    return max(f.spec.stride) > 1 and f.inputs * f.taps < 1024 and f.copied <= 1 << 23 and f.outputs >= 24
+    # The taps that are gathered stay in cache, or nearly so; from jax 0.12 on XLA's own are fast but for few channels.
+    own = jax.__version_info__ >= (0, 12) and f.inputs > 8
+    small = f.inputs * f.taps < 1024 and f.copied <= 1 << 23
+    return max(f.spec.stride) > 1 and small and f.outputs >= 24 and not own
 
 
 def _strided_of_many_taps(f: Facts) -> bool:
@@ -154,7 +157,8 @@ def _gradient_over_images(f: Facts) -> bool:
         return False
     many = f.inputs >= 16 and f.outputs >= 16 and (f.taps >= 1024 or (f.batch <= 8 and f.taps >= 512))
     wide = f.outputs >= 24 and f.inputs * f.outputs >= 64
-    return many or (wide and f.taps >= 1024)
+    few = f.inputs >= 8 and f.batch * f.outputs <= 64 and f.positions <= 25
+    return many or (wide and f.taps >= 1024) or (few and f.taps >= 512)
 
 
 def _copies_in_cache(f: Facts) -> bool:
@@ -167,12 +171,18 @@ def _few_sums(f: Facts) -> bool:
     pairs = f.batch * f.outputs
     if f.groups > 1:
         return pairs <= (64 if max(f.spec.rhs_dilation) > 1 else 16)
-    return pairs <= 64 and pairs * f.positions <= (600 if f.taps >= 1024 else 300)
+    return pairs <= 64 and pairs * f.positions <= (600 if f.taps >= 1024 else 100)
 
 
 def _wide_groups(f: Facts) -> bool:
     enough = f.batch > 1 and (f.batch * f.positions >= 512 or f.inputs > 32)
     return f.groups > 1 and not f.mirrored and min(f.inputs, f.outputs) >= 32 and 1 < f.taps <= 25 and enough
+
+
+def _full_groups(f: Facts) -> bool:
+    # Whose products both cores make.
+    alone = _pieces.alone(f.batch * f.positions, f.outputs, f.inputs * f.taps)
+    return min(f.inputs, f.outputs) >= 32 and f.batch * f.positions >= 256 and not alone
 
 
 def _wide_borders(f: Facts) -> bool:
@@ -268,7 +278,7 @@ CPU = (
                 f.inputs == f.outputs == 1
                 or (f.inputs * f.taps <= 36 and f.outputs <= 64 and max(f.spec.stride) == 1)
                 or (f.inputs <= 4 and f.outputs <= 32 and f.inputs * f.taps <= 64)
-                or (f.groups > 1 and max(f.inputs, f.outputs) <= 32)
+                or (f.groups > 1 and max(f.inputs, f.outputs) <= 32 and not _full_groups(f))
                 or (f.inputs <= 64 and f.outputs <= 8)
                 or (f.inputs <= 8 and f.outputs <= 16 and f.inputs * f.taps <= 160)
             )
