@@ -51,7 +51,7 @@ def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
 
     def sums(group, image, y):
         a, b = part(x, group, image), part(w, group, image)
-        pieces = [_in_lines(a, b, spec, shape[2:], *rows) for rows in lines] or [_in_order(a, b, spec, shape[2:])]
+        pieces = _in_lines(a, b, spec, shape[2:], lines) if lines else [_in_order(a, b, spec, shape[2:])]
         # (I, G, B, O, ...), all but the outputs of which are summed
         pieces = [[part.sum((0, *range(4, part.ndim)), dtype=wide) for part in parts] for parts in pieces]
         more, start = _pieces.total([jnp.stack(parts, -1) for parts in pieces]), (group * sizes[1],)
@@ -74,29 +74,32 @@ def _lines(kernel) -> list[tuple[int, int, int]]:
     return [(0, whole, lines)] + ([(whole, size, size - whole)] if whole < size else [])
 
 
-def _in_lines(x, w, spec, counts, first, last, lines):
-    """(I, G, B, *n) and (I, G, O, *k), some rows of it, to a sum of each lane (I, G, B, O, ...) for every position."""
-    dims, at, steps = spec.dims, max(spec.dims - 2, 0), spec.rhs_dilation
-    w = lax.slice_in_dim(w, first, last, axis=3 + at)
-    kernel = w.shape[3:]
-    padding = [(low - first * steps[at] * (axis == at), high) for axis, (low, high) in enumerate(spec.padding)]
+def _in_lines(x, w, spec, counts, pieces):
+    """(I, G, B, *n) and (I, G, O, *k) to a sum of each lane (I, G, B, O, ...) for every position, of every piece."""
+    dims, at, steps, kernel = spec.dims, max(spec.dims - 2, 0), spec.rhs_dilation, w.shape[3:]
     # The phases of a stride are laid apart, so that a tap of the kernel's mirror meets whole rows.
     lengths = [k + (m - 1) * s // r for k, m, s, r in zip(kernel, counts, spec.stride, steps, strict=True)]
-    x = _pieces.padded(x, _pieces.phase_padding(padding, x.shape[3:], lengths, steps), first=3)
+    x = _pieces.padded(x, _pieces.phase_padding(spec.padding, x.shape[3:], lengths, steps), first=3)
     x = _pieces.phased(x, steps)
     x = lax.optimization_barrier(x) if max(steps) > 1 else x
-    full = (*w.shape[:2], x.shape[dims + 2], w.shape[2], *kernel)
-    # A row of one axis is cut, so that each lane sums elements that are far apart.
-    split = (lines, -1) if dims == 1 else (-1, lines)
-    split = (*full[: 4 + at], *split, *full[5 + at :])
-    w = lax.broadcast_in_dim(w, full, (0, 1, *range(3, len(full)))).reshape(split)
-    parts = []
-    for position in itertools.product(*map(range, counts)):
-        starts = [divmod(i * s, r) for i, s, r in zip(position, spec.stride, steps, strict=True)]
-        seen = _pieces.seen(x[tuple(v for _, v in starts)], [t for t, _ in starts], (1,) * dims, (1,) * dims, kernel, 3)
-        parts.append(lax.broadcast_in_dim(seen, full, (0, 1, 2, *range(4, len(full)))).reshape(split) * w)
-    held = [parts[cut] for cut in _pieces.cut(len(parts), math.ceil(len(parts) / HELD))]
-    return [lax.optimization_barrier(y) for some in held for y in _at_once(some, [4 + at + (dims > 1)])]
+
+    def sums(first, last, lines):
+        some = lax.slice_in_dim(w, first, last, axis=3 + at)
+        full = (*some.shape[:2], x.shape[dims + 2], *some.shape[2:])
+        # A row of one axis is cut, so that each lane sums elements that are far apart.
+        split = (lines, -1) if dims == 1 else (-1, lines)
+        split = (*full[: 4 + at], *split, *full[5 + at :])
+        some = lax.broadcast_in_dim(some, full, (0, 1, *range(3, len(full)))).reshape(split)
+        parts = []
+        for position in itertools.product(*map(range, counts)):
+            starts = [divmod(i * s, r) for i, s, r in zip(position, spec.stride, steps, strict=True)]
+            tap, phase = [t + first * (axis == at) for axis, (t, _) in enumerate(starts)], tuple(v for _, v in starts)
+            seen = _pieces.seen(x[phase], tap, (1,) * dims, (1,) * dims, full[4:], 3)
+            parts.append(lax.broadcast_in_dim(seen, full, (0, 1, 2, *range(4, len(full)))).reshape(split) * some)
+        held = [parts[cut] for cut in _pieces.cut(len(parts), math.ceil(len(parts) / HELD))]
+        return [lax.optimization_barrier(y) for some in held for y in _at_once(some, [4 + at + (dims > 1)])]
+
+    return [sums(*piece) for piece in pieces]
 
 
 def _at_once(parts: list[jax.Array], axes) -> list[jax.Array]:
