@@ -1,10 +1,9 @@
 """Which lowering each platform prefers, and the measurement that says so: the table that `_select` reads.
 
-A rule sees a `Facts`, made of the ConvSpec, shapes and dtype alone; two ask which jax it is. The first that holds, and
-whose lowering does not refuse, wins. Times are milliseconds against lax's convolution. Those of CPU are rows of
-`cpu-2-cores-zen-4` in `benchmarks/results`, or of `cpu-2-cores`: those of `fold`, `interior`, `reduce`, `unfold`, of
-`phases` for dilated kernels, of strided kernels and of 3x1 kernels. Those of CUDA come from prototypes on an H200 that
-this code grew from, and await a run of the benchmark there.
+A rule sees a `Facts`, made of the ConvSpec, shapes and dtype alone; some ask which jax it is. The first that holds, and
+whose lowering does not refuse, wins. Times are milliseconds against lax's convolution: those of CPU are rows of
+`cpu-2-cores` in `benchmarks/results`; those of CUDA come from prototypes on an H200 that this code grew from, and await
+a run of the benchmark there.
 """
 
 import math
@@ -17,6 +16,7 @@ import jax.numpy as jnp
 from convjax._lowerings import LOWERINGS, _pieces
 
 WEIGHTY = 1 << 21  # elements of a weight that is slower to read than few images are to multiply
+LATER = jax.__version_info__ >= (0, 12)  # XLA's own convolutions became as fast as copies and a product
 
 
 class Facts(NamedTuple):
@@ -139,17 +139,16 @@ def _first_layer(f: Facts) -> bool:
 
 
 def _strided(f: Facts) -> bool:
-    # The taps that are gathered stay in cache, or nearly so; from jax 0.12 on XLA's own are fast but for few channels.
-    own = jax.__version_info__ >= (0, 12) and f.inputs > 8
+    # The taps that are gathered stay in cache, or nearly so.
     small = f.inputs * f.taps < 1024 and f.copied <= 1 << 23
-    return max(f.spec.stride) > 1 and small and f.outputs >= 24 and not own
+    return max(f.spec.stride) > 1 and small and f.outputs >= 24 and not (LATER and f.inputs > 8)
 
 
 def _strided_of_many_taps(f: Facts) -> bool:
     if f.mirrored:
         return max(f.spec.rhs_dilation) > 1 and f.positions >= 25 and min(f.batch, f.outputs) >= 16
     many = f.taps >= 25 and f.inputs * f.taps < 1024 and f.copied > 1 << 22
-    return max(f.spec.stride) > 1 and many and f.outputs >= 32
+    return max(f.spec.stride) > 1 and many and f.outputs >= 32 and not LATER
 
 
 def _gradient_over_images(f: Facts) -> bool:
@@ -205,7 +204,7 @@ def _along_one_axis(f: Facts) -> bool:
     near = (
         f.spec.dims == 2 and min(sizes) == 1 and 2 <= max(sizes) <= 5 and max(*f.spec.stride, *f.spec.rhs_dilation) == 1
     )
-    return near and max(f.taps, f.positions) >= 512 and channels >= 32
+    return near and max(f.taps, f.positions) >= 512 and channels >= 32 and (f.mirrored or not LATER)
 
 
 def _large(f: Facts) -> bool:
@@ -218,35 +217,35 @@ CPU = (
     Rule(
         "exchange",
         lambda f: f.dilated and f.mirrored,
-        "weight gradient of a transposed convolution: 4x4, stride 2, 128 to 64 channels takes 18 ms for 631",
+        "weight gradient of a transposed convolution: 4x4, stride 2, 128 to 64 channels takes 8.3 ms for 661",
     ),
     Rule(
         "fold",
         lambda f: f.real and f.x.dtype != jnp.bfloat16 and f.dilated and f.groups == 1 and _overlapping(f),
-        "windows that overlap, of a dilated input: 4x4, stride 2, 128 to 64 channels takes 9.2 ms for 15",
+        "windows that overlap, of a dilated input: 4x4, stride 2, 128 to 64 channels takes 7.4 ms for 11",
     ),
     Rule(
         "polyphase",
         lambda f: (
             f.dilated and f.taps > 1 and (f.groups > 1 or f.spec.dims > 2 or f.idle < 1.4) and f.w.size <= 4 * f.x.size
         ),
-        "a dilated input holds mostly zeros: depthwise 3x3 at stride 2 gives its input gradient in 1.3 ms for 150",
+        "a dilated input holds mostly zeros: depthwise 3x3 at stride 2 gives its input gradient in 1.1 ms for 120",
     ),
     Rule(
         "matmul",
         lambda f: f.real and (f.beside or f.between),
-        "windows side by side are a matrix product: 1x1, 256 to 64 channels takes 5.8 ms for 18",
+        "windows side by side are a matrix product: 1x1, 256 to 64 channels takes 2.8 ms for 10",
     ),
     Rule(
         "phases",
         lambda f: not f.mirrored and f.inputs == 1 < f.groups and max(f.spec.stride) > 1 and f.positions <= 64,
-        "strided slices of small images do not vectorise: depthwise 5x5, stride 2, 672 channels on 14x14 takes 0.44 ms"
-        " for 0.64 by shift",
+        "strided slices of small images do not vectorise: depthwise 5x5, stride 2, 672 channels on 14x14 takes 0.38 ms"
+        " for 9.5",
     ),
     Rule(
         "fft",
         lambda f: f.real and not f.mirrored and f.inputs == f.outputs == 1 and f.saved("fft") > 4,
-        "far fewer multiply-adds: 63x63 on 512x512 takes 1.4 ms for 631",
+        "far fewer multiply-adds: 63x63 on 512x512 takes 0.98 ms for 285",
     ),
     Rule(
         "unfold",
@@ -258,17 +257,17 @@ CPU = (
         lambda f: (
             f.short and not f.mirrored and f.groups == 1 and f.spec.dims == 2 and (_first_layer(f) or _strided(f))
         ),
-        "strided kernels, and few channels to many: 3x3, stride 2, 3 to 32 channels on 224x224 takes 1.3 ms for 7.2",
+        "strided kernels, and few channels to many: 3x3, stride 2, 3 to 32 channels on 224x224 takes 1.3 ms for 7.8",
     ),
     Rule(
         "unfold",
         lambda f: f.short and f.spec.dims == 2 and _wide_groups(f),
-        "a product per group, where groups are wide: 5x5, 2 groups of 48 to 128 channels on 27x27 takes 12 ms for 43",
+        "a product per group, where groups are wide: 5x5, 2 groups of 48 to 128 channels on 27x27 takes 14 ms for 47",
     ),
     Rule(
         "unfold",
         lambda f: f.short and not f.mirrored and f.groups == 1 and f.spec.dims == 2 and _copies_in_cache(f),
-        "few channels of small images: 5x5, 6 to 16 channels on 64x14x14 takes 0.25 ms for 0.39",
+        "few channels of small images: 5x5, 6 to 16 channels on 64x14x14 takes 0.28 ms for 0.37",
     ),
     Rule(
         "shift",
@@ -283,64 +282,64 @@ CPU = (
                 or (f.inputs <= 8 and f.outputs <= 16 and f.inputs * f.taps <= 160)
             )
         ),
-        "few products per result: depthwise 3x3 on 8x144x56x56 takes 1.2 ms for 101",
+        "few products per result: depthwise 3x3 on 8x144x56x56 takes 0.91 ms for 81",
     ),
     Rule(
         "reduce",
         lambda f: f.mirrored and _few_sums(f),
-        "weight gradient of few channels: depthwise 3x3 on 8x144x56x56 takes 2.2 ms for 74",
+        "weight gradient of few channels: depthwise 3x3 on 8x144x56x56 takes 1.6 ms for 60",
     ),
     Rule(
         "planes",
         lambda f: f.real and f.mirrored and f.spec.dims > 2 and f.groups == 1 and not f.dilated,
-        "weight gradient of a volume: 3x3x3, 32 channels on 32x48x48 takes 32 ms for 173",
+        "weight gradient of a volume: 3x3x3, 32 channels on 32x48x48 takes 23 ms for 143",
     ),
-    Rule("fft", _large, "far fewer multiply-adds: 63x63 on 512x512 takes 1.4 ms for 631"),
+    Rule("fft", _large, "far fewer multiply-adds: 63x63 on 512x512 takes 0.98 ms for 285"),
     Rule(
         "matmul",
         lambda f: f.x.dtype == jnp.bfloat16 and f.groups == 1 and f.outputs >= 16 and f.inputs * f.taps >= 256,
-        "bfloat16 has products of its own: the weight gradient of 3x3, 64 channels on 56x56 takes 8.5 ms for 20",
+        "bfloat16 has products of its own: the weight gradient of 3x3, 64 channels on 56x56 takes 5.2 ms for 15",
     ),
     Rule(
         "interior",
         lambda f: f.short and f.groups == 1 and _wide_borders(f),
-        "much of what a dilated kernel sees is padding: 3x3, dilation 18, 256 channels on 33x33 takes 4.6 ms for 9.1",
+        "much of what a dilated kernel sees is padding: 3x3, dilation 18, 256 channels on 33x33 takes 4.4 ms for 8.5",
     ),
     Rule(
         "winograd",
         lambda f: f.short and not f.mirrored and _tiles_of_taps(f),
-        "a quarter of the products: 3x3, 64 channels on 56x56 takes 7.4 ms for 22",
+        "a quarter of the products: 3x3, 64 channels on 56x56 takes 4.6 ms for 11",
     ),
     Rule(
         "winograd",
         lambda f: f.short and f.mirrored and _tiles_of_positions(f),
-        "a quarter of the products: the weight gradient of 3x3, 128 channels on 28x28 takes 7.0 ms for 13",
+        "a quarter of the products: the weight gradient of 3x3, 128 channels on 28x28 takes 5.1 ms for 8.7",
     ),
     Rule(
         "phases",
         lambda f: f.short and f.groups == 1 and _tiles_of_phases(f),
-        "a quarter of the products, once taps stand side by side: 3x3, dilation 2, 256 channels on 28x28 takes 15 ms"
-        " for 23",
+        "a quarter of the products, once taps stand side by side: 3x3, dilation 2, 256 channels on 28x28 takes 14 ms"
+        " for 22",
     ),
     Rule(
         "unfold",
         lambda f: f.short and f.groups == 1 and _columns(f),
-        "few windows of many channels: 3x3, 512 channels on one image of 7x7 takes 1.4 ms for 3.0",
+        "few windows of many channels: 3x3, 512 channels on one image of 7x7 takes 1.3 ms for 2.7",
     ),
     Rule(
         "matmul",
         lambda f: f.real and f.mirrored and f.groups == 1 and max(f.spec.rhs_dilation) > 1,
-        "weight gradient of a strided convolution: 7x7, stride 2, 3 to 64 channels takes 26 ms for 43",
+        "weight gradient of a strided convolution: 7x7, stride 2, 3 to 64 channels takes 12 ms for 30",
     ),
     Rule(
         "matmul",
         lambda f: f.real and f.mirrored and f.groups == 1 and f.spec.dims == 2 and _gradient_over_images(f),
-        "weight gradient over large images: 3x3, 3 to 32 channels on 128x32x32 takes 5.5 ms for 21",
+        "weight gradient over large images: 3x3, 3 to 32 channels on 128x32x32 takes 3.0 ms for 12",
     ),
     Rule(
         "matmul",
         lambda f: f.real and (f.groups > 1 or f.spec.dims > 2) and f.inputs * f.taps >= 16,
-        "XLA's loops for groups are slow: weight gradient of 3x3, 32 groups of 32 channels on 7x7 takes 3.7 ms for 906",
+        "XLA's loops for groups are slow: weight gradient of 3x3, 32 groups of 32 channels on 7x7 takes 2.3 ms for 726",
     ),
     Rule(
         "matmul",
@@ -351,12 +350,12 @@ CPU = (
             and f.taps == 2
             and min(f.inputs, f.outputs) >= 32
         ),
-        "two taps of one axis, which are gathered: k2, 64 to 128 channels on 4096 takes 4.1 ms for 5.4",
+        "two taps of one axis, which are gathered: k2, 64 to 128 channels on 4096 takes 1.7 ms for 2.3",
     ),
     Rule(
         "matmul",
         lambda f: f.real and f.groups == 1 and _along_one_axis(f),
-        "taps along one axis of an image: 3x1, 64 channels on 128x256 takes 3.4 ms for 7.1",
+        "taps along one axis of an image: 3x1, 64 channels on 128x256 takes 3.3 ms for 6.0",
     ),
 )
 
