@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from convjax._lowerings import LOWERINGS, _pieces
 
 WEIGHTY = 1 << 21  # elements of a weight that is slower to read than few images are to multiply
-LATER = jax.__version_info__ >= (0, 12)  # XLA's own convolutions became as fast as copies and a product
+LATER = (0, 12)  # the jax whose own strided convolutions, and 3x1 ones, are as fast as copies and a product
 
 
 class Facts(NamedTuple):
@@ -89,11 +89,12 @@ def facts(spec, x, w) -> Facts:
 
 
 class Rule(NamedTuple):
-    """A lowering, when to take it, and the measurement that says so."""
+    """A lowering, when to take it, the measurement that says so, and the jax whose own convolution is as fast."""
 
     lowering: str
     holds: Callable[[Facts], bool]
     because: str
+    until: tuple[int, int] | None = None
 
 
 # The transforms of tiles cost as much as they save where channels are few or a tile does, as with 2x2 taps, and that of
@@ -141,14 +142,14 @@ def _first_layer(f: Facts) -> bool:
 def _strided(f: Facts) -> bool:
     # The taps that are gathered stay in cache, or nearly so.
     small = f.inputs * f.taps < 1024 and f.copied <= 1 << 23
-    return max(f.spec.stride) > 1 and small and f.outputs >= 24 and not (LATER and f.inputs > 8)
+    return max(f.spec.stride) > 1 and small and f.outputs >= 24 and (f.inputs <= 8 or jax.__version_info__ < LATER)
 
 
 def _strided_of_many_taps(f: Facts) -> bool:
     if f.mirrored:
         return max(f.spec.rhs_dilation) > 1 and f.positions >= 25 and min(f.batch, f.outputs) >= 16
     many = f.taps >= 25 and f.inputs * f.taps < 1024 and f.copied > 1 << 22
-    return max(f.spec.stride) > 1 and many and f.outputs >= 32 and not LATER
+    return max(f.spec.stride) > 1 and many and f.outputs >= 32
 
 
 def _gradient_over_images(f: Facts) -> bool:
@@ -204,7 +205,7 @@ def _along_one_axis(f: Facts) -> bool:
     near = (
         f.spec.dims == 2 and min(sizes) == 1 and 2 <= max(sizes) <= 5 and max(*f.spec.stride, *f.spec.rhs_dilation) == 1
     )
-    return near and max(f.taps, f.positions) >= 512 and channels >= 32 and (f.mirrored or not LATER)
+    return near and max(f.taps, f.positions) >= 512 and channels >= 32
 
 
 def _large(f: Facts) -> bool:
@@ -251,6 +252,7 @@ CPU = (
         "unfold",
         lambda f: f.short and f.groups == 1 and f.spec.dims == 2 and _strided_of_many_taps(f),
         "strided kernels of many taps: 7x7, stride 2, 3 to 64 channels on 224x224 takes 10 ms for 11",
+        until=LATER,
     ),
     Rule(
         "matmul",
@@ -328,7 +330,9 @@ CPU = (
     ),
     Rule(
         "matmul",
-        lambda f: f.real and f.mirrored and f.groups == 1 and max(f.spec.rhs_dilation) > 1,
+        lambda f: (
+            f.real and f.mirrored and f.groups == 1 and max(f.spec.rhs_dilation) > 1 and not _strided_of_many_taps(f)
+        ),
         "weight gradient of a strided convolution: 7x7, stride 2, 3 to 64 channels takes 12 ms for 30",
     ),
     Rule(
@@ -356,6 +360,7 @@ CPU = (
         "matmul",
         lambda f: f.real and f.groups == 1 and _along_one_axis(f),
         "taps along one axis of an image: 3x1, 64 channels on 128x256 takes 3.3 ms for 6.0",
+        until=LATER,
     ),
 )
 
@@ -383,4 +388,7 @@ CUDA: tuple[Rule, ...] = (
 )
 
 # Platforms that are not listed get "direct".
-RULES: dict[str, tuple[Rule, ...]] = {"cpu": CPU, "cuda": CUDA}
+RULES: dict[str, tuple[Rule, ...]] = {
+    platform: tuple(rule for rule in rules if rule.until is None or jax.__version_info__ < rule.until)
+    for platform, rules in {"cpu": CPU, "cuda": CUDA}.items()
+}
