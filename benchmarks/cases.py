@@ -132,6 +132,7 @@ ROWS = (
     _row("grouped", "resnext 32x8 3x3", "8x256x28x28", "256x8x3x3", padding=1, groups=32),
     _row("grouped", "resnext 32x16 3x3", "8x512x14x14", "512x16x3x3", padding=1, groups=32),
     _row("grouped", "resnext 32x32 3x3", "8x1024x7x7", "1024x32x3x3", padding=1, groups=32),
+    _row("grouped", "resnext 32x32 3x3 s2", "8x1024x14x14", "1024x32x3x3", padding=1, groups=32, stride=2),
     _row("grouped", "resnext 32x8 3x3 s2", "8x256x56x56", "256x8x3x3", padding=1, groups=32, stride=2),
     _row("grouped", "alexnet grouped 5x5", "8x96x27x27", "256x48x5x5", padding=2, groups=2),
     _row("1x1", "shufflenet grouped 1x1", "8x240x28x28", "240x80x1x1", groups=3),

@@ -55,6 +55,7 @@ def test_dtypes_of_every_lowering(name, dtype):
         (ConvSpec((1, 1), ((2, 2), (1, 2)), (2, 2), (1, 1)), (2, 3, 5, 4), (4, 3, 4, 3)),
         (ConvSpec((2, 1), ((1, 1), (2, 2)), (1, 1), (1, 3)), (2, 3, 9, 11), (4, 3, 3, 3)),
         (ConvSpec((1, 1, 1), ((1, 1),) * 3, (1, 1, 1), (1, 1, 1)), (2, 3, 4, 5, 6), (4, 3, 3, 3, 3)),
+        (ConvSpec((1, 1), ((1, 1), (1, 1)), (1, 1), (1, 1), groups=2), (2, 6, 9, 8), (4, 3, 3, 3)),
     ]:
         x, w = (normal(i, shape, np.complex64 if dtype.kind == "c" else np.float32) for i, shape in enumerate((x, w)))
         x, w = (jnp.asarray(np.round(3 * a) if whole else a).astype(dtype) for a in (x, w))

@@ -1,6 +1,7 @@
 """The lowerings: each a file of plain lax ops that computes one ConvSpec, and one entry in the table here."""
 
 from convjax._lowerings import (
+    apart,
     direct,
     exchange,
     fft,
@@ -17,6 +18,8 @@ from convjax._lowerings import (
 )
 from convjax._lowerings._lowering import Lowering
 
-_FILES = (direct, shift, reduce, matmul, winograd, fft, unfold, fold, interior, polyphase, exchange, phases, planes)
+_FILES = (
+    direct, shift, reduce, matmul, winograd, fft, unfold, fold, interior, polyphase, exchange, phases, planes, apart,
+)  # fmt: skip
 
 LOWERINGS: dict[str, Lowering] = {file.LOWERING.name: file.LOWERING for file in _FILES}

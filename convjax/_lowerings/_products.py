@@ -28,12 +28,13 @@ def product(w, x, spec, long=LONG):
     return y.reshape(-1, batch, length, w.shape[1]).transpose(1, 0, 3, 2)
 
 
-def grouped(w, x, spec, contracted: int = 1):
-    """A product per group: (G, O, K) by (G, K, M) to (G, O, M), or by (G, M, K) with `contracted` 2."""
-    wide, flipped = _pieces.sum_dtype(x.dtype, spec), _pieces.flipped(spec.precision)
+def grouped(w, x, spec, contracted: int = 1, first: bool = False):
+    """A product per group: (G, O, K) by (G, K, M) to (G, O, M), or by (G, M, K) with `contracted` 2. What is made of
+    the input comes second, or `first`."""
+    wide, precision = _pieces.sum_dtype(x.dtype, spec), spec.precision if first else _pieces.flipped(spec.precision)
     if spec.groups == 1:  # whose axis costs a copy
-        return lax.dot_general(w[0], x[0], (((1,), (contracted - 1,)), ((), ())), flipped, wide)[None]
-    return lax.dot_general(w, x, (((2,), (contracted,)), ((0,), (0,))), flipped, wide)
+        return lax.dot_general(w[0], x[0], (((1,), (contracted - 1,)), ((), ())), precision, wide)[None]
+    return lax.dot_general(w, x, (((2,), (contracted,)), ((0,), (0,))), precision, wide)
 
 
 def mirrored(x, w, spec):

@@ -18,6 +18,7 @@ from convjax._lowerings._lowering import Lowering, products, terms
 
 MOST = 64  # copies of the input
 MADE = 1 << 21  # elements of them at a time
+FEW = 128  # output channels of a weight gradient up to which it is the cotangent that is transposed, not the result
 
 
 def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
@@ -50,15 +51,22 @@ def _mirrored(x, w, spec, shape):
     images = x.shape[0]
     turns = _pieces.turns(images, math.prod(shape) // outputs * images * math.prod(kernel), MADE)
     each = images // turns
+    few = _products.LANES <= outputs <= FEW
 
     def made(turn):
         parts = [_pieces.sliced(a, [turn * each], (each, *a.shape[1:])) for a in (x, w)]
         parts = [_products.grouped_apart(part, spec) for part in parts]
         columns = _columns(parts[0], spec, spec.rhs_dilation, spec.stride, counts, kernel)
-        return _products.grouped(jnp.moveaxis(parts[1], 0, 2).reshape(groups, outputs, -1), columns, spec, 2)
+        cotangent = parts[1].reshape(*parts[1].shape[:3], -1)
+        if few:  # both matrices as a product reads them
+            cotangent = _pieces.laid(cotangent.transpose(1, 0, 3, 2)).reshape(groups, -1, outputs)
+            return _products.grouped(columns, cotangent, spec, first=True)
+        return _products.grouped(jnp.moveaxis(cotangent, 0, 2).reshape(groups, outputs, -1), columns, spec, 2)
 
-    y = _pieces.zeros((groups, outputs, batch * math.prod(counts)), _pieces.sum_dtype(x.dtype, spec), x)
+    sides = batch * math.prod(counts), outputs
+    y = _pieces.zeros((groups, *(sides if few else sides[::-1])), _pieces.sum_dtype(x.dtype, spec), x)
     y = _pieces.loop([turns], lambda turn, y: y + made(turn), y)
+    y = y.swapaxes(1, 2) if few else y
     return _products.batch_first(y.reshape(groups, outputs, batch, *counts), spec.dims)
 
 
@@ -70,7 +78,7 @@ def _columns(x, spec, stride, dilation, kernel, counts):
     x = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0)] * 3 + [(*pair, 0) for pair in around])
     # (*phases, G, C, N, *lengths), of which one axis after the other gives its taps, behind C: a copy of few parts
     # is one loop.
-    x = _pieces.parted(jnp.moveaxis(_pieces.phased(x, stride), dims, dims + 2))
+    x = lax.optimization_barrier(jnp.moveaxis(_pieces.phased(x, stride), dims, dims + 2))
     for axis in reversed(range(dims)):
         columns = []
         for j in range(kernel[axis]):

@@ -1,0 +1,26 @@
+"""Each group a convolution of its own, in turn: wide ones, which what serves one group alone serves better."""
+
+import jax
+
+from convjax._lowerings import _pieces
+from convjax._lowerings._lowering import Lowering, products
+
+
+def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
+    inputs, outputs, one = w.shape[1], w.shape[0] // spec.groups, spec._replace(groups=1)
+
+    def made(group):
+        group = _pieces.shared(group)
+        image = _pieces.sliced(x, (0, group * inputs), (x.shape[0], inputs, *x.shape[2:]))
+        kernel = _pieces.sliced(w, (group * outputs,), (outputs, *w.shape[1:]))
+        return convolve(_pieces.parted(image), _pieces.parted(kernel), one)
+
+    y = _pieces.zeros(spec.output_shape(x.shape, w.shape), spec.out_dtype or x.dtype, x)
+    return _pieces.in_turn([spec.groups], made, y, lambda group: (0, group * outputs))
+
+
+def refuses(spec, x, w) -> str | None:
+    return "one group" if spec.groups == 1 else None
+
+
+LOWERING = Lowering("apart", "each group a convolution of its own, in turn", run, refuses, products, None)
