@@ -98,13 +98,17 @@ def test_integers_get_what_is_exact():
             assert name in {"direct", "shift", "reduce", "polyphase", "exchange", "phases"}, (case.name, name)
 
 
-@pytest.mark.parametrize("shapes", [((1, 1, 130, 140), (1, 1, 63, 63)), ((1, 32, 40, 40), (32, 32, 3, 3))])
+@pytest.mark.parametrize(
+    "shapes",
+    [((1, 1, 130, 140), (1, 1, 63, 63)), ((1, 32, 40, 40), (32, 32, 3, 3)), ((1, 64, 40, 40), (64, 32, 3, 3))],
+)
 def test_local_keeps_a_nan_where_it_is_seen(shapes):
     """And so do the tangents and the gradient with respect to the input."""
     x, w = (jnp.asarray(normal(i, shape)) for i, shape in enumerate(shapes))
     reach = w.shape[2] // 2
     x = x.at[0, 0, 3, 4].set(jnp.nan)
-    call = lambda x, algorithm="local": convjax.conv2d(x, w, padding=reach, algorithm=algorithm)  # noqa: E731
+    options = {"padding": reach, "groups": x.shape[1] // w.shape[1]}
+    call = lambda x, algorithm="local": convjax.conv2d(x, w, **options, algorithm=algorithm)  # noqa: E731
     rows, columns = np.mgrid[: x.shape[2], : x.shape[3]]
     want = (abs(rows - 3) <= reach) & (abs(columns - 4) <= reach)
     results = call(x), jax.jvp(call, (x,), (x,))[1], jax.vjp(call, x * 0)[1](x)[0], jax.vmap(call)(x[None])[0]

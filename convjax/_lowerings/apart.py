@@ -1,4 +1,8 @@
-"""Each group a convolution of its own, in turn: wide ones, which what serves one group alone serves better."""
+"""Each group a convolution of its own, in turn: groups so wide that Winograd's tiles serve one alone.
+
+XLA's CPU compiler makes its own convolution a plain loop inside of one, so that what serves a group should be something
+else; and it is not local, for tiles are not.
+"""
 
 import jax
 
@@ -23,4 +27,4 @@ def refuses(spec, x, w) -> str | None:
     return "one group" if spec.groups == 1 else None
 
 
-LOWERING = Lowering("apart", "each group a convolution of its own, in turn", run, refuses, products, None)
+LOWERING = Lowering("apart", "each group a convolution of its own, in turn", run, refuses, products, None, local=False)
