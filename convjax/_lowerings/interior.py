@@ -64,7 +64,8 @@ def _mirrored(x, w, spec, counts):
     parts = dict.fromkeys(itertools.product(*map(range, counts)), zeros)
     for position, spans in itertools.chain(*rows):
         parts[position] = _pieces.branch(partial(product, spans), x, w)
-    y = jnp.stack(list(parts.values()), -1)
+    # Of more than some seven, a stack along the last axis is copies of one element each.
+    y = jnp.moveaxis(lax.optimization_barrier(jnp.stack(list(parts.values()))), 0, -1)
     return _products.batch_first(y.reshape(*y.shape[:3], *counts), spec.dims)
 
 
