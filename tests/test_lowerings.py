@@ -99,10 +99,12 @@ def test_blocks_of_a_long_signal():
         (((1, 2, 9, 8, 7), (3, 2, 3, 3, 3)), ((4, 0), (1, 2), (0, 0))),
     ],
 )
-def test_blocks_of_winograd(monkeypatch, most, shapes, padding):
+@pytest.mark.parametrize("many", [4, winograd.MANY])
+def test_blocks_of_winograd(monkeypatch, most, many, shapes, padding):
     """Images, or rows of tiles of one, in turn: the last block may hold rows that are not kept, and what a block sees
     may lie in the padding alone."""
     monkeypatch.setattr(winograd, "MOST", most)
+    monkeypatch.setattr(winograd, "MANY", many)
     for spec, x, w in specs(Case("in blocks", *shapes, {"padding": padding})).values():
         if LOWERINGS["winograd"].refuses(spec, x, w) is not None:
             continue

@@ -32,6 +32,7 @@ from convjax._lowerings._lowering import Lowering
 POINTS = (Fraction(0), Fraction(1), Fraction(-1), Fraction(1, 2), Fraction(-2))
 TILE = len(POINTS) + 1
 HALVES = slice(0, TILE // 2), slice(TILE // 2, TILE)
+MANY = 96  # channels of a weight gradient whose pads and transposition jax before 0.12 makes faster in two loops
 MOST = 9 << 17  # elements of a block's tiles, so that they stay in cache
 
 
@@ -124,12 +125,11 @@ def _serves(sizes) -> bool:
     return all(2 <= n < TILE for n in sizes)
 
 
-def _padded_to(x, padding, lengths):
+def _padded_to(x, padding, lengths, many: bool = False):
     """Channels last, zeros around each axis up to a length, and of the two axes that are in tiles the last merged with
-    the channels."""
-    x = _last(x)
-    around = [(low, n - low - size) for (low, _), n, size in zip(padding, lengths, x.shape[1:-1], strict=True)]
-    x = _pieces.padded(x, around, first=1)
+    the channels: in one loop, or, of many channels, in two."""
+    around = [(low, n - low - size) for (low, _), n, size in zip(padding, lengths, x.shape[2:], strict=True)]
+    x = _last(_pieces.parted(_pieces.padded(x, around))) if many else _pieces.padded(_last(x), around, first=1)
     return x.reshape(*x.shape[:-2], -1) if len(lengths) > 1 else x
 
 
@@ -179,10 +179,10 @@ class _Blocks(NamedTuple):
         """So many images, and blocks of each, are taken one after the other."""
         return batch // self.images, self.across
 
-    def part(self, x, image, block, padding, lengths):
+    def part(self, x, image, block, padding, lengths, many=False):
         """A block of x (N, C, *n), laid out as `_padded_to` lays out all of it: what is between stays in cache."""
         if (x.shape[0], self.across) == (self.images, 1):
-            return _padded_to(x, padding, lengths)
+            return _padded_to(x, padding, lengths, many)
         (low, _), size, behind = padding[0], x.shape[2], (self.across - 1) * self.step * self.rows
         # Of the rows wanted those that x has, then zeros around them, then those wanted.
         wanted, first = lengths[0] - behind, block * self.step * self.rows - low
@@ -191,11 +191,11 @@ class _Blocks(NamedTuple):
         place, sizes = (image * self.images, 0, start), (self.images, x.shape[1], kept, *x.shape[3:])
         x = _pieces.parted(_pieces.sliced(x, place, sizes))
         if self.across == 1:
-            return _padded_to(x, padding, lengths)
+            return _padded_to(x, padding, lengths, many)
         around = max(low, 0), max(lengths[0] - low - size, 0)
         place, sizes = (0, 0, first - start + around[0]), (*x.shape[:2], wanted, *x.shape[3:])
         x = _pieces.sliced(_pieces.padded(x, (around,)), place, sizes)
-        return _padded_to(x, ((0, 0), *padding[1:]), (wanted, *lengths[1:]))
+        return _padded_to(x, ((0, 0), *padding[1:]), (wanted, *lengths[1:]), many)
 
 
 def _blocks(batch, counts, elements, steps, halo, most) -> tuple[_Blocks, list[int]]:
@@ -276,9 +276,11 @@ def _mirrored(x, w, spec, positions):
         pairs = zip(*((u, v) if swapped else (v, u)), strict=True)
         return [lax.dot_general(a, b, (((1,), (1,)), ((0,), (0,))), precision=precision) for a, b in pairs]
 
+    many = lambda channels: channels >= MANY and jax.__version_info__ < (0, 12)  # noqa: E731
+
     def sums(n, m, y):
-        v = _tiled(b_t, steps, blocks.part(x, n, m, spec.padding, longer), tiles, batch, cut)
-        u = _tiled(g, steps, blocks.part(w, n, m, ((0, 0),) * dims, lengths), tiles, outputs, cut)
+        v = _tiled(b_t, steps, blocks.part(x, n, m, spec.padding, longer, many(batch)), tiles, batch, cut)
+        u = _tiled(g, steps, blocks.part(w, n, m, ((0, 0),) * dims, lengths, many(outputs)), tiles, outputs, cut)
         return jax.tree.map(jnp.add, y, _pieces.beside(products, v, u))
 
     parts = len(HALVES) * TILE if cut else 1
