@@ -8,6 +8,9 @@ import os
 import platform
 import sys
 from pathlib import Path
+from typing import Any
+
+from benchmarks.timing import fastest, settled
 
 # glibc gives freed pages back and faults them in again on the next call, whoever calls. For all backends alike it is
 # told to keep them, which it reads before the process starts.
@@ -16,6 +19,8 @@ ALLOCATOR = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(16 << 30), "
 
 DIRECTIONS = ("forward", "input gradient", "weight gradient", "gradient", "training step")
 RESULTS = Path(__file__).parent / "results"
+SAME = "convjax", "again"  # one call, which is timed as two
+PROGRESS: dict[str, Any] = {"unit": "row", "disable": None}
 
 
 def arguments(given: list[str] | None = None) -> argparse.Namespace:
@@ -68,12 +73,28 @@ def _lines(path: str) -> list[str]:
     return Path(path).read_text().splitlines() if Path(path).exists() else []
 
 
+def _timed(task, backends: list[str], rounds: int) -> dict[str, Any]:
+    """A row of the result. convjax stands in it twice: what the two differ by is noise."""
+    ready = {name: task.ready(name) for name in ("convjax", *backends)}
+    ready = {name: r for name, r in ready.items() if r is not None}
+    ready["again"] = ready["convjax"]
+    return {
+        "row": task.name,
+        "family": task.family,
+        "direction": task.direction,
+        "lowering": task.lowering,
+        "seconds": fastest({name: r.call for name, r in ready.items()}, rounds, SAME),
+        "compile_seconds": {n: r.compile_seconds for n, r in ready.items() if r.compile_seconds},
+        "program_of_lax": "lax" in ready and ready["lax"].program == ready["convjax"].program,
+        "temporary_bytes": {n: r.temporary_bytes for n, r in ready.items() if r.temporary_bytes is not None},
+    }
+
+
 def main(options: argparse.Namespace) -> int:
     import jax
     import tqdm
 
     from benchmarks import report, tasks
-    from benchmarks.timing import fastest
     from convjax._lowerings import LOWERINGS
 
     here = "cuda" if jax.default_backend() == "gpu" else jax.default_backend()
@@ -99,26 +120,12 @@ def main(options: argparse.Namespace) -> int:
         print(f"--rows {options.rows}: no row has such a name or family in these directions", file=sys.stderr)
         return 2
 
-    rows = []
-    for row, direction in tqdm.tqdm(wanted, unit="row", disable=None):
-        task = tasks.task(row, direction, here)
-        # convjax stands in the list twice: what the two differ by is noise.
-        ready = {name: task.ready(name) for name in ("convjax", *backends)}
-        ready = {name: r for name, r in ready.items() if r is not None}
-        ready["again"] = ready["convjax"]
-        seconds = fastest({name: r.call for name, r in ready.items()}, options.rounds, ("convjax", "again"))
-        rows.append(
-            {
-                "row": task.name,
-                "family": task.family,
-                "direction": task.direction,
-                "lowering": task.lowering,
-                "seconds": seconds,
-                "compile_seconds": {n: r.compile_seconds for n, r in ready.items() if r.compile_seconds},
-                "program_of_lax": "lax" in ready and ready["lax"].program == ready["convjax"].program,
-                "temporary_bytes": {n: r.temporary_bytes for n, r in ready.items() if r.temporary_bytes is not None},
-            }
-        )
+    rows = [_timed(tasks.task(*row, here), backends, options.rounds) for row in tqdm.tqdm(wanted, **PROGRESS)]
+    # Those that a neighbour of the machine kept from settling once more: each call's fewest seconds count.
+    noisy = [n for n, row in enumerate(rows) if not settled(row["seconds"], SAME)]
+    for n in tqdm.tqdm(noisy, **PROGRESS):
+        later = _timed(tasks.task(*wanted[n], here), backends, options.rounds)["seconds"]
+        rows[n]["seconds"] = {name: min(best, later[name]) for name, best in rows[n]["seconds"].items()}
     day = datetime.date.today().isoformat()
     about = {"date": day, "command": " ".join(["python -m benchmarks", *sys.argv[1:]]), "platform": here}
     result = {**about, "machine": machine(), "versions": versions(backends), "rows": rows}

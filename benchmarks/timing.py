@@ -21,14 +21,19 @@ def fastest(
     best = dict.fromkeys(calls, float("inf"))
     order, began = list(calls), time.perf_counter()
     for done in range(MORE * rounds):
-        alike = [best[name] for name in same]
-        if done >= rounds and (not alike or max(alike) <= SETTLED * min(alike)):
+        if done >= rounds and settled(best, same):
             break
         if done >= 3 and time.perf_counter() - began > patience:
             break
         for name in order[done % len(order) :] + order[: done % len(order)]:
             best[name] = min(best[name], _turn(calls[name], batch))
     return best
+
+
+def settled(best: dict[str, float], same: tuple[str, ...]) -> bool:
+    """Whether the times of those that are one call differ by 5 % at most."""
+    alike = [best[name] for name in same]
+    return not alike or max(alike) <= SETTLED * min(alike)
 
 
 def _turn(call: Call, batch: float) -> float:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from cases import CASES
 
-from benchmarks import backends, report, tasks, timing
+from benchmarks import __main__, backends, report, tasks, timing
 from benchmarks.cases import ROWS
 from benchmarks.filters import FILTERS
 from benchmarks.networks import NETWORKS, Weights
@@ -102,6 +102,15 @@ def test_a_time_that_is_not_settled_takes_more_rounds_of_all(timed):
     assert len(order) == 6
     never = {"a": [3.0] * 9, "c": [2.0] * 9}
     assert len(timed(never, rounds=2, same=("a", "c"))[1]) == 2 * 8
+
+
+def test_a_row_that_never_settled_is_timed_once_more(monkeypatch, tmp_path):
+    times = iter([{"convjax": 2.0, "lax": 3.0, "again": 1.0}, {"convjax": 1.5, "lax": 4.0, "again": 1.5}])
+    monkeypatch.setattr(__main__, "fastest", lambda *_: next(times))
+    asked = ["--rows", "5x5 on 64", "--directions", "forward", "--against", "lax"]
+    assert __main__.main(__main__.arguments([*asked, "--results", str(tmp_path), "--name", "a"])) == 0
+    (row,) = json.loads((tmp_path / "a.json").read_text())["rows"]
+    assert row["seconds"] == {"convjax": 1.5, "lax": 3.0, "again": 1.0}
 
 
 def run(*arguments):
