@@ -194,7 +194,7 @@ class _Blocks(NamedTuple):
             return _padded_to(x, padding, lengths, many)
         around = max(low, 0), max(lengths[0] - low - size, 0)
         place, sizes = (0, 0, first - start + around[0]), (*x.shape[:2], wanted, *x.shape[3:])
-        x = _pieces.sliced(_pieces.padded(x, (around,)), place, sizes)
+        x = lax.optimization_barrier(_pieces.sliced(_pieces.padded(x, (around,)), place, sizes))
         return _padded_to(x, ((0, 0), *padding[1:]), (wanted, *lengths[1:]), many)
 
 
