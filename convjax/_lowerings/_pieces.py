@@ -10,6 +10,8 @@ from jax import lax
 
 from convjax._sharding import vary, varying
 
+SHARED = jax.__version_info__ >= (0, 11)  # whether cores share the matrix products of a batch
+
 
 def sum_dtype(dtype, spec):
     """float32 for 16-bit floats, as XLA's own convolutions sum them; otherwise the dtype of the result."""
@@ -74,7 +76,7 @@ def alone(rows: int, columns: int, depth: int) -> bool:
     """
     tall = max(rows, columns) > 4 * min(rows, columns)
     cost = (rows + columns) * min(depth, 1024)
-    return jax.__version_info__ < (0, 11) and (max(rows, columns) <= 64 or cost < 2**16 * (2 if tall else 1.5))
+    return not SHARED and (max(rows, columns) <= 64 or cost < 2**16 * (2 if tall else 1.5))
 
 
 def branch(make, *operands):

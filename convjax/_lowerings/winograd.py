@@ -274,7 +274,10 @@ def _mirrored(x, w, spec, positions):
 
     def products(v, u):
         pairs = zip(*((u, v) if swapped else (v, u)), strict=True)
-        return [lax.dot_general(a, b, (((1,), (1,)), ((0,), (0,))), precision=precision) for a, b in pairs]
+        # Cores share the products of a batch where each is of two matrices in order.
+        pairs = [(lax.optimization_barrier(a.swapaxes(1, 2)), b) for a, b in pairs] if _pieces.SHARED else pairs
+        summed = (2 if _pieces.SHARED else 1,), (1,)
+        return [lax.dot_general(a, b, (summed, ((0,), (0,))), precision=precision) for a, b in pairs]
 
     many = lambda channels: channels >= MANY and jax.__version_info__ < (0, 12)  # noqa: E731
 
