@@ -32,7 +32,9 @@ from convjax._lowerings._lowering import Lowering
 POINTS = (Fraction(0), Fraction(1), Fraction(-1), Fraction(1, 2), Fraction(-2))
 TILE = len(POINTS) + 1
 HALVES = slice(0, TILE // 2), slice(TILE // 2, TILE)
-MANY = 96  # channels of a weight gradient whose pads and transposition jax before 0.12 makes faster in two loops
+TILED = jax.__version_info__ >= (0, 12)  # whether XLA's CPU compiler transposes in tiles
+MANY = 96  # channels of a weight gradient that are padded and transposed faster in two loops
+WAY = 4096  # bytes of one way of a cache
 MOST = 9 << 17  # elements of a block's tiles, so that they stay in cache
 
 
@@ -102,7 +104,17 @@ def _exactly(a, b, dimensions):
 
 
 def _last(x: jax.Array) -> jax.Array:
+    """Channels last; where they meet in a cache, each row of an image for itself."""
+    if _meet(x):
+        return _pieces.laid(_pieces.parted(jnp.moveaxis(x, 1, -2)).swapaxes(-1, -2))
     return _pieces.laid(jnp.moveaxis(x, 1, -1))
+
+
+def _meet(x: jax.Array) -> bool:
+    """Whether the channels of a place lie so many bytes apart that a cache does not hold them all: it is made of some 8
+    such ways, and what is a multiple of that apart is at the same place of each."""
+    apart = math.gcd(math.prod(x.shape[2:]) * x.dtype.itemsize, WAY)
+    return not TILED and x.shape[-1] >= 32 and x.shape[1] > 8 * WAY // apart
 
 
 def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
@@ -279,7 +291,7 @@ def _mirrored(x, w, spec, positions):
         summed = (2 if _pieces.SHARED else 1,), (1,)
         return [lax.dot_general(a, b, (summed, ((0,), (0,))), precision=precision) for a, b in pairs]
 
-    many = lambda channels: channels >= MANY and jax.__version_info__ < (0, 12)  # noqa: E731
+    many = lambda channels: channels >= MANY and not TILED  # noqa: E731
 
     def sums(n, m, y):
         v = _tiled(b_t, steps, blocks.part(x, n, m, spec.padding, longer, many(batch)), tiles, batch, cut)
