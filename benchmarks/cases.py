@@ -191,6 +191,7 @@ ROWS = (
     _depthwise("jax#26266 k5 d4", "32x512x1024", "5", "1d", padding=8, dilation=4),
     _depthwise("dilated k5 d4", "8x512x1024", "5", "1d", padding=8, dilation=4),
     _row("1d", "text k3 256", "8x256x512", "256x256x3", padding=1),
+    _row("1d", "tcn k3 d8 32", "8x32x512", "32x32x3", padding=((16, 0),), dilation=8),
     _row("1d", "audio k129", "4x1x160000", "1x1x129", padding=64),
     _row("1d", "audio k16000", "1x1x160000", "1x1x16000", padding=((15999, 0),)),
     _row("3d", "medical 3x3x3 32", "1x32x32x48x48", "32x32x3x3x3", padding=1),

@@ -11,6 +11,7 @@ from jax import lax
 from convjax._sharding import vary, varying
 
 SHARED = jax.__version_info__ >= (0, 11)  # whether cores share the matrix products of a batch
+KEPT = jax.__version_info__ >= (0, 12)  # whether XLA's CPU compiler keeps barriers until it has fused loops
 
 
 def sum_dtype(dtype, spec):
@@ -54,9 +55,11 @@ def padded(x: jax.Array, padding, first: int = 2) -> jax.Array:
 def parted(x: jax.Array) -> jax.Array:
     """x itself, made before what reads it: a border that loops are not fused across.
 
-    XLA's CPU compiler drops `optimization_barrier` before it fuses, but not a branch; the one that is never taken
-    comes second, for XLA copies what passes through there (jax 0.10.2 and 0.12).
+    XLA's CPU compiler before jax 0.12 drops `optimization_barrier` before it fuses, but not a branch; the one that is
+    never taken comes second, for XLA copies what passes through there.
     """
+    if KEPT:
+        return lax.optimization_barrier(x)
     never = lambda x: lax.cond(lax.optimization_barrier(False), jnp.negative, lambda x: x, x)  # noqa: E731
     return lax.platform_dependent(x, cpu=never, default=lax.optimization_barrier)
 
@@ -109,7 +112,7 @@ def shared(n: jax.Array) -> jax.Array:
     XLA's CPU compiler makes one kernel, for one core, of every loop that is small, and from jax 0.12 on takes those of
     any size for small; but not of one that sorts.
     """
-    if jax.__version_info__ < (0, 12):
+    if not KEPT:
         return n
     return lax.platform_dependent(n, cpu=lambda n: lax.sort(jnp.stack([n, n]))[0], default=lambda n: n)
 

@@ -26,7 +26,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from convjax._lowerings import _pieces
+from convjax._lowerings import _pieces, _products
 from convjax._lowerings._lowering import Lowering
 
 POINTS = (Fraction(0), Fraction(1), Fraction(-1), Fraction(1, 2), Fraction(-2))
@@ -286,9 +286,10 @@ def _mirrored(x, w, spec, positions):
 
     def products(v, u):
         pairs = zip(*((u, v) if swapped else (v, u)), strict=True)
-        # Cores share the products of a batch where each is of two matrices in order.
-        pairs = [(lax.optimization_barrier(a.swapaxes(1, 2)), b) for a, b in pairs] if _pieces.SHARED else pairs
-        summed = (2 if _pieces.SHARED else 1,), (1,)
+        # Cores share the products of a batch where each is of two matrices in order, but sum tiny ones naively.
+        ordered = _pieces.SHARED and narrow >= _products.TINY
+        pairs = [(lax.optimization_barrier(a.swapaxes(1, 2)), b) for a, b in pairs] if ordered else pairs
+        summed = (2 if ordered else 1,), (1,)
         return [lax.dot_general(a, b, (summed, ((0,), (0,))), precision=precision) for a, b in pairs]
 
     many = lambda channels: channels >= MANY and not TILED  # noqa: E731
