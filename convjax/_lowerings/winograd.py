@@ -285,7 +285,7 @@ def _mirrored(x, w, spec, positions):
     cut = dims == 2 and narrow >= 64 and wide < 128 and _pieces.alone(narrow, wide, blocks.images * math.prod(tiles))
 
     def products(v, u):
-        pairs = zip(*((u, v) if swapped else (v, u)), strict=True)
+        pairs = [*zip(*((u, v) if swapped else (v, u)), strict=True)]
         # Cores share the products of a batch where each is of two matrices in order, but sum tiny ones naively.
         ordered = _pieces.SHARED and narrow >= _products.TINY
         pairs = [(lax.optimization_barrier(a.swapaxes(1, 2)), b) for a, b in pairs] if ordered else pairs
