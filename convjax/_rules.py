@@ -232,9 +232,9 @@ def _along_one_axis(f: Facts) -> bool:
 
 
 def _left_over(f: Facts) -> bool:
-    # What weight gradients others leave: XLA's own convolution takes up to a hundred times as long where taps are even
-    # in number, strided or dilated, or outputs few. It is as fast for an odd number of one axis and many outputs, and
-    # for few channels.
+    # What weight gradients others leave: XLA's own convolution is naive where taps are even in number, strided or
+    # dilated, or outputs few, which no row shows. It is as fast for an odd number of one axis and many outputs, and for
+    # few channels.
     odd = f.positions % 2 and max(*f.spec.stride, *f.spec.rhs_dilation) == 1
     its = odd and (f.batch < 8 or (f.spec.dims == 1 and f.outputs >= 32))
     return f.real and f.mirrored and f.groups == 1 and f.spec.dims <= 2 and not its
@@ -409,7 +409,7 @@ CPU = (
     Rule(
         "unfold",
         lambda f: _left_over(f) and f.copied <= 1 << 20 and f.positions > 1,
-        "a small weight gradient, of copies in cache: some 4 times as fast over random shapes, no row is that bad",
+        "a small weight gradient, of copies in cache: k3, dilation 8, 32 channels on 8x512 takes 0.20 ms for 0.18",
     ),
     Rule(
         "matmul",

@@ -11,7 +11,8 @@ from jax import lax
 from convjax._sharding import vary, varying
 
 SHARED = jax.__version_info__ >= (0, 11)  # whether cores share the matrix products of a batch
-KEPT = jax.__version_info__ >= (0, 12)  # whether XLA's CPU compiler keeps barriers until it has fused loops
+# Whether XLA's CPU compiler keeps barriers until it has fused loops, transposes in tiles, and takes loops for small.
+NEWER = jax.__version_info__ >= (0, 12)
 
 
 def sum_dtype(dtype, spec):
@@ -58,7 +59,7 @@ def parted(x: jax.Array) -> jax.Array:
     XLA's CPU compiler before jax 0.12 drops `optimization_barrier` before it fuses, but not a branch; the one that is
     never taken comes second, for XLA copies what passes through there.
     """
-    if KEPT:
+    if NEWER:
         return lax.optimization_barrier(x)
     never = lambda x: lax.cond(lax.optimization_barrier(False), jnp.negative, lambda x: x, x)  # noqa: E731
     return lax.platform_dependent(x, cpu=never, default=lax.optimization_barrier)
@@ -112,7 +113,7 @@ def shared(n: jax.Array) -> jax.Array:
     XLA's CPU compiler makes one kernel, for one core, of every loop that is small, and from jax 0.12 on takes those of
     any size for small; but not of one that sorts.
     """
-    if not KEPT:
+    if not NEWER:
         return n
     return lax.platform_dependent(n, cpu=lambda n: lax.sort(jnp.stack([n, n]))[0], default=lambda n: n)
 

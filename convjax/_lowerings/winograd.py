@@ -32,7 +32,6 @@ from convjax._lowerings._lowering import Lowering
 POINTS = (Fraction(0), Fraction(1), Fraction(-1), Fraction(1, 2), Fraction(-2))
 TILE = len(POINTS) + 1
 HALVES = slice(0, TILE // 2), slice(TILE // 2, TILE)
-TILED = jax.__version_info__ >= (0, 12)  # whether XLA's CPU compiler transposes in tiles
 MANY = 96  # channels of a weight gradient that are padded and transposed faster in two loops
 WAY = 4096  # bytes of one way of a cache
 MOST = 9 << 17  # elements of a block's tiles, so that they stay in cache
@@ -114,7 +113,7 @@ def _meet(x: jax.Array) -> bool:
     """Whether the channels of a place lie so many bytes apart that a cache does not hold them all: it is made of some 8
     such ways, and what is a multiple of that apart is at the same place of each."""
     apart = math.gcd(math.prod(x.shape[2:]) * x.dtype.itemsize, WAY)
-    return not TILED and x.shape[-1] >= 32 and x.shape[1] > 8 * WAY // apart
+    return not _pieces.NEWER and x.shape[-1] >= 32 and x.shape[1] > 8 * WAY // apart
 
 
 def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
@@ -292,7 +291,7 @@ def _mirrored(x, w, spec, positions):
         summed = (2 if ordered else 1,), (1,)
         return [lax.dot_general(a, b, (summed, ((0,), (0,))), precision=precision) for a, b in pairs]
 
-    many = lambda channels: channels >= MANY and not TILED  # noqa: E731
+    many = lambda channels: channels >= MANY and not _pieces.NEWER  # noqa: E731
 
     def sums(n, m, y):
         v = _tiled(b_t, steps, blocks.part(x, n, m, spec.padding, longer, many(batch)), tiles, batch, cut)
