@@ -75,7 +75,8 @@ def _lower(platform: str, x, w, *, spec: ConvSpec, algorithm: str):
 
 def lowered(lowering: Lowering, x, w, spec: ConvSpec, algorithm: str = "auto") -> jax.Array:
     """What a lowering makes of the operation; what it restates it as is chosen for anew."""
-    inner = partial(convolve, algorithm=algorithm) if algorithm == "local" else convolve
+    algorithm = "local" if algorithm == "local" else "auto"
+    inner = lambda x, w, spec: convolve(x, w, spec._replace(turned=False), algorithm)  # noqa: E731
     return lowering.run(x, w, spec, inner)
 
 
@@ -127,7 +128,15 @@ def _input_gradient(ct, w, *, x, spec: ConvSpec, algorithm: str):
     for n, k, m, s, (low, _), a, r in _per_dim(x.shape, w.shape, ct.shape, spec):
         front = extent(k, r) - low - 1
         padding.append((front, extent(n, a) + extent(k, r) - 1 - extent(m, s) - front))
-    gradient = ConvSpec(spec.lhs_dilation, tuple(padding), spec.stride, spec.rhs_dilation, spec.groups, spec.precision)
+    gradient = ConvSpec(
+        stride=spec.lhs_dilation,
+        padding=tuple(padding),
+        lhs_dilation=spec.stride,
+        rhs_dilation=spec.rhs_dilation,
+        groups=spec.groups,
+        precision=spec.precision,
+        turned=not spec.turned,
+    )
     # Turned first and transposed then, the other way round than in transposed_weight: where that made w, as in a
     # transposed convolution, XLA sees two pairs that cancel.
     turned = transposed_weight(lax.rev(w.astype(ct.dtype), _spatial(w)), spec.groups, turn=False)
@@ -170,6 +179,7 @@ ad.defbilinear(conv_p, partial(_transpose, _input_gradient, "x"), partial(_trans
 def _batch(args, axes, *, spec: ConvSpec, algorithm: str):
     """Fold the mapped axis: of x into the batch, of w into the output channels of each group, of both into groups."""
     (x, w), (x_axis, w_axis) = args, axes
+    spec = spec if w_axis is None else spec._replace(turned=False)
     rule = _batch_x if w_axis is None else _batch_w if x_axis is None else _batch_both
     return rule(x, w, x_axis, w_axis, spec, algorithm)
 

@@ -26,7 +26,8 @@ class ConvSpec(NamedTuple):
 
     x has `lhs_dilation - 1` zeros set between its elements, then `padding` zeros set around it (a negative padding
     crops); w has `rhs_dilation - 1` zeros between its taps; the window moves by `stride`. `out_dtype` is the dtype of
-    the result, None for that of the operands.
+    the result, None for that of the operands. `turned` says that another weight was turned to be w, as those of input
+    gradients and transposed convolutions are: what turns it back reads that one as it lies.
     """
 
     stride: Sizes
@@ -36,6 +37,7 @@ class ConvSpec(NamedTuple):
     groups: int = 1
     precision: Any = None
     out_dtype: Any = None
+    turned: bool = False
 
     @property
     def dims(self) -> int:
@@ -370,6 +372,7 @@ def conv_transpose_call(
         groups=groups,
         precision=precisions(function, options.precision),
         out_dtype=out_dtype(function, options.preferred_element_type, x.dtype),
+        turned=True,
     )
     return ConvCall(spec, boundary, batched, True, options.algorithm)
 

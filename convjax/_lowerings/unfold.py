@@ -18,6 +18,7 @@ from convjax._lowerings._lowering import Lowering, products, terms
 
 MOST = 64  # copies of the input
 MADE = 1 << 21  # elements of them at a time
+NARROW = 64  # columns up to which they are made whole vectors: the part of one takes as long as three of them
 FEW = 128  # output channels of a weight gradient up to which it is the cotangent that is transposed, not the result
 
 
@@ -32,12 +33,15 @@ def _forward(x, w, spec, shape):
     w = w.reshape(groups, -1, math.prod(w.shape[1:]))
     turns = _pieces.turns(x.shape[0], shape[0] * math.prod(counts) * groups * w.shape[2], MADE)
     each = x.shape[0] // turns
+    places = each * math.prod(counts)
+    more = -places % _products.LANES if places < NARROW else 0
 
     def made(turn):
         # The groups are told apart in the loop, which else would copy x.
         part = _products.grouped_apart(_pieces.sliced(x, [turn * each], (each, *x.shape[1:])), spec)
         columns = _columns(part, spec, spec.stride, spec.rhs_dilation, kernel, counts)
-        y = _products.grouped(w, columns, spec).reshape(groups, -1, each, *counts)
+        columns = lax.pad(columns, jnp.zeros((), x.dtype), [(0, 0, 0), (0, 0, 0), (0, more, 0)])
+        y = lax.slice_in_dim(_products.grouped(w, columns, spec), 0, places, axis=2).reshape(groups, -1, each, *counts)
         return jnp.moveaxis(y, 2, 0).reshape(each, *shape[1:])
 
     y = _pieces.zeros(shape, _pieces.sum_dtype(x.dtype, spec), x)
