@@ -281,6 +281,37 @@ def test_parts_of_reduce_in_16_bits(monkeypatch, dtype):
     np.testing.assert_array_equal(whole, np.asarray(want, dtype))
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "complex64"])
+@pytest.mark.parametrize(
+    ("spec", "shapes"),
+    [
+        (ConvSpec((1,), ((3, -1),), (1,), (1,)), ((2, 40, 9), (5, 40, 4))),
+        (ConvSpec((1, 1), ((1, 1), (0, 2)), (1, 1), (1, 1)), ((2, 70, 5, 6), (7, 70, 3, 1))),
+        (ConvSpec((1, 1), ((2, 1), (-1, 2)), (2, 3), (1, 1)), ((1, 70, 5, 6), (7, 70, 4, 3))),
+        (ConvSpec((1, 1, 1), ((1, 1),) * 3, (1, 2, 1), (1, 1, 1)), ((1, 70, 3, 4, 5), (3, 70, 2, 1, 3))),
+    ],
+)
+@pytest.mark.parametrize("made", [1, fold.MADE])
+def test_fold_of_a_weight_that_was_turned(monkeypatch, made, spec, shapes, dtype):
+    """With more channels than elements of each it turns the weight back, which changes nothing, in turns or at once."""
+    monkeypatch.setattr(fold, "MADE", made)
+    x, w = (
+        jnp.asarray(normal(i, shape, np.complex64 if dtype == "complex64" else np.float32))
+        for i, shape in enumerate(shapes)
+    )
+    x, w = x.astype(dtype), w.astype(dtype)
+    wide = np.complex128 if dtype == "complex64" else np.float64
+    want = reference.conv(np.asarray(x, wide), np.asarray(w, wide), spec)
+    tolerance = {"float32": 1e-6, "bfloat16": 2**-8, "complex64": 1e-6}[dtype]
+    lowered = [
+        jax.make_jaxpr(lambda x, w, s=spec, t=t: LOWERINGS["fold"].run(x, w, s._replace(turned=t), convolve))(x, w)
+        for t in (False, True)
+    ]
+    assert ["rev[" in str(jaxpr) for jaxpr in lowered] == [False, True]
+    got = run("fold", x, w, spec._replace(turned=True))
+    assert np.abs(np.asarray(got, wide) - want).max() <= tolerance * np.abs(want).max()
+
+
 def test_reduce_of_nothing():
     for x, w in [((0, 4, 20, 20), (4, 1, 20, 20)), ((2, 4, 20, 20), (0, 1, 20, 20))]:
         spec = ConvSpec((1, 1), ((1, 1), (1, 1)), (1, 1), (1, 1), groups=4)

@@ -161,4 +161,27 @@ def test_gradient_specs_of_a_case_by_hand():
     y, vjp = jax.vjp(case, x, w)
     specs = [e.params["spec"] for e in equations(vjp, y) if e.primitive.name == "convjax_conv"]
     assert ConvSpec((1, 1), ((1, 0), (0, 0)), (1, 1), (2, 1), 2) in specs  # weight
-    assert ConvSpec((1, 1), ((1, 2), (1, 1)), (2, 1), (1, 1), 2) in specs  # input
+    assert ConvSpec((1, 1), ((1, 2), (1, 1)), (2, 1), (1, 1), 2, turned=True) in specs  # input
+
+
+def test_a_spec_says_whether_its_weight_was_turned():
+    x, w = normal(0, (1, 2, 6, 6)), normal(1, (2, 2, 3, 3))
+    turned = lambda f, *args: [  # noqa: E731
+        e.params["spec"].turned for e in equations(f, *args) if e.primitive.name == "convjax_conv"
+    ]
+    gradient = lambda conv: lambda x, w: jax.vjp(lambda x: conv(x, w), x)[1](conv(x, w) * 0)[0]  # noqa: E731
+    assert turned(convjax.conv2d, x, w) == [False]
+    assert turned(gradient(convjax.conv2d), x, w)[-1]
+    assert turned(convjax.conv_transpose2d, x, w) == [True]
+    assert not turned(gradient(convjax.conv_transpose2d), x, w)[-1]
+    # Of a batch of weights no two are turned alike, and what a lowering restates has another weight.
+    assert turned(jax.vmap(convjax.conv_transpose2d, (None, 0)), x, w[None]) == [False]
+
+
+def test_a_heavy_weight_is_not_turned():
+    """The input gradient of few positions reads it as it lies: XLA sees that turning it twice is nothing."""
+    w = normal(1, (64, 64, 3, 3))
+    dx = jax.jit(lambda ct, w: jax.vjp(lambda x: convjax.conv2d(x, w, padding=1), ct)[1](ct)[0])
+    turns = lambda size: "reverse" in dx.lower(normal(0, (1, 64, size, size)), w).compile().as_text()  # noqa: E731
+    assert not turns(5)
+    assert turns(12)
