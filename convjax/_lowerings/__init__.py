@@ -2,6 +2,7 @@
 
 from convjax._lowerings import (
     apart,
+    chwn,
     direct,
     exchange,
     fft,
@@ -20,6 +21,7 @@ from convjax._lowerings._lowering import Lowering
 
 _FILES = (
     direct, shift, reduce, matmul, winograd, fft, unfold, fold, interior, polyphase, exchange, phases, planes, apart,
+    chwn,
 )  # fmt: skip
 
 LOWERINGS: dict[str, Lowering] = {file.LOWERING.name: file.LOWERING for file in _FILES}

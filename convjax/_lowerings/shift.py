@@ -14,9 +14,10 @@ from jax import lax
 from convjax._lowerings import _pieces
 from convjax._lowerings._lowering import Lowering, products, terms
 
-MOST = 128  # products per output that are written out: each is an operation, to compile
-HELD = 36  # weights of one loop: some more than there are registers, for another loop reads and writes every sum
-TAKEN = 32  # of them in each of many loops, of which the sum holds a register too
+MOST = 300  # products per output that are written out: each is an operation, to compile
+ALONE = 36  # weights of a single loop: some more than there are registers, for another reads and writes every sum
+HELD = 28  # of each where there are several
+TAKEN = 32  # of each of many loops, of which the sum holds a register too
 CHAIN = 8  # products that wait for one another: each must see the sum before it
 LANES = 8  # of a vector of XLA's CPU loops, which take what is left over of a row one by one
 SHORT = 10  # elements of a row up to which it is mostly left over
@@ -29,7 +30,7 @@ def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
     counts, padding = shape[2:], spec.padding
     if lined:  # another row below for the end of the last
         padding = (*padding[:-2], (padding[-2][0], padding[-2][1] + 1), padding[-1])
-    elif terms(spec, x, w) > HELD:
+    elif terms(spec, x, w) > ALONE:
         counts, padding = _widened(spec, counts)
     x = x.astype(wide).reshape(x.shape[0], groups, inputs, *x.shape[2:])
     x = _pieces.padded(x, padding, first=3)  # once, not for every tap
@@ -55,7 +56,7 @@ def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
         """y, which is one array or none, and the products of x and w: some at a time, along one axis of w, then the
         next, where there are too many to write out."""
         if math.prod(w.shape[2:]) <= MOST:
-            return [_looped(products(x, w), y)]
+            return [_pieces.total([*y, _looped(products(x, w))])]
         size, rest, step = w.shape[axis], math.prod(w.shape[axis + 1 :]), (1, *spec.rhs_dilation)[axis - 2]
         some = min(max(TAKEN // rest, 1), size)
 
@@ -77,9 +78,11 @@ def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
     return lax.slice(y, [0] * len(full), (*full[:3], *shape[2:])).reshape(shape).astype(out)
 
 
-def _looped(parts: list[jax.Array], y: list[jax.Array]) -> jax.Array:
-    """The sum of y, which is one array or none, and the parts, in as many loops as they need."""
-    for loop in _cut(parts, math.ceil(len(parts) / math.ceil(len(parts) / HELD))):
+def _looped(parts: list[jax.Array]) -> jax.Array:
+    """Their sum, in as many loops as it needs."""
+    y: list[jax.Array] = []
+    loops = 1 if len(parts) <= ALONE else math.ceil(len(parts) / HELD)
+    for loop in _cut(parts, math.ceil(len(parts) / loops)):
         y = [_pieces.parted(_pieces.total(y))] if len(y) > 1 else y
         y = y + [_pieces.total(chain) for chain in _cut(loop, CHAIN)]
     return _pieces.total(y)
