@@ -28,8 +28,8 @@ def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
     shape, out, inputs = spec.output_shape(x.shape, w.shape), spec.out_dtype or x.dtype, w.shape[1]
     lined = _is_lined(spec, w, shape[2:])
     counts, padding = shape[2:], spec.padding
-    if lined:  # another row below for the end of the last
-        padding = (*padding[:-2], (padding[-2][0], padding[-2][1] + 1), padding[-1])
+    if lined:
+        padding = _lined(spec, x, shape[-1])
     elif terms(spec, x, w) > ALONE:
         counts, padding = _widened(spec, counts)
     x = x.astype(wide).reshape(x.shape[0], groups, inputs, *x.shape[2:])
@@ -96,6 +96,16 @@ def _is_lined(spec, w, counts) -> bool:
     """Whether the rows are laid end to end, as a line with what stands between them: one long row for many short."""
     few = math.prod(w.shape[1:]) <= 9  # with more the line is the slower
     return len(counts) > 1 and counts[-1] <= SHORT and max(spec.stride[-2:]) == 1 and few
+
+
+def _lined(spec, x, count):
+    """Zeros between rows serve both of them, where a result fits between; and another row below for the end of the
+    last."""
+    *rest, (top, bottom), (low, high) = spec.padding
+    gap = max(low, high)
+    if min(low, high) >= 0 and count <= x.shape[-1] + gap:
+        high = gap - low
+    return (*rest, (top, bottom + 1), (low, high))
 
 
 def _widened(spec, counts):
