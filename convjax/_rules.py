@@ -161,13 +161,14 @@ def _few_products(f: Facts) -> bool:
 
 
 def _images_abreast(f: Facts) -> bool:
-    # Whole vectors of images, not so large that turning them costs what shorter loops save: an element of the result
-    # takes twice as long to turn as one of x.
-    if f.batch % 8 or f.x.dtype.itemsize != 4 or not f.short or f.spec.dims != 2 or f.positions > 800:
+    # Whole vectors of images, or halves, not so large that turning them costs what other loops would: an element of the
+    # result takes twice as long to turn as one of x.
+    if f.x.dtype.itemsize != 4 or not f.short or f.spec.dims != 2 or f.positions > 800:
         return False
     if max(f.spec.stride) > 1:
-        return f.inputs * f.taps >= 25
-    return f.inputs * f.outputs * f.taps >= 13 * (f.inputs + 2 * f.outputs)
+        return f.batch % 8 == 0 and f.inputs * f.taps >= 25
+    enough = f.inputs * f.outputs * f.taps >= 13 * (f.inputs + 2 * f.outputs)
+    return enough and f.batch % (4 if min(f.inputs, f.outputs) >= 8 else 8) == 0
 
 
 def _first_layer(f: Facts) -> bool:

@@ -9,7 +9,7 @@ import pytest
 import reference
 from cases import CASES, REDUCED, Case, normal, specs
 
-from convjax._lowerings import LOWERINGS, _pieces, fft, fold, matmul, reduce, unfold, winograd
+from convjax._lowerings import LOWERINGS, _pieces, chwn, fft, fold, matmul, reduce, shift, unfold, winograd
 from convjax._primitive import convolve
 from convjax._select import refusal
 from convjax._spec import ConvSpec
@@ -340,6 +340,45 @@ def test_loops_of_shift_over_taps(kernel, options):
     x, w = normal(0, (2, 2, *sizes)), normal(1, (4, 2 // spec.groups, *kernel))
     want = reference.conv(x, w, spec)
     assert np.abs(np.asarray(run("shift", x, w, spec)) - want).max() <= 2e-6 * np.abs(want).max()
+
+
+@pytest.mark.parametrize("padding", [(1, 1), (2, 1), (0, 2), (3, 3), (-1, 2), (4, 0), (0, 0)])
+@pytest.mark.parametrize("dilation", [1, 2])
+def test_rows_of_shift_end_to_end(padding, dilation):
+    """The zeros between two rows serve both, and a NaN at the end of one is not seen from the next."""
+    spec = ConvSpec((1, 1), ((1, 2), padding), (1, 1), (1, dilation), groups=3)
+    x, w = normal(0, (2, 3, 6, 6)), normal(1, (3, 1, 3, 3))
+    x[0, 0, 2, -1] = x[1, 1, 3, 0] = x[1, 2, -1, -1] = np.nan
+    assert shift._is_lined(spec, w, spec.output_shape(x.shape, w.shape)[2:])
+    got, want = np.asarray(run("shift", x, w, spec)), reference.conv(x, w, spec)
+    np.testing.assert_allclose(got, want, rtol=0, atol=1e-6 * np.nanmax(np.abs(want)))
+
+
+@pytest.mark.parametrize("images", [2, 3, 8, 12, 16])
+@pytest.mark.parametrize("made", [1, 1 << 21])
+@pytest.mark.parametrize(
+    ("x", "w", "options"),
+    [
+        ((6, 7, 9), (6, 3, 3, 3), {"padding": ((1, 0), (2, 1)), "groups": 2}),
+        ((6, 9, 8), (6, 1, 3, 2), {"padding": 1, "groups": 6, "stride": (1, 2)}),
+        ((4, 9, 11), (6, 2, 3, 3), {"padding": 2, "groups": 2, "dilation": 2, "stride": (2, 1)}),
+        ((3, 5, 4, 6), (2, 3, 2, 3, 2), {"padding": 1}),
+        ((4, 17), (4, 1, 5), {"padding": ((0, 3),), "groups": 4}),
+    ],
+)
+def test_images_innermost(monkeypatch, images, made, x, w, options):
+    """All of them, or so many at a time, in all three directions; and a NaN stays with its image."""
+    monkeypatch.setattr(chwn, "MADE", made)
+    for direction, (spec, x_, w_) in specs(Case("chwn", (images, *x), w, options)).items():
+        x_, w_ = normal(0, x_.shape), normal(1, w_.shape)
+        if direction == "forward":
+            x_[1, 0, ..., -1] = np.nan
+            in_turn = "scan[" in str(
+                jax.make_jaxpr(lambda x, w, s=spec: LOWERINGS["chwn"].run(x, w, s, convolve))(x_, w_)
+            )
+            assert in_turn == (made == 1 and images in (12, 16, 3))
+        got, want = np.asarray(run("chwn", x_, w_, spec)), reference.conv(x_, w_, spec)
+        np.testing.assert_allclose(got, want, rtol=0, atol=1e-6 * np.nanmax(np.abs(want)))
 
 
 def test_fast_lengths():

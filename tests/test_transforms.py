@@ -13,7 +13,7 @@ from jax.sharding import PartitionSpec as P
 
 import convjax
 from convjax import _rules
-from convjax._lowerings import _pieces, fold, reduce, unfold, winograd
+from convjax._lowerings import _pieces, chwn, fold, reduce, unfold, winograd
 
 
 def conv(x, weight, bias):
@@ -218,11 +218,12 @@ def test_shard_map_around_loops(name, monkeypatch):
     same(jax.jit(f)(placed, w), want(x, w), 1e-4)
 
 
-@pytest.mark.parametrize("name", ["interior", "unfold", "fold", "reduce"])
+@pytest.mark.parametrize("name", ["interior", "unfold", "fold", "reduce", "chwn"])
 def test_shard_map_around_products_in_turn(name, monkeypatch, request):
     """What they add to varies over the mesh as what is added does, in both gradients too."""
     monkeypatch.setattr(unfold, "MADE", 2000)
     monkeypatch.setattr(fold, "MADE", 2000)
+    monkeypatch.setattr(chwn, "MADE", 2000)
     monkeypatch.setattr(reduce, "MADE", 2000)
     monkeypatch.setattr(reduce, "_lines", lambda kernel: [(0, kernel[-2], kernel[-2])])
     monkeypatch.setitem(_rules.RULES, "cpu", (_rules.Rule(name, lambda f: True, "tested"), *_rules.CPU))

@@ -27,7 +27,7 @@ def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
         w = jnp.moveaxis(w, 1, -1)[:, None]
         return convolve(*_innermost(x, w, spec, images=False)).reshape(shape)
 
-    turns = _pieces.turns(max(x.shape[0] // VECTOR, 1), x.size + math.prod(shape), MADE)
+    turns = _pieces.turns(x.shape[0] // math.gcd(x.shape[0], VECTOR), x.size + math.prod(shape), MADE)
     images = x.shape[0] // turns
 
     def made(turn):
