@@ -202,11 +202,6 @@ def _gradient_over_images(f: Facts) -> bool:
     return many or (wide and f.taps >= 1024) or (few and f.taps >= 512) or (narrow and f.taps >= 256)
 
 
-def _copies_in_cache(f: Facts) -> bool:
-    # Few channels to up to 16, of small images.
-    return 4 < f.inputs <= 8 < f.outputs <= 16 and f.inputs * f.taps >= 64 and f.copied <= 1 << 21
-
-
 def _large_kernel_of_few(f: Facts) -> bool:
     # The weight gradient of 5x5 taps and the like, from up to 64 channels: many outputs, or few copies.
     near = 16 <= f.positions <= 49 and f.batch <= 64 and max(*f.spec.stride, *f.spec.rhs_dilation) == 1
@@ -360,21 +355,16 @@ CPU = (
         " 3.2 ms for 1439",
     ),
     Rule(
-        "unfold",
-        lambda f: f.short and f.groups == 1 and f.spec.dims == 2 and _large_kernel_of_few(f),
-        "weight gradient of many positions: 5x5, 64 to 192 channels on 27x27 takes 11 ms for 13",
-        until=LATER,
-    ),
-    Rule(
-        "unfold",
-        lambda f: f.short and not f.mirrored and f.groups == 1 and f.spec.dims == 2 and _copies_in_cache(f),
-        "few channels of small images: 5x5, 6 to 16 channels on 64x14x14 takes 0.24 ms for 0.33",
-    ),
-    Rule(
         "chwn",
         lambda f: _few_products(f) and _images_abreast(f),
         "short rows of images of which whole vectors are at hand: 3x3, 32 groups of 16 channels on 8x14x14 takes"
         " 1.3 ms for 13",
+    ),
+    Rule(
+        "unfold",
+        lambda f: f.short and f.groups == 1 and f.spec.dims == 2 and _large_kernel_of_few(f),
+        "weight gradient of many positions: 5x5, 64 to 192 channels on 27x27 takes 11 ms for 13",
+        until=LATER,
     ),
     Rule(
         "chwn",

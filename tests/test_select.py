@@ -39,7 +39,7 @@ CPU = {
     "resnet stem 7x7 s2": [OWN or "unfold", "fold", "matmul" if OWN else "unfold"],
     "mobilenet stem 3x3 s2": ["matmul", "fold", "matmul"],
     "lenet 5x5 1 to 6": ["shift", "chwn", "matmul"],
-    "lenet 5x5 6 to 16": ["unfold", "chwn", OWN or "unfold"],
+    "lenet 5x5 6 to 16": ["chwn", "chwn", OWN or "unfold"],
     "vgg 3x3 3 to 64": ["matmul", "shift", "matmul"],
     "unet 3x3 3 to 32": ["shift", "shift", "direct"],
     "cifar 3x3 3 to 32": ["shift", "shift", "matmul"],
