@@ -7,9 +7,10 @@ holds, and whose lowering does not refuse, wins; "direct" serves what is left.
 from typing import Any, NamedTuple
 
 from convjax import _check
+from convjax._facts import facts
 from convjax._lowerings import LOWERINGS
 from convjax._lowerings._lowering import Lowering
-from convjax._rules import RULES, facts
+from convjax._rules import RULES
 from convjax._spec import known_name
 
 

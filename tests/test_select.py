@@ -10,9 +10,10 @@ from cases import CASES, normal, specs
 import convjax
 from benchmarks.cases import BY_NAME, ROWS
 from convjax import _select
+from convjax._facts import facts
 from convjax._lowerings import LOWERINGS
 from convjax._primitive import convolve
-from convjax._rules import RULES, facts
+from convjax._rules import RULES
 from convjax._spec import ConvSpec
 
 
