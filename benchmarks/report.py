@@ -137,7 +137,8 @@ def every_row(result: dict[str, Any]) -> str:
     beside = others(result)
     lines = [
         "Milliseconds, and how many times faster convjax is.",
-        f"{about['cores']} cores of {about['cpu']}, {result['date']}, {versions}, by `{result['command']}`.",
+        f"{about['cores']} cores of {about['cpu']}, {result['date']}, {versions}, by `{result['command']}`"
+        + (f", each call's fewest seconds of {result['runs']} runs." if result.get("runs", 1) > 1 else "."),
         "",
         *summary(result).splitlines(),
         "",

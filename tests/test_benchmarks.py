@@ -113,6 +113,21 @@ def test_a_row_that_never_settled_is_timed_once_more(monkeypatch, tmp_path):
     assert row["seconds"] == {"convjax": 1.5, "lax": 3.0, "again": 1.0}
 
 
+def test_runs_of_the_same_code_add_up(monkeypatch, tmp_path):
+    """Each call's fewest seconds of all of them, in the order of the first."""
+    times = iter([{"convjax": 2.0, "lax": 3.0, "again": 2.0}] * 2 + [{"convjax": 1.5, "lax": 4.0, "again": 1.5}])
+    monkeypatch.setattr(__main__, "fastest", lambda *_: next(times))
+    asked = ["--rows", "5x5 on 64", "--against", "lax", "--results", str(tmp_path), "--name", "a"]
+    assert __main__.main(__main__.arguments([*asked, "--directions", "forward,input gradient"])) == 0
+    assert __main__.main(__main__.arguments([*asked, "--directions", "input gradient", "--again"])) == 0
+    result = json.loads((tmp_path / "a.json").read_text())
+    assert result["runs"] == 2
+    assert [row["direction"] for row in result["rows"]] == ["forward", "input gradient"]
+    assert result["rows"][0]["seconds"] == {"convjax": 2.0, "lax": 3.0, "again": 2.0}
+    assert result["rows"][1]["seconds"] == {"convjax": 1.5, "lax": 3.0, "again": 1.5}
+    assert "fewest seconds of 2 runs" in report.every_row(result)
+
+
 def run(*arguments):
     command = [sys.executable, "-m", "benchmarks", *arguments]
     env = {**os.environ, "JAX_ENABLE_X64": "0", "XLA_FLAGS": ""}
@@ -144,6 +159,7 @@ def test_a_run_writes_what_it_measured(tmp_path):
         ["--against", "scipy", "--rows", "lenet"],
         ["--platform", "cuda"],
         ["--rounds", "many"],
+        ["--again", "--name", "none"],
     ],
 )
 def test_bad_arguments_are_one_line(arguments, tmp_path):
