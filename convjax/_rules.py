@@ -219,24 +219,24 @@ CPU = (
     Rule(
         "exchange",
         lambda f: f.dilated and f.mirrored,
-        "weight gradient of a transposed convolution: 4x4, stride 2, 128 to 64 channels takes 8.4 ms for 661",
+        "weight gradient of a transposed convolution: 4x4, stride 2, 128 to 64 channels takes 7.2 ms for 583",
     ),
     Rule(
         "fold",
         lambda f: f.real and f.x.dtype != jnp.bfloat16 and f.dilated and _overlapping(f),
-        "windows that overlap, of a dilated input: 4x4, stride 2, 128 to 64 channels takes 7.0 ms for 10",
+        "windows that overlap, of a dilated input: 4x4, stride 2, 128 to 64 channels takes 5.8 ms for 9.1",
     ),
     Rule(
         "polyphase",
         lambda f: (
             f.dilated and f.taps > 1 and (f.groups > 1 or f.spec.dims > 2 or f.idle < 1.4) and f.w.size <= 4 * f.x.size
         ),
-        "a dilated input holds mostly zeros: depthwise 3x3 at stride 2 gives its input gradient in 1.1 ms for 110",
+        "a dilated input holds mostly zeros: depthwise 3x3 at stride 2 gives its input gradient in 0.85 ms for 101",
     ),
     Rule(
         "matmul",
         lambda f: f.real and (f.beside or f.between),
-        "windows side by side are a matrix product: 1x1, 256 to 64 channels takes 2.7 ms for 10",
+        "windows side by side are a matrix product: 1x1, 256 to 64 channels takes 2.3 ms for 9.0",
     ),
     Rule(
         "chwn",
@@ -249,23 +249,23 @@ CPU = (
             and _images_abreast(f)
         ),
         "strided slices of small images, where whole vectors of them lie side by side: depthwise 5x5, stride 2, 672"
-        " channels on 14x14 takes 0.20 ms for 9.5",
+        " channels on 14x14 takes 0.19 ms for 8.1",
     ),
     Rule(
         "phases",
         lambda f: not f.mirrored and f.inputs == 1 < f.groups and max(f.spec.stride) > 1 and f.positions <= 64,
-        "strided slices of small images do not vectorise: depthwise 5x5, stride 2, 672 channels on 14x14 takes 0.36 ms"
-        " for 9.5",
+        "strided slices of small images do not vectorise: depthwise 3x3, stride 2, 576 channels on 14x14 takes 0.16 ms"
+        " for 4.5",
     ),
     Rule(
         "fft",
         lambda f: f.real and not f.mirrored and f.inputs == f.outputs == 1 and f.saved("fft") > 4,
-        "far fewer multiply-adds: 63x63 on 512x512 takes 1.2 ms for 289",
+        "far fewer multiply-adds: 63x63 on 512x512 takes 0.78 ms for 246",
     ),
     Rule(
         "unfold",
         lambda f: f.short and f.groups == 1 and f.spec.dims == 2 and _strided_of_many_taps(f),
-        "strided kernels of many taps: 7x7, stride 2, 3 to 64 channels on 224x224 takes 8.9 ms for 10",
+        "strided kernels of many taps: 7x7, stride 2, 3 to 64 channels on 224x224 takes 7.5 ms for 9.1",
         until=LATER,
     ),
     Rule(
@@ -273,29 +273,29 @@ CPU = (
         lambda f: (
             f.short and not f.mirrored and f.groups == 1 and f.spec.dims <= 2 and (_first_layer(f) or _strided(f))
         ),
-        "strided kernels, and few channels to many: 3x3, stride 2, 3 to 32 channels on 224x224 takes 1.1 ms for 6.4",
+        "strided kernels, and few channels to many: 3x3, stride 2, 3 to 32 channels on 224x224 takes 0.92 ms for 5.7",
     ),
     Rule(
         "apart",
         lambda f: f.short and f.groups > 1 and _groups_of_tiles(f),
-        "groups as wide as tiles: 5x5, 2 groups of 48 to 128 channels on 27x27 takes 8.3 ms for 43",
+        "groups as wide as tiles: 5x5, 2 groups of 48 to 128 channels on 27x27 takes 7.2 ms for 38",
     ),
     Rule(
         "unfold",
         lambda f: f.short and f.groups > 1 and f.spec.dims == 2 and not f.dilated and _wide_groups(f),
         "a product per group, where groups are wide: weight gradient of 3x3, 32 groups of 16 channels on 14x14 takes"
-        " 3.2 ms for 1439",
+        " 1.9 ms for 1258",
     ),
     Rule(
         "chwn",
         lambda f: _few_products(f) and _images_abreast(f),
         "short rows of images of which whole vectors are at hand: 3x3, 32 groups of 16 channels on 8x14x14 takes"
-        " 1.3 ms for 13",
+        " 1.2 ms for 8.9",
     ),
     Rule(
         "unfold",
         lambda f: f.short and f.groups == 1 and f.spec.dims == 2 and _large_kernel_of_few(f),
-        "weight gradient of many positions: 5x5, 64 to 192 channels on 27x27 takes 11 ms for 13",
+        "weight gradient of many positions: 5x5, 64 to 192 channels on 27x27 takes 9.3 ms for 11",
         until=LATER,
     ),
     Rule(
@@ -308,73 +308,73 @@ CPU = (
             and f.w.shape[-1] < 12
             and max(*f.spec.stride, *f.spec.rhs_dilation) == 1
         ),
-        "weight gradient of depthwise kernels on the shortest rows: 3x3 on 8x960x7x7 takes 0.19 ms for 25",
+        "weight gradient of depthwise kernels on the shortest rows: 3x3 on 8x960x7x7 takes 0.18 ms for 21",
     ),
-    Rule("shift", _few_products, "few products per result: depthwise 3x3 on 8x144x56x56 takes 1.0 ms for 79"),
+    Rule("shift", _few_products, "few products per result: depthwise 3x3 on 8x144x56x56 takes 0.75 ms for 70"),
     Rule(
         "reduce",
         lambda f: f.mirrored and _few_sums(f),
-        "weight gradient of few channels: depthwise 3x3 on 8x144x56x56 takes 1.6 ms for 61",
+        "weight gradient of few channels: depthwise 3x3 on 8x144x56x56 takes 1.3 ms for 52",
     ),
     Rule(
         "planes",
         lambda f: f.real and f.mirrored and f.spec.dims > 2 and f.groups == 1 and not f.dilated,
-        "weight gradient of a volume: 3x3x3, 32 channels on 32x48x48 takes 21 ms for 139",
+        "weight gradient of a volume: 3x3x3, 32 channels on 32x48x48 takes 17 ms for 127",
     ),
-    Rule("fft", _large, "far fewer multiply-adds: 63x63 on 512x512 takes 1.2 ms for 289"),
+    Rule("fft", _large, "far fewer multiply-adds: 63x63 on 512x512 takes 0.78 ms for 246"),
     Rule(
         "matmul",
         lambda f: f.x.dtype == jnp.bfloat16 and f.groups == 1 and f.outputs >= 16 and f.inputs * f.taps >= 256,
-        "bfloat16 has products of its own: the weight gradient of 3x3, 64 channels on 56x56 takes 5.1 ms for 14",
+        "bfloat16 has products of its own: the weight gradient of 3x3, 64 channels on 56x56 takes 4.3 ms for 13",
     ),
     Rule(
         "interior",
         lambda f: f.short and f.groups == 1 and _wide_borders(f),
-        "much of what a dilated kernel sees is padding: 3x3, dilation 18, 256 channels on 33x33 takes 4.4 ms for 8.2",
+        "much of what a dilated kernel sees is padding: 3x3, dilation 18, 256 channels on 33x33 takes 3.7 ms for 6.5",
     ),
     Rule(
         "fold",
         lambda f: f.short and not f.mirrored and _turned_back(f),
         "a heavy weight that need not be turned: the input gradient of 3x3, 512 channels on one image of 7x7 takes"
-        " 0.70 ms for 2.3",
+        " 0.53 ms for 1.8",
     ),
     Rule(
         "winograd",
         lambda f: f.short and not f.mirrored and _tiles_of_taps(f),
-        "a quarter of the products: 3x3, 64 channels on 56x56 takes 4.4 ms for 11",
+        "a quarter of the products: 3x3, 64 channels on 56x56 takes 3.5 ms for 8.7",
     ),
     Rule(
         "winograd",
         lambda f: f.short and f.mirrored and _tiles_of_positions(f),
-        "a quarter of the products: the weight gradient of 3x3, 128 channels on 28x28 takes 4.1 ms for 9.0",
+        "a quarter of the products: the weight gradient of 3x3, 128 channels on 28x28 takes 3.3 ms for 6.2",
     ),
     Rule(
         "phases",
         lambda f: f.short and f.groups == 1 and _tiles_of_phases(f),
-        "a quarter of the products, once taps stand side by side: 3x3, dilation 2, 256 channels on 28x28 takes 14 ms"
-        " for 21",
+        "a quarter of the products, once taps stand side by side: 3x3, dilation 2, 256 channels on 28x28 takes 11 ms"
+        " for 18",
     ),
     Rule(
         "unfold",
         lambda f: f.short and f.groups == 1 and _columns(f),
-        "few windows of many channels: 3x3, 512 channels on one image of 7x7 takes 0.81 ms for 2.7",
+        "few windows of many channels: 3x3, 512 channels on one image of 7x7 takes 0.67 ms for 2.0",
     ),
     Rule(
         "matmul",
         lambda f: (
             f.real and f.mirrored and f.groups == 1 and max(f.spec.rhs_dilation) > 1 and not _strided_of_many_taps(f)
         ),
-        "weight gradient of a strided convolution: 3x3, stride 2, 3 to 32 channels takes 3.2 ms for 4.5",
+        "weight gradient of a strided convolution: 3x3, stride 2, 3 to 32 channels takes 2.4 ms for 2.5",
     ),
     Rule(
         "matmul",
         lambda f: f.real and f.mirrored and f.groups == 1 and f.spec.dims == 2 and _gradient_over_images(f),
-        "weight gradient over large images: 3x3, 3 to 32 channels on 128x32x32 takes 2.8 ms for 11",
+        "weight gradient over large images: 3x3, 3 to 32 channels on 128x32x32 takes 2.2 ms for 6.6",
     ),
     Rule(
         "matmul",
         lambda f: f.real and (f.groups > 1 or f.spec.dims > 2) and f.inputs * f.taps >= 16,
-        "XLA's loops for groups are slow: weight gradient of 32 groups of 8 channels on 28x28 takes 5.4 ms for 2984",
+        "XLA's loops for groups are slow: weight gradient of 32 groups of 8 channels on 28x28 takes 2.3 ms for 2558",
     ),
     Rule(
         "matmul",
@@ -385,35 +385,35 @@ CPU = (
             and f.taps == 2
             and min(f.inputs, f.outputs) >= 32
         ),
-        "two taps of one axis, which are gathered: k2, 64 to 128 channels on 4096 takes 1.8 ms for 2.3",
+        "two taps of one axis, which are gathered: k2, 64 to 128 channels on 4096 takes 1.5 ms for 1.8",
     ),
     Rule(
         "matmul",
         lambda f: f.real and f.groups == 1 and _along_one_axis(f),
-        "taps along one axis of an image: 3x1, 64 channels on 128x256 takes 3.2 ms for 6.8",
+        "taps along one axis of an image: 3x1, 64 channels on 128x256 takes 2.7 ms for 4.7",
         until=LATER,
     ),
     Rule(
         "matmul",
         lambda f: _plain(f) and f.outputs <= 24 and f.taps <= 25 and max(f.spec.stride) == 1 and f.copied > 1 << 20,
-        "few outputs leave lanes of XLA's own vectors empty: 3x3, 64 to 21 channels on 64x64 takes 0.69 ms for 1.0 (jax"
+        "few outputs leave lanes of XLA's own vectors empty: 3x3, 64 to 21 channels on 64x64 takes 0.53 ms for 0.91 (jax"
         " 0.12)",
     ),
     Rule(
         "unfold",
         lambda f: _plain(f) and f.taps <= (5 if f.spec.dims == 1 else 25) and f.copied <= 1 << 21,
-        "few channels, whose copies stay in cache: k3, dilation 8, 32 channels on 8x512 takes 0.13 ms for 0.17",
+        "few channels, whose copies stay in cache: k3, dilation 8, 32 channels on 8x512 takes 0.12 ms for 0.15",
         until=LATER,
     ),
     Rule(
         "unfold",
         lambda f: _left_over(f) and f.copied <= 1 << 20 and f.positions > 1,
-        "a small weight gradient, of copies in cache: k3, dilation 8, 32 channels on 8x512 takes 0.16 ms for 0.18",
+        "a small weight gradient, of copies in cache: k3, dilation 8, 32 channels on 8x512 takes 0.14 ms for 0.15",
     ),
     Rule(
         "matmul",
         _left_over,
-        "a weight gradient of many channels: k2, dilation 64, 64 to 128 channels takes 2.2 ms for 2.8",
+        "a weight gradient of many channels: k2, dilation 64, 64 to 128 channels takes 1.7 ms for 2.0",
     ),
 )
 
