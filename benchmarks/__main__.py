@@ -97,7 +97,10 @@ def _timed(task, backends: list[str], rounds: int) -> dict[str, Any]:
 
 
 def fewest(row: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    """A row that was timed twice, with the fewer seconds of each call and of compiling it."""
+    """A row that was timed twice, with the fewer seconds of each call and of compiling it; the other, if another
+    lowering was timed there."""
+    if other["lowering"] != row["lowering"]:
+        return other
     least = lambda of: {name: min(value, other[of].get(name, value)) for name, value in row[of].items()}  # noqa: E731
     return {**row, "seconds": least("seconds"), "compile_seconds": least("compile_seconds")}
 
@@ -150,10 +153,11 @@ def main(options: argparse.Namespace) -> int:
         rows[n] = fewest(rows[n], _timed(tasks.task(*wanted[n], here), backends, options.rounds))
     about = {"date": today, "command": " ".join(["python -m benchmarks", *sys.argv[1:]]), "platform": here, "runs": 1}
     if before:
+        whole = len(rows) == len(before["rows"])
         timed = {(row["row"], row["direction"]): row for row in rows}
         rows = [fewest(row, timed.pop((row["row"], row["direction"]), row)) for row in before["rows"]]
         rows += timed.values()
-        about |= {"command": before["command"], "runs": before.get("runs", 1) + 1}
+        about |= {"command": before["command"], "runs": before.get("runs", 1) + whole}
     result = {**about, "machine": machine(), "versions": versions(backends), "rows": rows}
     print(report.table(result))
     print(report.summary(result))

@@ -115,17 +115,19 @@ def test_a_row_that_never_settled_is_timed_once_more(monkeypatch, tmp_path):
 
 def test_runs_of_the_same_code_add_up(monkeypatch, tmp_path):
     """Each call's fewest seconds of all of them, in the order of the first."""
-    times = iter([{"convjax": 2.0, "lax": 3.0, "again": 2.0}] * 2 + [{"convjax": 1.5, "lax": 4.0, "again": 1.5}])
+    times = iter([{"convjax": 2.0, "lax": 3.0, "again": 2.0}] * 4 + [{"convjax": 1.5, "lax": 4.0, "again": 1.5}])
     monkeypatch.setattr(__main__, "fastest", lambda *_: next(times))
     asked = ["--rows", "5x5 on 64", "--against", "lax", "--results", str(tmp_path), "--name", "a"]
-    assert __main__.main(__main__.arguments([*asked, "--directions", "forward,input gradient"])) == 0
-    assert __main__.main(__main__.arguments([*asked, "--directions", "input gradient", "--again"])) == 0
+    for more in (["forward,input gradient"], ["forward,input gradient", "--again"], ["input gradient", "--again"]):
+        assert __main__.main(__main__.arguments([*asked, "--directions", *more])) == 0
     result = json.loads((tmp_path / "a.json").read_text())
-    assert result["runs"] == 2
+    assert result["runs"] == 2  # of all rows
     assert [row["direction"] for row in result["rows"]] == ["forward", "input gradient"]
     assert result["rows"][0]["seconds"] == {"convjax": 2.0, "lax": 3.0, "again": 2.0}
     assert result["rows"][1]["seconds"] == {"convjax": 1.5, "lax": 3.0, "again": 1.5}
     assert "fewest seconds of 2 runs" in report.every_row(result)
+    first, second = ({"lowering": name, "seconds": {}, "compile_seconds": {}} for name in ("fold", "direct"))
+    assert __main__.fewest(first, second) is second
 
 
 def run(*arguments):
