@@ -32,11 +32,12 @@ def test_borders_on_every_axis_are_one_loop(sizes):
 @pytest.mark.parametrize(
     ("function", "shapes"),
     [
-        (lambda x, w: convjax.conv(x, w, algorithm="shift"), ((4, 16, 40, 40), (16, 16, 3, 3))),
-        (lambda x, w: convjax.conv(x, w, algorithm="shift"), ((4, 1, 40, 40), (1, 1, 15, 15))),
+        (lambda x, w: convjax.conv(x, w, algorithm="shift"), ((4, 40, 40, 40), (16, 40, 3, 3))),
+        (lambda x, w: convjax.conv(x, w, algorithm="shift"), ((4, 1, 40, 40), (1, 1, 19, 19))),
+        (lambda x, w: convjax.conv(x, w, groups=8, algorithm="chwn"), ((32, 64, 28, 28), (64, 8, 3, 3))),
         (lambda x: ndimage.median_filter(x, 15), ((200, 200),)),
     ],
-    ids=["channels", "taps", "median"],
+    ids=["channels", "taps", "images", "median"],
 )
 def test_loops_are_shared_among_cores(function, shapes):
     """XLA makes one call, which one core runs, of a loop that it takes for small, as it does from jax 0.12 on."""
