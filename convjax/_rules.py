@@ -95,7 +95,7 @@ def _few_products(f: Facts) -> bool:
 def _images_abreast(f: Facts) -> bool:
     # Whole vectors of images, or halves, not so large that turning them costs what other loops would: an element of the
     # result takes twice as long to turn as one of x.
-    if f.x.dtype.itemsize != 4 or not f.short or f.spec.dims != 2 or f.positions > 800:
+    if f.x.dtype.itemsize != 4 or not f.short or f.spec.dims != 2 or f.dilated or f.positions > 800:
         return False
     if max(f.spec.stride) > 1:
         return f.batch % 8 == 0 and f.inputs * f.taps >= 25
