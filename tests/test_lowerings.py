@@ -1,6 +1,7 @@
 """Every lowering on every operation that it serves, forward and both gradients, against float64 loops."""
 
 import itertools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -110,6 +111,22 @@ def test_blocks_of_winograd(monkeypatch, most, many, shapes, padding):
             continue
         lowered = jax.make_jaxpr(lambda x, w, s=spec: LOWERINGS["winograd"].run(x, w, s, convolve))(x, w)
         assert "scan[" in str(lowered)
+        x, w = normal(0, x.shape), normal(1, w.shape)
+        want = reference.conv(x, w, spec)
+        assert np.abs(np.asarray(run("winograd", x, w, spec)) - want).max() <= 4e-6 * np.abs(want).max()
+
+
+@pytest.mark.parametrize("newer", [True, False])
+@pytest.mark.parametrize("kernel", [(3, 3), (2, 4)])
+def test_heavy_weights_of_winograd_in_turns(monkeypatch, newer, kernel):
+    """A third of the transformed weight at a time: in a loop, or one after the other where loops are slower."""
+    monkeypatch.setattr(_pieces, "SHARED", True)
+    monkeypatch.setattr(_pieces, "NEWER", newer)
+    case = Case("heavy", (1, 16, 7, 6), (20, 16, *kernel), {"padding": [(1, 2), (0, 1)]})
+    for spec, x, w in specs(case).values():
+        lowered = str(jax.make_jaxpr(lambda x, w, s=spec: LOWERINGS["winograd"].run(x, w, s, convolve))(x, w))
+        products = re.findall(r"dimension_numbers=\(\(\[[12]\], \[[12]\]\), \(\[0\], \[0\]\)\)", lowered)
+        assert len(products) == (winograd.TURNS if newer else 1), lowered
         x, w = normal(0, x.shape), normal(1, w.shape)
         want = reference.conv(x, w, spec)
         assert np.abs(np.asarray(run("winograd", x, w, spec)) - want).max() <= 4e-6 * np.abs(want).max()

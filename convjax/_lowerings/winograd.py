@@ -32,6 +32,7 @@ from convjax._lowerings._lowering import Lowering
 POINTS = (Fraction(0), Fraction(1), Fraction(-1), Fraction(1, 2), Fraction(-2))
 TILE = len(POINTS) + 1
 HALVES = slice(0, TILE // 2), slice(TILE // 2, TILE)
+TURNS = 3  # in which a weight that is larger than the tiles is transformed and multiplied, two rows of the six each
 MANY = 96  # channels of a weight gradient that are padded and transposed faster in two loops
 WAY = 4096  # bytes of one way of a cache
 MOST = 9 << 17  # elements of a block's tiles, so that they stay in cache
@@ -66,8 +67,10 @@ def _polynomial(roots) -> list[Fraction]:
     return coefficients
 
 
-def _combined(matrix: np.ndarray, parts: list[jax.Array]) -> list[jax.Array]:
-    """Every row of the matrix times the parts, as sums of the parts that it weighs."""
+def _combined(matrix: np.ndarray | jax.Array, parts: list[jax.Array]) -> list[jax.Array]:
+    """Every row of the matrix times the parts, as sums of the parts that it weighs, or of all where it is an array."""
+    if isinstance(matrix, jax.Array):
+        return [_pieces.total([matrix[n, j] * part for j, part in enumerate(parts)]) for n in range(len(matrix))]
     rows = []
     for row in matrix:
         terms = [part if c == 1 else part * np.asarray(c, part.dtype) for c, part in zip(row, parts, strict=True) if c]
@@ -87,10 +90,10 @@ def _tiled(matrices, steps, x: jax.Array, counts, channels: int, cut: bool = Fal
             rows += _combined(matrix, [lax.slice_in_dim(part, *stop, step, axis=1) for stop in stops])
         if axis and cut:
             return [lax.optimization_barrier(row).reshape(TILE // 2, -1, channels) for row in rows]
-        rows = [row.reshape(TILE**axis, -1, *row.shape[1:]) for row in rows]
+        rows = [row.reshape(len(matrices[0]) if axis else 1, -1, *row.shape[1:]) for row in rows]
         stacks = [rows[half] for half in HALVES] if cut else [rows]
         parts = [lax.optimization_barrier(jnp.stack(stack, 1)) for stack in stacks]
-    return [part.reshape(TILE ** len(counts), -1, channels) for part in parts]
+    return [part.reshape(math.prod(map(len, matrices)), -1, channels) for part in parts]
 
 
 def _kron(matrices) -> np.ndarray:
@@ -150,7 +153,9 @@ def _forward(x, w, spec, taps):
     steps = [*[1] * (spec.dims - tiled), *[TILE - k + 1 for k in taps]]
     planes = w.shape[2] if spec.dims > tiled else 1
     counts = [-(-m // step) for m, step in zip(sizes, steps, strict=True)]
-    blocks, counts = _blocks(batch, counts, TILE**tiled * max(w.shape[:2]), steps, halos[0], MOST)
+    heavy = spec.dims == 2 and _is_heavy(outputs, channels, batch * math.prod(counts))
+    each = TILE**tiled * max(w.shape[:2])
+    blocks, counts = _blocks(batch, counts, each, steps, halos[0], batch * each * math.prod(counts) if heavy else MOST)
     lengths = [step * c + halo for step, c, halo in zip(steps, counts, halos, strict=True)]
     own, deep = [blocks.rows, *counts[1:]], spec.dims - tiled
 
@@ -159,18 +164,58 @@ def _forward(x, w, spec, taps):
     shape, flat = (-1, planes * outputs, channels), w.reshape(-1, w.shape[3])
     cut = tiled == 2 and _pieces.alone(blocks.images * math.prod(own), *shape[1:])
     a_t, g, b_t = zip(*map(matrices, steps[deep:]), strict=True)
-    g = _kron(g).astype(w.dtype).reshape(-1, TILE, flat.shape[1])
-    parts = [g[half, n] for half in HALVES for n in range(TILE)] if cut else [g.reshape(-1, flat.shape[1])]
-    u = [_exactly(part, flat, ((1,), (1,))).reshape(shape) for part in parts]
-    seen = [blocks.images, *[blocks.rows + planes - 1] * deep, *own[deep:]]
+    g, transformed = _kron(g).astype(w.dtype), lambda g, w: _exactly(g, w, ((1,), (1,))).reshape(shape)
+    kept, seen = (blocks.images, *own), (blocks.images, *[blocks.rows + planes - 1] * deep, *own[deep:])
+    order = _Order(kept, seen, outputs, planes, first=math.prod(seen) < planes * outputs)
+    if heavy:
+        a = _kron(a_t)
+
+        def rows(turn, y, x, w):
+            v = _tiled((_of_turn(b_t[0], turn, x), b_t[1]), steps, x, own, channels)
+            return y + _inverse_of_turn(a, turn, _multiplied(v, [transformed(_of_turn(g, turn, w), w)], order, spec))
+
+        y = _pieces.zeros((len(a), math.prod(kept) * outputs), x.dtype, x)
+        y = _in_order(_in_turns(rows, y, _padded_to(x, spec.padding, lengths), flat), steps, order)
+        return lax.slice(y, [0] * y.ndim, (batch, outputs, *sizes))
+
+    parts = [part for half in HALVES for part in g.reshape(TILE, TILE, -1)[half].swapaxes(0, 1)] if cut else [g]
+    u = [transformed(part, flat) for part in parts]
 
     def results(n, m):
         tiles = _tiled(b_t, steps[deep:], blocks.part(x, n, m, spec.padding, lengths), own[deep:], channels, cut)
-        return _results(tiles, u, seen, a_t, planes, spec)
+        return _in_order(_inverse(_multiplied(tiles, u, order, spec), a_t, order), steps[deep:], order)
 
     shape = (batch, outputs, *[step * c for step, c in zip(steps, counts, strict=True)])
     y = _pieces.in_turn(blocks.turns(batch), results, _pieces.zeros(shape, x.dtype, x), blocks.place)
     return lax.slice(y, [0] * y.ndim, (batch, outputs, *sizes))
+
+
+def _is_heavy(outputs, channels, tiles) -> bool:
+    """Whether the transformed weight is larger than the transformed tiles, and cores share a product."""
+    return outputs * channels >= tiles * max(outputs, channels) and not _pieces.alone(tiles, outputs, channels)
+
+
+def _in_turns(make, y, *operands):
+    """y after the turns y = make(turn, y, *operands), which keep no more in memory than one of them needs: in a loop,
+    or from jax 0.12 on, whose loops are slower, with barriers between."""
+    if not _pieces.NEWER:
+        return _pieces.loop([TURNS], lambda turn, y: make(turn, y, *operands), y)
+    for turn in range(TURNS):
+        y, *operands = lax.optimization_barrier((y, *operands))
+        y = make(turn, y, *operands)
+    return y
+
+
+def _of_turn(matrix: np.ndarray, turn, like) -> np.ndarray | jax.Array:
+    """The rows of a matrix that are taken in a turn."""
+    parts = matrix.astype(like.dtype).reshape(TURNS, -1, matrix.shape[-1])
+    return parts[turn] if isinstance(turn, int) else lax.dynamic_index_in_dim(jnp.asarray(parts), turn, keepdims=False)
+
+
+def _inverse_of_turn(a: np.ndarray, turn, products: list[jax.Array]) -> jax.Array:
+    """What the products of a turn, which are one array, add to all results."""
+    (y,) = products
+    return _exactly(_of_turn(a.T, turn, y).T, y.reshape(y.shape[0], -1), ((1,), (0,)))
 
 
 class _Blocks(NamedTuple):
@@ -220,49 +265,68 @@ def _blocks(batch, counts, elements, steps, halo, most) -> tuple[_Blocks, list[i
     return _Blocks(images, rows, across, steps[0], halo), [rows * across, *counts[1:]]
 
 
-def _results(v, u, seen, a_t, planes, spec):
-    """What the transformed tiles, `seen` (N, [D + planes - 1,] tiles), come to: (N, O, [D,] as many times the step)."""
-    tiled, outputs, steps = len(a_t), u[0].shape[1], [m.shape[0] for m in a_t]
-    whole = [n - planes + 1 for n in seen[1 : len(seen) - tiled]]
-    # The larger matrix on the left makes the faster product.
-    first = math.prod(seen) < outputs
-    shape = (outputs, *seen) if first else (*seen, outputs)
+class _Order(NamedTuple):
+    """How the results of a block lie."""
+
+    kept: tuple[int, ...]  # (N, [D,] *tiles)
+    seen: tuple[int, ...]  # (N, [D + planes - 1,] *tiles): those that a product has of a volume
+    outputs: int
+    planes: int  # whose outputs a product has, beside one another
+    first: bool  # whether the outputs stand before the tiles: the larger matrix on the left makes the faster product
+
+    def shape(self, tiles, outputs) -> tuple[int, ...]:
+        return (outputs, *tiles) if self.first else (*tiles, outputs)
+
+
+def _multiplied(v, u, order, spec) -> list[jax.Array]:
+    """The products of tiles and weight, as transformed, each on a core of its own where there are several."""
 
     def products(v, u):
-        pairs = zip(*((u, v) if first else (v, u)), strict=True)
+        pairs = zip(*((u, v) if order.first else (v, u)), strict=True)
         return [lax.dot_general(a, b, (((2,), (2,)), ((0,), (0,))), precision=spec.precision) for a, b in pairs]
 
-    def over_planes(row):
-        """(..., N, D + planes - 1, tiles, planes O) to (..., N, D, tiles, O), in either order of O."""
-        lead = row.ndim - len(shape)
-        plane, channel = lead + 1 + first, lead if first else row.ndim - 1
-        taps = [lax.slice_in_dim(row, j, j + whole[0], axis=plane) for j in range(planes)]
-        each = outputs // planes
-        return _pieces.total([lax.slice_in_dim(y, j * each, (j + 1) * each, axis=channel) for j, y in enumerate(taps)])
+    return _pieces.beside(products, v, u)
 
-    rows = _rows(_pieces.beside(products, v, u), tiled, shape)
-    rows = [[over_planes(row) for row in part] for part in rows] if whole else rows
-    shape = rows[0][0].shape[tiled - 1 :]
-    merged = (*[TILE // len(rows)] * (tiled - 1), *((shape[0], -1) if first else (-1, shape[-1])))
-    rows = [[row.reshape(merged) for row in part] for part in rows]
+
+def _inverse(parts, a_t, order) -> jax.Array:
+    """What the products come to: (*steps, N, [D,] tiles, O), or with O first."""
+    tiled, shape = len(a_t), order.shape(order.seen, order.planes * order.outputs)
+
+    def over_planes(row):
+        lead = row.ndim - len(shape)
+        plane, channel = lead + 1 + order.first, lead if order.first else row.ndim - 1
+        taps = [lax.slice_in_dim(row, j, j + order.kept[1], axis=plane) for j in range(order.planes)]
+        starts = [j * order.outputs for j in range(order.planes)]
+        pairs = zip(taps, starts, strict=True)
+        return _pieces.total([lax.slice_in_dim(y, j, j + order.outputs, axis=channel) for y, j in pairs])
+
+    rows = _rows(parts, tiled, shape)
+    rows = [[over_planes(row) for row in part] for part in rows] if len(shape) > 2 + tiled else rows
+    shape = order.shape((math.prod(order.kept),), order.outputs)
+    rows = [[row.reshape(*row.shape[: tiled - 1], *shape) for row in part] for part in rows]
     y = jnp.concatenate([jnp.stack(_combined(a_t[-1], part), tiled - 1) for part in rows])
     if tiled == 2:
         y = _exactly(a_t[0].astype(y.dtype), lax.optimization_barrier(y).reshape(TILE, -1), ((1,), (0,)))
-    y = y.reshape(*steps, *shape)
-    # (*steps, N, [D,] tiles, O) or (*steps, O, N, [D,] tiles) to (N, O, [D,] each tile's axis with its results behind)
-    n = tiled + first
-    pairs = [(n + 1 + len(whole) + axis, axis) for axis in range(tiled)]
-    y = y.transpose(n, tiled if first else y.ndim - 1, *range(n + 1, n + 1 + len(whole)), *itertools.chain(*pairs))
-    tiles = seen[len(seen) - tiled :]
-    return y.reshape(*y.shape[:2], *whole, *[step * c for step, c in zip(steps, tiles, strict=True)])
+    return y
+
+
+def _in_order(y, steps, order) -> jax.Array:
+    """The inverse to (N, O, [D,] each tile's axis with its results behind it, merged)."""
+    tiled, tiles = len(steps), order.kept[-len(steps) :]
+    y = y.reshape(*steps, *order.shape(order.kept, order.outputs))
+    whole = len(order.kept) - 1 - tiled
+    n = tiled + order.first
+    pairs = [(n + 1 + whole + axis, axis) for axis in range(tiled)]
+    y = y.transpose(n, tiled if order.first else y.ndim - 1, *range(n + 1, n + 1 + whole), *itertools.chain(*pairs))
+    return y.reshape(*y.shape[: 2 + whole], *[step * c for step, c in zip(steps, tiles, strict=True)])
 
 
 def _rows(parts: list[jax.Array], tiled: int, shape) -> list[list[jax.Array]]:
-    """The six of the last axis, for each half of the first or for the whole of it."""
+    """The six of the last axis, for each half of the first or for what there is of it."""
     if len(parts) > 1:
         parts = [part.reshape(-1, *shape) for part in parts]
         return [parts[:TILE], parts[TILE:]]
-    y = parts[0].reshape(*[TILE] * tiled, *shape)
+    y = parts[0].reshape(*(-1, TILE)[-tiled:], *shape)
     return [[lax.index_in_dim(y, n, tiled - 1, keepdims=False) for n in range(TILE)]]
 
 
@@ -272,38 +336,57 @@ def _mirrored(x, w, spec, positions):
     a_t, g, b_t = zip(*map(matrices, positions), strict=True)
     counts = [-(-k // step) for k, step in zip(w.shape[2:], steps, strict=True)]
     # 9 / 4 of x, as tiles of 3 positions come to, whatever the tiles are: every block adds to the whole sum.
-    most = MOST if max(batch, outputs) >= 128 else MOST // 2
-    blocks, counts = _blocks(x.shape[1], counts, 9 * math.prod(steps) // 4 * max(batch, outputs), steps, halos[0], most)
+    most, each = MOST if max(batch, outputs) >= 128 else MOST // 2, 9 * math.prod(steps) // 4 * max(batch, outputs)
+    places = x.shape[1] * math.prod(counts)
+    heavy = dims == 2 and 2 * batch * outputs >= places * (batch + outputs)
+    blocks, counts = _blocks(x.shape[1], counts, each, steps, halos[0], each * places if heavy else most)
     # What is summed takes the place of the batch, and what is kept, B and O, that of the channels.
     lengths = [step * c for step, c in zip(steps, counts, strict=True)]
     x, w = x.swapaxes(0, 1), w.swapaxes(0, 1)
     longer, tiles = [n + halo for n, halo in zip(lengths, halos, strict=True)], [blocks.rows, *counts[1:]]
-    # The narrower matrix on the left makes the faster product of two that are summed along their rows.
-    (narrow, wide), swapped = sorted((batch, outputs)), batch > outputs
+    # The narrower matrix on the left makes the faster product of two that are summed along their rows; with the outputs
+    # there the result need not be turned, which from jax 0.12 on counts for more.
+    swapped = batch >= outputs or (_pieces.NEWER and batch >= 128)
+    sides = (outputs, batch) if swapped else (batch, outputs)
     precision = _pieces.flipped(spec.precision) if swapped else spec.precision
-    cut = dims == 2 and narrow >= 64 and wide < 128 and _pieces.alone(narrow, wide, blocks.images * math.prod(tiles))
+    cut = dims == 2 and min(sides) >= 64 and max(sides) < 128 and _pieces.alone(*sides, blocks.images * math.prod(tiles))
 
     def products(v, u):
         pairs = [*zip(*((u, v) if swapped else (v, u)), strict=True)]
         # Cores share the products of a batch where each is of two matrices in order, but sum tiny ones naively.
-        ordered = _pieces.SHARED and narrow >= _products.TINY
+        ordered = _pieces.SHARED and min(sides) >= _products.TINY
         pairs = [(lax.optimization_barrier(a.swapaxes(1, 2)), b) for a, b in pairs] if ordered else pairs
         summed = (2 if ordered else 1,), (1,)
         return [lax.dot_general(a, b, (summed, ((0,), (0,))), precision=precision) for a, b in pairs]
 
     many = lambda channels: channels >= MANY and not _pieces.NEWER  # noqa: E731
 
-    def sums(n, m, y):
-        v = _tiled(b_t, steps, blocks.part(x, n, m, spec.padding, longer, many(batch)), tiles, batch, cut)
-        u = _tiled(g, steps, blocks.part(w, n, m, ((0, 0),) * dims, lengths, many(outputs)), tiles, outputs, cut)
-        return jax.tree.map(jnp.add, y, _pieces.beside(products, v, u))
+    def blocked(n, m):
+        whole = blocks.part(x, n, m, spec.padding, longer, many(batch))
+        return whole, blocks.part(w, n, m, ((0, 0),) * dims, lengths, many(outputs))
 
-    parts = len(HALVES) * TILE if cut else 1
-    start = [_pieces.zeros((TILE**dims // parts, narrow, wide), x.dtype, x)] * parts
-    y = jnp.stack(_pieces.loop(blocks.turns(x.shape[0]), sums, start))
-    if cut:
-        y = y.reshape(len(HALVES), TILE, -1, narrow, wide).swapaxes(1, 2)
-    y = _exactly(_kron(a_t).astype(y.dtype), y.reshape(TILE**dims, -1), ((1,), (0,))).reshape(*positions, narrow, wide)
+    def multiplied(x, w, some=lambda matrix: matrix):
+        """The products of both, as transformed, or of some rows of the first axis."""
+        v = _tiled((some(b_t[0]), *b_t[1:]), steps, x, tiles, batch, cut)
+        u = _tiled((some(g[0]), *g[1:]), steps, w, tiles, outputs, cut)
+        return _pieces.beside(products, v, u)
+
+    a = _kron(a_t)
+    if heavy:
+
+        def rows(turn, y, *operands):
+            return y + _inverse_of_turn(a, turn, multiplied(*operands, lambda matrix: _of_turn(matrix, turn, x)))
+
+        y = _in_turns(rows, _pieces.zeros((len(a), batch * outputs), x.dtype, x), *blocked(0, 0))
+    else:
+        parts = len(HALVES) * TILE if cut else 1
+        y = [_pieces.zeros((TILE**dims // parts, *sides), x.dtype, x)] * parts
+        more = lambda n, m, y: jax.tree.map(jnp.add, y, multiplied(*blocked(n, m)))  # noqa: E731
+        y = jnp.stack(_pieces.loop(blocks.turns(x.shape[0]), more, y))
+        if cut:
+            y = y.reshape(len(HALVES), TILE, -1, *sides).swapaxes(1, 2)
+        y = _exactly(a.astype(y.dtype), y.reshape(TILE**dims, -1), ((1,), (0,)))
+    y = y.reshape(*positions, *sides)
     return jnp.moveaxis(y.swapaxes(-2, -1) if swapped else y, (-2, -1), (0, 1))
 
 
