@@ -15,8 +15,24 @@ from jax import lax
 from convjax._lowerings import _pieces
 from convjax._lowerings._lowering import Lowering
 
+MADE = 1 << 20  # elements of a dilated x at a time, whose phases are a copy, and twice its results
+
 
 def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
+    shape = spec.output_shape(x.shape, w.shape)
+    few = _pieces.mirrored(spec, x, w) or max(spec.stride) > 1
+    turns = 1 if few else _pieces.turns(x.shape[0], x.size, MADE)
+    images = x.shape[0] // turns
+
+    def made(turn):
+        part = _pieces.parted(_pieces.sliced(x, (_pieces.shared(turn) * images,), (images, *x.shape[1:]))) if turns > 1 else x
+        return _of_images(part, w, spec, convolve)
+
+    y = _pieces.zeros(shape, spec.out_dtype or x.dtype, x)
+    return _pieces.in_turn([turns], made, y, lambda turn: (turn * images,))
+
+
+def _of_images(x, w, spec, convolve):
     shape = spec.output_shape(x.shape, w.shape)
     dims, groups, ones = spec.dims, spec.groups, (1,) * spec.dims
     steps, taps, counts = _steps(spec, x, w)

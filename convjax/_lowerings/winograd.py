@@ -153,9 +153,11 @@ def _forward(x, w, spec, taps):
     steps = [*[1] * (spec.dims - tiled), *[TILE - k + 1 for k in taps]]
     planes = w.shape[2] if spec.dims > tiled else 1
     counts = [-(-m // step) for m, step in zip(sizes, steps, strict=True)]
-    heavy = spec.dims == 2 and _is_heavy(outputs, channels, batch * math.prod(counts))
-    each = TILE**tiled * max(w.shape[:2])
-    blocks, counts = _blocks(batch, counts, each, steps, halos[0], batch * each * math.prod(counts) if heavy else MOST)
+    each, places = TILE**tiled * max(outputs, channels), batch * math.prod(counts)
+    most = min(MOST, 5 * max(x.size, batch * outputs * math.prod(sizes)) // 4)
+    heavy = outputs * channels >= places * max(outputs, channels) and not _pieces.alone(places, outputs, channels)
+    in_turns = spec.dims == 2 and (heavy or (_pieces.NEWER and each * places <= MOST))
+    blocks, counts = _blocks(batch, counts, each, steps, halos[0], each * places if in_turns else most)
     lengths = [step * c + halo for step, c, halo in zip(steps, counts, halos, strict=True)]
     own, deep = [blocks.rows, *counts[1:]], spec.dims - tiled
 
@@ -167,7 +169,7 @@ def _forward(x, w, spec, taps):
     g, transformed = _kron(g).astype(w.dtype), lambda g, w: _exactly(g, w, ((1,), (1,))).reshape(shape)
     kept, seen = (blocks.images, *own), (blocks.images, *[blocks.rows + planes - 1] * deep, *own[deep:])
     order = _Order(kept, seen, outputs, planes, first=math.prod(seen) < planes * outputs)
-    if heavy:
+    if in_turns:
         a = _kron(a_t)
 
         def rows(turn, y, x, w):
@@ -183,16 +185,13 @@ def _forward(x, w, spec, taps):
 
     def results(n, m):
         tiles = _tiled(b_t, steps[deep:], blocks.part(x, n, m, spec.padding, lengths), own[deep:], channels, cut)
-        return _in_order(_inverse(_multiplied(tiles, u, order, spec), a_t, order), steps[deep:], order)
+        y = _in_order(_inverse(_multiplied(tiles, u, order, spec), a_t, order), steps[deep:], order)
+        return lax.slice(y, [0] * y.ndim, (*y.shape[:2], min(y.shape[2], rows), *sizes[1:]))
 
-    shape = (batch, outputs, *[step * c for step, c in zip(steps, counts, strict=True)])
+    rows = sizes[0] if blocks.across == 1 else steps[0] * counts[0]  # those of blocks that end below are cut off after
+    shape = (batch, outputs, rows, *sizes[1:])
     y = _pieces.in_turn(blocks.turns(batch), results, _pieces.zeros(shape, x.dtype, x), blocks.place)
     return lax.slice(y, [0] * y.ndim, (batch, outputs, *sizes))
-
-
-def _is_heavy(outputs, channels, tiles) -> bool:
-    """Whether the transformed weight is larger than the transformed tiles, and cores share a product."""
-    return outputs * channels >= tiles * max(outputs, channels) and not _pieces.alone(tiles, outputs, channels)
 
 
 def _in_turns(make, y, *operands):
@@ -338,8 +337,9 @@ def _mirrored(x, w, spec, positions):
     # 9 / 4 of x, as tiles of 3 positions come to, whatever the tiles are: every block adds to the whole sum.
     most, each = MOST if max(batch, outputs) >= 128 else MOST // 2, 9 * math.prod(steps) // 4 * max(batch, outputs)
     places = x.shape[1] * math.prod(counts)
-    heavy = dims == 2 and 2 * batch * outputs >= places * (batch + outputs)
-    blocks, counts = _blocks(x.shape[1], counts, each, steps, halos[0], each * places if heavy else most)
+    heavy = 2 * batch * outputs >= places * (batch + outputs)
+    in_turns = dims == 2 and (heavy or (_pieces.NEWER and each * places <= most))
+    blocks, counts = _blocks(x.shape[1], counts, each, steps, halos[0], each * places if in_turns else most)
     # What is summed takes the place of the batch, and what is kept, B and O, that of the channels.
     lengths = [step * c for step, c in zip(steps, counts, strict=True)]
     x, w = x.swapaxes(0, 1), w.swapaxes(0, 1)
@@ -372,7 +372,7 @@ def _mirrored(x, w, spec, positions):
         return _pieces.beside(products, v, u)
 
     a = _kron(a_t)
-    if heavy:
+    if in_turns:
 
         def rows(turn, y, *operands):
             return y + _inverse_of_turn(a, turn, multiplied(*operands, lambda matrix: _of_turn(matrix, turn, x)))
