@@ -165,9 +165,10 @@ def _wide_groups(f: Facts) -> bool:
 
 
 def _full_groups(f: Facts) -> bool:
-    # Whose products both cores make.
+    # Whose products both cores make; not where every tap meets whole vectors, as in `chwn`: there loops are as fast.
     alone = _pieces.alone(f.batch * f.positions, f.outputs, f.inputs * f.taps)
-    return min(f.inputs, f.outputs) >= 32 and f.batch * f.positions >= 256 and not alone
+    vectors = f.w.shape[-1] == 1 or f.spec.rhs_dilation[-1] % 8 == 0 or _images_abreast(f)
+    return min(f.inputs, f.outputs) >= 32 and f.batch * f.positions >= 256 and not (alone or vectors)
 
 
 def _wide_borders(f: Facts) -> bool:

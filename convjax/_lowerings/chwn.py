@@ -27,17 +27,25 @@ def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
         w = jnp.moveaxis(w, 1, -1)[:, None]
         return convolve(*_innermost(x, w, spec, images=False)).reshape(shape)
 
+    # Some images at a time, and some groups, where borders are most of what is turned.
+    bordered = math.prod(n + sum(pair) for n, pair in zip(x.shape[2:], spec.padding, strict=True))
     turns = _pieces.turns(x.shape[0] // math.gcd(x.shape[0], VECTOR), x.size + math.prod(shape), MADE)
-    images = x.shape[0] // turns
+    parts = _pieces.turns(spec.groups, 2 * bordered, 5 * math.prod(x.shape[2:]))
+    images, channels, outputs = x.shape[0] // turns, x.shape[1] // parts, shape[1] // parts
+    part_spec = spec._replace(groups=spec.groups // parts)
 
-    def made(turn):
-        part = _pieces.sliced(x, (_pieces.shared(turn) * images,), (images, *x.shape[1:])) if turns > 1 else x
-        part = part.reshape(images, -1).T.reshape(1, *x.shape[1:], images)
-        y = _pieces.parted(convolve(*_innermost(part, w[..., None], spec, images=True)))
-        return y.reshape(-1, images).T.reshape(images, *shape[1:])
+    def made(*n):
+        turn, part = map(_pieces.shared, n)
+        some, of = x, w
+        if turns * parts > 1:
+            some = _pieces.sliced(x, (turn * images, part * channels), (images, channels, *x.shape[2:]))
+            of = _pieces.sliced(w, (part * outputs,), (outputs, *w.shape[1:]))
+        some = some.reshape(images, -1).T.reshape(1, channels, *x.shape[2:], images)
+        y = _pieces.parted(convolve(*_innermost(some, of[..., None], part_spec, images=True)))
+        return y.reshape(-1, images).T.reshape(images, outputs, *shape[2:])
 
     y = _pieces.zeros(shape, spec.out_dtype or x.dtype, x)
-    return _pieces.in_turn([turns], made, y, lambda turn: (turn * images,))
+    return _pieces.in_turn([turns, parts], made, y, lambda turn, part: (turn * images, part * outputs))
 
 
 def _innermost(x, w, spec, images: bool):
