@@ -35,31 +35,32 @@ def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
     lines = [] if _pieces.empty(spec, x, w) else _lines(kernel)
     dtype = x.dtype
     x, w = map(_pieces.carried, _products.summed_first(x, w, spec))
-    # So many images and groups at a time.
+    # So many images and groups at a time, or outputs of the only group.
     most = max(x.size, w.size) * (2 + math.prod(shape[2:]) // LINES[0])
     turns = _pieces.turns(w.shape[0], most, MADE) if lines else 1
-    group_turns = _pieces.turns(groups, most // turns, MADE) if lines else 1
-    sizes, whole = (w.shape[0] // turns, groups // group_turns), turns * group_turns == 1
+    parts = _pieces.turns(groups if groups > 1 else outputs, most // turns, MADE) if lines else 1
+    whole, images = turns * parts == 1, w.shape[0] // turns
+    some, each = (groups // parts, outputs) if groups > 1 else (1, outputs // parts)
 
-    def part(v, group, image):
-        each = v.shape[1] // groups
+    def part(v, n, image, channels):
         if not whole:
-            place = image * sizes[0], group * sizes[1] * each
-            v = _pieces.sliced(v, place, (sizes[0], sizes[1] * each, *v.shape[2:]))
+            v = _pieces.sliced(v, (image * images, n * channels), (images, channels, *v.shape[2:]))
         v = _pieces.widened(v, dtype, wide)
-        return (v if whole else _pieces.parted(v)).reshape(*sizes, each, *v.shape[2:])
+        return (v if whole else _pieces.parted(v)).reshape(images, some, channels // some, *v.shape[2:])
 
-    def sums(group, image, y):
-        a, b = part(x, group, image), part(w, group, image)
+    def sums(n, image, y):
+        a = part(x, n, image, some * batch) if groups > 1 else part(x, 0, image, batch)
+        b = part(w, n, image, some * each)
         pieces = _in_lines(a, b, spec, shape[2:], lines) if lines else [_in_order(a, b, spec, shape[2:])]
         # (I, G, B, O, ...), all but the outputs of which are summed
         pieces = [[part.sum((0, *range(4, part.ndim)), dtype=wide) for part in parts] for parts in pieces]
-        more, start = _pieces.total([jnp.stack(parts, -1) for parts in pieces]), (group * sizes[1],)
-        return _pieces.written(y, _pieces.sliced(y, start, (sizes[1], *y.shape[1:])) + more, start)
+        more = _pieces.total([jnp.stack(parts, -1) for parts in pieces])
+        start = (n * some,) if groups > 1 else (0, 0, n * each)
+        return _pieces.written(y, _pieces.sliced(y, start, more.shape) + more, start)
 
     y = _pieces.zeros((groups, batch, outputs, math.prod(shape[2:])), wide, x)
-    turn = lambda group, image, y: sums(_pieces.shared(group), _pieces.shared(image), y)  # noqa: E731
-    y = _pieces.loop((group_turns, turns), sums if whole else turn, y)
+    turn = lambda n, image, y: sums(_pieces.shared(n), _pieces.shared(image), y)  # noqa: E731
+    y = _pieces.loop((parts, turns), sums if whole else turn, y)
     return y.swapaxes(0, 1).reshape(shape).astype(spec.out_dtype or dtype)
 
 
@@ -69,7 +70,7 @@ def _lines(kernel) -> list[tuple[int, int, int]]:
     size = kernel[-2:][0]
     if kernel[-1] < WIDE * (LINES[0] if len(kernel) == 1 else 1) or size < LINES[0]:
         return []
-    lines = min(LINES, key=lambda n: (size % n, n))
+    lines = min(LINES, key=lambda n: (size % n, -n))
     whole = size - size % lines
     return [(0, whole, lines)] + ([(whole, size, size - whole)] if whole < size else [])
 
