@@ -55,7 +55,8 @@ def _tiles_of_positions(f: Facts) -> bool:
     if f.taps >= 100:
         few = f.inputs < 8 and _pieces.SHARED
         large = f.batch * f.outputs > 1024 or few or f.taps < 1024  # where a product alone is slower
-        return min(f.batch, f.outputs) >= 32 and f.inputs * f.taps >= 512 and large
+        wide = 20 if f.taps >= 256 and f.batch * f.outputs > 1024 else 32
+        return min(f.batch, f.outputs) >= wide and f.inputs * f.taps >= 512 and large
     return min(f.batch, f.outputs) >= 128 and f.taps >= 36 and f.inputs >= 64
 
 
@@ -90,6 +91,12 @@ def _few_products(f: Facts) -> bool:
         or (f.inputs <= 64 and f.outputs <= 8)
         or (f.inputs <= 8 and f.outputs <= 16 and f.inputs * f.taps <= 160)
     )
+
+
+def _few_outputs(f: Facts) -> bool:
+    # A product of every tap's own results, which are no more than three times x, then their sum.
+    near = not (f.mirrored or f.dilated) and f.groups == max(f.spec.stride) == 1 < f.taps
+    return f.real and near and f.inputs >= 16 and f.outputs <= 24 and f.taps * f.outputs <= 3 * f.inputs
 
 
 def _images_abreast(f: Facts) -> bool:
@@ -135,9 +142,9 @@ def _gradient_over_images(f: Facts) -> bool:
 
 
 def _large_kernel_of_few(f: Facts) -> bool:
-    # The weight gradient of 5x5 taps and the like, from up to 64 channels: many outputs, or few copies.
+    # The weight gradient of 5x5 taps and the like, from up to 64 channels.
     near = 16 <= f.positions <= 49 and f.batch <= 64 and max(*f.spec.stride, *f.spec.rhs_dilation) == 1
-    return f.mirrored and near and (f.batch * f.outputs >= 1 << 12 or (f.outputs >= 16 and f.copied <= 3 << 19))
+    return f.mirrored and near and f.batch * f.outputs >= 1 << 12
 
 
 def _few_sums(f: Facts) -> bool:
@@ -290,6 +297,11 @@ CPU = (
         " 1.9 ms for 1258",
     ),
     Rule(
+        "matmul",
+        _few_outputs,
+        "few outputs of many channels: 3x3, 64 to 3 channels on 224x224 takes 6.7 ms for 24",
+    ),
+    Rule(
         "chwn",
         lambda f: _few_products(f) and _images_abreast(f),
         "short rows of images of which whole vectors are at hand: 3x3, 32 groups of 16 channels on 8x14x14 takes"
@@ -401,12 +413,6 @@ CPU = (
         lambda f: _plain(f) and f.outputs <= 24 and f.taps <= 25 and max(f.spec.stride) == 1 and f.copied > 1 << 20,
         "few outputs leave lanes of XLA's own vectors empty: 3x3, 64 to 21 channels on 64x64 takes 0.53 ms for 0.91"
         " (jax 0.12)",
-    ),
-    Rule(
-        "unfold",
-        lambda f: _plain(f) and f.taps <= (5 if f.spec.dims == 1 else 25) and f.copied <= 1 << 21,
-        "few channels, whose copies stay in cache: k3, dilation 8, 32 channels on 8x512 takes 0.12 ms for 0.15",
-        until=LATER,
     ),
     Rule(
         "unfold",

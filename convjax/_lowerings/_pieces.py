@@ -10,6 +10,7 @@ from jax import lax
 
 from convjax._sharding import vary, varying
 
+SMALL = 1 << 18  # elements of x that are worth no turns for the sake of memory
 SHARED = jax.__version_info__ >= (0, 11)  # whether cores share the matrix products of a batch
 # Whether XLA's CPU compiler keeps barriers until it has fused loops, transposes in tiles, and takes loops for small.
 NEWER = jax.__version_info__ >= (0, 12)
@@ -118,15 +119,39 @@ def shared(n: jax.Array) -> jax.Array:
     return lax.platform_dependent(n, cpu=lambda n: lax.sort(jnp.stack([n, n]))[0], default=lambda n: n)
 
 
-def turns(images: int, elements: int, most: int) -> int:
+def turns(images: int, elements: float, most: float) -> int:
     """In how many equal parts images are taken one after the other, for each to make `most` of the elements or less."""
     return next(n for n in range(1, images + 1) if images % n == 0 and (elements <= n * most or n == images))
+
+
+def bordered(x: jax.Array, padding, of: int, most: float) -> int:
+    """In how many equal parts so many images or groups of x are padded one after the other, for each to make at most so
+    many times x, where that is large."""
+    size = math.prod(n + low + high for n, (low, high) in zip(x.shape[2:], padding, strict=True))
+    times = size / max(math.prod(x.shape[2:]), 1)
+    return 1 if times * x.size <= SMALL else turns(of, times, most)
 
 
 def in_turn(numbers, make, y: jax.Array, place) -> jax.Array:
     """y, of which make(*n) makes one part after the other, in the memory of one: it starts at place(*n), along the
     first axes. One part is the whole."""
     return loop(numbers, lambda *n: written(n[-1], make(*n[:-1]), place(*n[:-1])), y)
+
+
+def groups_in_turn(make, x: jax.Array, w: jax.Array, spec, parts: int) -> jax.Array:
+    """make(x, w, spec), of one part of the groups after the other."""
+    if parts == 1:
+        return make(x, w, spec)
+    shape = spec.output_shape(x.shape, w.shape)
+    inputs, outputs = x.shape[1] // parts, w.shape[0] // parts
+
+    def of_part(part):
+        part = shared(part)
+        some = parted(lax.dynamic_slice_in_dim(x, part * inputs, inputs, 1))
+        return make(some, lax.dynamic_slice_in_dim(w, part * outputs, outputs), of_parts)
+
+    of_parts, y = spec._replace(groups=spec.groups // parts), zeros(shape, spec.out_dtype or x.dtype, x)
+    return in_turn([parts], of_part, y, lambda part: (0, part * outputs))
 
 
 def loop(numbers, turn, y):

@@ -27,10 +27,9 @@ def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
         w = jnp.moveaxis(w, 1, -1)[:, None]
         return convolve(*_innermost(x, w, spec, images=False)).reshape(shape)
 
-    # Some images at a time, and some groups, where borders are most of what is turned.
-    bordered = math.prod(n + sum(pair) for n, pair in zip(x.shape[2:], spec.padding, strict=True))
+    # Some images at a time, and some groups where borders are most of what is turned.
     turns = _pieces.turns(x.shape[0] // math.gcd(x.shape[0], VECTOR), x.size + math.prod(shape), MADE)
-    parts = _pieces.turns(spec.groups, 2 * bordered, 5 * math.prod(x.shape[2:]))
+    parts = _pieces.bordered(x, spec.padding, spec.groups, most=2.5)
     images, channels, outputs = x.shape[0] // turns, x.shape[1] // parts, shape[1] // parts
     part_spec = spec._replace(groups=spec.groups // parts)
 

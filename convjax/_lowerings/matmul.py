@@ -27,8 +27,15 @@ PARTS = 11  # products that run beside one another: XLA's CPU runtime runs fewer
 
 def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
     shape = spec.output_shape(x.shape, w.shape)
-    y = _mirrored(x, w, spec) if _is_mirrored(spec, x, w) else _forward(x, w, spec)
-    return y.reshape(shape).astype(spec.out_dtype or x.dtype)
+    if _is_mirrored(spec, x, w):
+        return _mirrored(x, w, spec).reshape(shape).astype(spec.out_dtype or x.dtype)
+    _, copied = _summed(spec, x, w)
+    parts = _pieces.turns(spec.groups, copied, 3 * (x.size + w.size)) if copied > _pieces.SMALL else 1
+    return _pieces.groups_in_turn(_of_groups, x, w, spec, parts)
+
+
+def _of_groups(x, w, spec):
+    return _forward(x, w, spec).reshape(spec.output_shape(x.shape, w.shape)).astype(spec.out_dtype or x.dtype)
 
 
 def _is_mirrored(spec, x, w) -> bool:
@@ -63,10 +70,12 @@ def _summed(spec, x, w) -> tuple[list[int], int]:
 def _forward(x, w, spec):
     counts = spec.output_shape(x.shape, w.shape)[2:]
     groups, kernel, dims, (summed, _) = spec.groups, w.shape[2:], spec.dims, _summed(spec, x, w)
-    x = _pieces.padded(x, spec.padding)
+    beside = math.prod(kernel) > 1 and _pieces.patches(spec, kernel)
+    # Along a summed axis the products are padded, in the loop that adds them, which copies nothing.
+    x = _pieces.padded(x, [(0, 0) if axis in summed and not beside else p for axis, p in enumerate(spec.padding)])
     x = x.reshape(x.shape[0], groups, -1, *x.shape[2:])
     w = w.reshape(groups, -1, *w.shape[1:])
-    if math.prod(kernel) > 1 and _pieces.patches(spec, kernel):
+    if beside:
         stop = [m * k for m, k in zip(counts, kernel, strict=True)]
         x = lax.slice(x, [0] * x.ndim, (*x.shape[:3], *stop))
         x = x.reshape(*x.shape[:3], *[n for pair in zip(counts, kernel, strict=True) for n in pair])
@@ -90,9 +99,11 @@ def _forward(x, w, spec):
     y = y.reshape(y.shape[0], groups, math.prod(rows), -1, *sizes)
     parts = []
     for row, at in enumerate(itertools.product(*map(range, rows))):
-        offsets = dict(zip(summed, at, strict=True))
-        tap = tuple(offsets.get(axis, 0) for axis in range(dims))
-        parts.append(_pieces.seen(y[:, :, row], tap, spec.rhs_dilation, (1,) * dims, counts, first=3))
+        around = [(0, 0, 0)] * y[:, :, row].ndim
+        for axis, tap in zip(summed, at, strict=True):
+            low = spec.padding[axis][0] - tap * spec.rhs_dilation[axis]
+            around[3 + axis] = (low, counts[axis] - low - sizes[axis], 0)
+        parts.append(lax.pad(y[:, :, row], jnp.zeros((), y.dtype), around))
     return _pieces.total(parts)
 
 
@@ -101,7 +112,7 @@ def _mirrored(x, w, spec):
     summed, copied = _summed(spec, x, w)
     # Not where the copies are not so many more than the operands, whose parts are copied too.
     few = _pieces.between(spec, counts) or 2 * copied <= 5 * (x.size + w.size)
-    turns = 1 if few else _pieces.turns(w.shape[1], copied, COPIED)
+    turns = 1 if few else _pieces.turns(w.shape[1], copied, min(COPIED, 3 * (x.size + w.size)))
     zeros = _pieces.zeros((x.shape[0], groups, w.shape[0] // groups, *counts), _pieces.sum_dtype(x.dtype, spec), x)
     x, w = _products.summed_first(x, w, spec)
     size = x.shape[0] // turns

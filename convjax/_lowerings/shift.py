@@ -24,6 +24,11 @@ SHORT = 10  # elements of a row up to which it is mostly left over
 
 
 def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
+    parts = 1 if _pieces.empty(spec, x, w) else _pieces.bordered(x, spec.padding, spec.groups, most=3)
+    return _pieces.groups_in_turn(_of_groups, x, w, spec, parts)
+
+
+def _of_groups(x, w, spec):
     wide, groups = _pieces.sum_dtype(x.dtype, spec), spec.groups
     shape, out, inputs = spec.output_shape(x.shape, w.shape), spec.out_dtype or x.dtype, w.shape[1]
     lined = _is_lined(spec, w, shape[2:])

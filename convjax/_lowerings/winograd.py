@@ -36,6 +36,8 @@ TURNS = 3  # in which a weight that is larger than the tiles is transformed and 
 MANY = 96  # channels of a weight gradient that are padded and transposed faster in two loops
 WAY = 4096  # bytes of one way of a cache
 MOST = 9 << 17  # elements of a block's tiles, so that they stay in cache
+FEW = 3 << 17  # of all tiles, from which one block is halved, for the sake of memory
+HEAVY = 1 << 15  # elements of a weight, for the same reason
 
 
 @functools.cache
@@ -154,9 +156,11 @@ def _forward(x, w, spec, taps):
     planes = w.shape[2] if spec.dims > tiled else 1
     counts = [-(-m // step) for m, step in zip(sizes, steps, strict=True)]
     each, places = TILE**tiled * max(outputs, channels), batch * math.prod(counts)
-    most = min(MOST, 5 * max(x.size, batch * outputs * math.prod(sizes)) // 4)
-    heavy = outputs * channels >= places * max(outputs, channels) and not _pieces.alone(places, outputs, channels)
-    in_turns = spec.dims == 2 and (heavy or (_pieces.NEWER and each * places <= MOST))
+    heavy = outputs * channels >= max(places * max(outputs, channels), HEAVY)
+    heavy = heavy and not _pieces.alone(places, outputs, channels)
+    one_block = FEW <= each * places <= MOST
+    in_turns = spec.dims == 2 and (heavy or (_pieces.NEWER and batch == 1 and one_block))
+    most = each * places // 2 if one_block else MOST
     blocks, counts = _blocks(batch, counts, each, steps, halos[0], each * places if in_turns else most)
     lengths = [step * c + halo for step, c, halo in zip(steps, counts, halos, strict=True)]
     own, deep = [blocks.rows, *counts[1:]], spec.dims - tiled
@@ -338,7 +342,7 @@ def _mirrored(x, w, spec, positions):
     most, each = MOST if max(batch, outputs) >= 128 else MOST // 2, 9 * math.prod(steps) // 4 * max(batch, outputs)
     places = x.shape[1] * math.prod(counts)
     heavy = 2 * batch * outputs >= places * (batch + outputs)
-    in_turns = dims == 2 and (heavy or (_pieces.NEWER and each * places <= most))
+    in_turns = dims == 2 and (heavy or (_pieces.NEWER and x.shape[1] == 1 and FEW <= each * places <= most))
     blocks, counts = _blocks(x.shape[1], counts, each, steps, halos[0], each * places if in_turns else most)
     # What is summed takes the place of the batch, and what is kept, B and O, that of the channels.
     lengths = [step * c for step, c in zip(steps, counts, strict=True)]
