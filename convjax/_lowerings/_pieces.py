@@ -62,7 +62,7 @@ def parted(x: jax.Array) -> jax.Array:
     """
     if NEWER:
         return lax.optimization_barrier(x)
-    never = lambda x: lax.cond(lax.optimization_barrier(False), jnp.negative, lambda x: x, x)  # noqa: E731
+    never = lambda x: lax.cond(lax.optimization_barrier(False), jnp.copy, lambda x: x, x)  # noqa: E731
     return lax.platform_dependent(x, cpu=never, default=lax.optimization_barrier)
 
 
