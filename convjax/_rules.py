@@ -96,7 +96,8 @@ def _few_products(f: Facts) -> bool:
 def _few_outputs(f: Facts) -> bool:
     # A product of every tap's own results, which are no more than three times x, then their sum.
     near = not (f.mirrored or f.dilated) and f.groups == max(f.spec.stride) == 1 < f.taps
-    return f.real and near and f.inputs >= 16 and f.outputs <= 24 and f.taps * f.outputs <= 3 * f.inputs
+    few = f.outputs <= (32 if f.spec.dims == 1 and _pieces.SHARED else 24) and f.taps * f.outputs <= 3 * f.inputs
+    return f.real and near and few and f.inputs >= 16
 
 
 def _images_abreast(f: Facts) -> bool:
@@ -214,11 +215,6 @@ def _left_over(f: Facts) -> bool:
     return f.real and f.mirrored and f.groups == 1 and f.spec.dims <= 2 and not its
 
 
-def _plain(f: Facts) -> bool:
-    # What forward convolutions and input gradients others leave; of fewer outputs a product is naive.
-    return f.short and not (f.mirrored or f.dilated) and f.groups == 1 and f.spec.dims <= 2 and f.outputs >= 4
-
-
 def _large(f: Facts) -> bool:
     # XLA's convolution does some 150 multiply-adds in the time of one of the FFT's where many channels are summed, but
     # only a few where they are not; a wide margin either way, for the FFT rounds otherwise and spreads a NaN.
@@ -296,11 +292,7 @@ CPU = (
         "a product per group, where groups are wide: weight gradient of 3x3, 32 groups of 16 channels on 14x14 takes"
         " 1.9 ms for 1258",
     ),
-    Rule(
-        "matmul",
-        _few_outputs,
-        "few outputs of many channels: 3x3, 64 to 3 channels on 224x224 takes 6.7 ms for 24",
-    ),
+    Rule("matmul", _few_outputs, "few outputs of many channels: 3x3, 64 to 3 channels on 224x224 takes 6.7 ms for 24"),
     Rule(
         "chwn",
         lambda f: _few_products(f) and _images_abreast(f),
@@ -407,12 +399,6 @@ CPU = (
         lambda f: f.real and f.groups == 1 and _along_one_axis(f),
         "taps along one axis of an image: 3x1, 64 channels on 128x256 takes 2.7 ms for 4.7",
         until=LATER,
-    ),
-    Rule(
-        "matmul",
-        lambda f: _plain(f) and f.outputs <= 24 and f.taps <= 25 and max(f.spec.stride) == 1 and f.copied > 1 << 20,
-        "few outputs leave lanes of XLA's own vectors empty: 3x3, 64 to 21 channels on 64x64 takes 0.53 ms for 0.91"
-        " (jax 0.12)",
     ),
     Rule(
         "unfold",

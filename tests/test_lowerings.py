@@ -10,7 +10,7 @@ import pytest
 import reference
 from cases import CASES, REDUCED, Case, normal, specs
 
-from convjax._lowerings import LOWERINGS, _pieces, chwn, fft, fold, matmul, reduce, shift, unfold, winograd
+from convjax._lowerings import LOWERINGS, _pieces, chwn, fft, fold, matmul, phases, reduce, shift, unfold, winograd
 from convjax._primitive import convolve
 from convjax._select import refusal
 from convjax._spec import ConvSpec
@@ -122,6 +122,7 @@ def test_heavy_weights_of_winograd_in_turns(monkeypatch, newer, kernel):
     """A third of the transformed weight at a time: in a loop, or one after the other where loops are slower."""
     monkeypatch.setattr(_pieces, "SHARED", True)
     monkeypatch.setattr(_pieces, "NEWER", newer)
+    monkeypatch.setattr(winograd, "HEAVY", 1)
     case = Case("heavy", (1, 16, 7, 6), (20, 16, *kernel), {"padding": [(1, 2), (0, 1)]})
     for spec, x, w in specs(case).values():
         lowered = str(jax.make_jaxpr(lambda x, w, s=spec: LOWERINGS["winograd"].run(x, w, s, convolve))(x, w))
@@ -296,6 +297,56 @@ def test_parts_of_reduce_in_16_bits(monkeypatch, dtype):
     np.testing.assert_array_equal(run("reduce", x, w, spec), whole)
     want = reference.conv(np.asarray(x, np.float64), np.asarray(w, np.float64), spec)
     np.testing.assert_array_equal(whole, np.asarray(want, dtype))
+
+
+@pytest.mark.parametrize(
+    ("name", "case"),
+    [
+        ("shift", Case("far taps", (2, 6, 9, 8), (6, 1, 3, 3), {"padding": 7, "dilation": 7, "groups": 6})),
+        ("shift", Case("a wide border", (1, 4, 3, 4), (8, 2, 5, 5), {"padding": 4, "groups": 2})),
+        ("chwn", Case("far taps", (3, 6, 5, 4), (6, 1, 3, 3), {"padding": 4, "dilation": 4, "groups": 6})),
+        ("matmul", Case("groups", (2, 12, 9, 8), (8, 3, 3, 3), {"padding": [(1, 2), (3, 0)], "groups": 4})),
+        ("matmul", Case("even groups", (2, 12, 9, 8), (8, 3, 4, 4), {"padding": 1, "groups": 4})),
+        ("phases", Case("dilated", (4, 3, 9, 8), (5, 3, 3, 2), {"padding": 2, "dilation": (2, 3)})),
+        ("phases", Case("dilated groups", (3, 4, 9, 8), (6, 2, 3, 2), {"padding": 2, "dilation": (2, 1), "groups": 2})),
+    ],
+    ids=lambda value: getattr(value, "name", value),
+)
+def test_groups_and_images_in_turn_for_the_sake_of_memory(monkeypatch, name, case):
+    monkeypatch.setattr(_pieces, "SMALL", 0)
+    monkeypatch.setattr(phases, "MADE", 1)
+    spec, x, w = specs(case)["forward"]
+    lowered = jax.make_jaxpr(lambda x, w: LOWERINGS[name].run(x, w, spec, convolve))(x, w)
+    assert "scan[" in str(lowered)
+    x, w = normal(0, x.shape), normal(1, w.shape)
+    want = reference.conv(x, w, spec)
+    assert np.abs(np.asarray(run(name, x, w, spec)) - want).max() <= 1e-6 * np.abs(want).max()
+
+
+@pytest.mark.parametrize("padding", [((0, 0),) * 2, ((4, 4),) * 2, ((-1, 3), (5, -2)), ((0, 7), (-3, 0))])
+@pytest.mark.parametrize(
+    ("stride", "dilation", "groups"),
+    [((1, 1), (1, 1), 1), ((1, 1), (2, 3), 1), ((1, 2), (1, 1), 1), ((2, 1), (1, 1), 2)],
+)
+def test_products_are_padded_where_taps_are_summed(padding, stride, dilation, groups):
+    """As far out as the border lies, or inside of x."""
+    spec = ConvSpec(stride, padding, (1, 1), dilation, groups=groups)
+    x, w = normal(0, (2, 8, 11, 10)), normal(1, (2, 8 // groups, 3, 3))
+    want = reference.conv(x, w, spec)
+    assert np.abs(np.asarray(run("matmul", x, w, spec)) - want).max() <= 1e-6 * np.abs(want).max()
+
+
+@pytest.mark.parametrize("made", [1, 3000, 1 << 20])
+@pytest.mark.parametrize("images", [1, 4])
+def test_outputs_of_a_weight_gradient_in_turn(monkeypatch, made, images):
+    """Of the only group, a few at a time, and images."""
+    monkeypatch.setattr(reduce, "MADE", made)
+    spec, x, w = specs(Case("outputs", (images, 2, 15, 18), (6, 2, 3, 3), {"padding": 1}))["weight gradient"]
+    lowered = str(jax.make_jaxpr(lambda x, w: LOWERINGS["reduce"].run(x, w, spec, convolve))(x, w))
+    assert ("scan[" in lowered) == (made < 1 << 20)
+    x, w = normal(0, x.shape), normal(1, w.shape)
+    want = reference.conv(x, w, spec)
+    assert np.abs(np.asarray(run("reduce", x, w, spec)) - want).max() <= 1e-6 * np.abs(want).max()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "complex64"])

@@ -13,7 +13,7 @@ from jax.sharding import PartitionSpec as P
 
 import convjax
 from convjax import _rules
-from convjax._lowerings import _pieces, chwn, fold, reduce, unfold, winograd
+from convjax._lowerings import _pieces, chwn, fold, phases, reduce, unfold, winograd
 
 
 def conv(x, weight, bias):
@@ -218,19 +218,33 @@ def test_shard_map_around_loops(name, monkeypatch):
     same(jax.jit(f)(placed, w), want(x, w), 1e-4)
 
 
-@pytest.mark.parametrize("name", ["interior", "unfold", "fold", "reduce", "chwn"])
+TURNED = {
+    "winograd": ((8, 24, 5, 5), (24, 24, 3, 3), {"padding": 2}),
+    "shift": ((8, 6, 5, 5), (6, 1, 3, 3), {"padding": 5, "dilation": 5, "groups": 6}),
+    "phases": ((16, 4, 8, 7), (6, 4, 3, 3), {"padding": 2, "dilation": 2}),
+}
+
+
+@pytest.mark.parametrize("name", ["interior", "unfold", "fold", "reduce", "chwn", "winograd", "shift", "phases"])
 def test_shard_map_around_products_in_turn(name, monkeypatch, request):
     """What they add to varies over the mesh as what is added does, in both gradients too."""
     monkeypatch.setattr(unfold, "MADE", 2000)
     monkeypatch.setattr(fold, "MADE", 2000)
     monkeypatch.setattr(chwn, "MADE", 2000)
     monkeypatch.setattr(reduce, "MADE", 2000)
+    monkeypatch.setattr(phases, "MADE", 2000)
+    monkeypatch.setattr(winograd, "HEAVY", 1)
+    monkeypatch.setattr(_pieces, "SMALL", 0)
+    monkeypatch.setattr(_pieces, "alone", lambda *_: False)
     monkeypatch.setattr(reduce, "_lines", lambda kernel: [(0, kernel[-2], kernel[-2])])
-    monkeypatch.setitem(_rules.RULES, "cpu", (_rules.Rule(name, lambda f: True, "tested"), *_rules.CPU))
+    monkeypatch.setitem(
+        _rules.RULES, "cpu", (_rules.Rule(name, lambda f: name != "phases" or f.batch > 1, "tested"), *_rules.CPU)
+    )
     request.addfinalizer(jax.clear_caches)
     jax.clear_caches()
-    x, w = jnp.asarray(normal(0, (8, 4, 11, 9))), jnp.asarray(normal(1, (6, 4, 3, 3)))
-    f = partial(convjax.conv2d, padding=2, stride=2)
+    x_shape, w_shape, options = TURNED.get(name, ((8, 4, 11, 9), (6, 4, 3, 3), {"padding": 2, "stride": 2}))
+    x, w = jnp.asarray(normal(0, x_shape)), jnp.asarray(normal(1, w_shape))
+    f = partial(convjax.conv2d, **options)
     sharded = jax.jit(jax.shard_map(f, mesh=mesh(AxisType.Auto), in_specs=(P("data"), P()), out_specs=P("data")))
     want = partial(f, algorithm="direct")
     same(sharded(x, w), want(x, w), 1e-4)

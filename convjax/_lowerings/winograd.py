@@ -353,7 +353,9 @@ def _mirrored(x, w, spec, positions):
     swapped = batch >= outputs or (_pieces.NEWER and batch >= 128)
     sides = (outputs, batch) if swapped else (batch, outputs)
     precision = _pieces.flipped(spec.precision) if swapped else spec.precision
-    cut = dims == 2 and min(sides) >= 64 and max(sides) < 128 and _pieces.alone(*sides, blocks.images * math.prod(tiles))
+    cut = (
+        dims == 2 and min(sides) >= 64 and max(sides) < 128 and _pieces.alone(*sides, blocks.images * math.prod(tiles))
+    )
 
     def products(v, u):
         pairs = [*zip(*((u, v) if swapped else (v, u)), strict=True)]
