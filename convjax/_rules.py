@@ -225,24 +225,24 @@ CPU = (
     Rule(
         "exchange",
         lambda f: f.dilated and f.mirrored,
-        "weight gradient of a transposed convolution: 4x4, stride 2, 128 to 64 channels takes 7.2 ms for 583",
+        "weight gradient of a transposed convolution: 4x4, stride 2, 128 to 64 channels takes 7.3 ms for 582",
     ),
     Rule(
         "fold",
         lambda f: f.real and f.x.dtype != jnp.bfloat16 and f.dilated and _overlapping(f),
-        "windows that overlap, of a dilated input: 4x4, stride 2, 128 to 64 channels takes 5.8 ms for 9.1",
+        "windows that overlap, of a dilated input: 4x4, stride 2, 128 to 64 channels takes 6.3 ms for 9.2",
     ),
     Rule(
         "polyphase",
         lambda f: (
             f.dilated and f.taps > 1 and (f.groups > 1 or f.spec.dims > 2 or f.idle < 1.4) and f.w.size <= 4 * f.x.size
         ),
-        "a dilated input holds mostly zeros: depthwise 3x3 at stride 2 gives its input gradient in 0.85 ms for 101",
+        "a dilated input holds mostly zeros: depthwise 3x3 at stride 2 gives its input gradient in 0.86 ms for 102",
     ),
     Rule(
         "matmul",
         lambda f: f.real and (f.beside or f.between),
-        "windows side by side are a matrix product: 1x1, 256 to 64 channels takes 2.3 ms for 9.0",
+        "windows side by side are a matrix product: 1x1, 256 to 64 channels takes 2.3 ms for 9.2",
     ),
     Rule(
         "chwn",
@@ -255,13 +255,13 @@ CPU = (
             and _images_abreast(f)
         ),
         "strided slices of small images, where whole vectors of them lie side by side: depthwise 5x5, stride 2, 672"
-        " channels on 14x14 takes 0.19 ms for 8.1",
+        " channels on 14x14 takes 0.19 ms for 8.2",
     ),
     Rule(
         "phases",
         lambda f: not f.mirrored and f.inputs == 1 < f.groups and max(f.spec.stride) > 1 and f.positions <= 64,
         "strided slices of small images do not vectorise: depthwise 3x3, stride 2, 576 channels on 14x14 takes 0.16 ms"
-        " for 4.5",
+        " for 4.6",
     ),
     Rule(
         "fft",
@@ -271,7 +271,7 @@ CPU = (
     Rule(
         "unfold",
         lambda f: f.short and f.groups == 1 and f.spec.dims == 2 and _strided_of_many_taps(f),
-        "strided kernels of many taps: 7x7, stride 2, 3 to 64 channels on 224x224 takes 7.5 ms for 9.1",
+        "strided kernels of many taps: 7x7, stride 2, 3 to 64 channels on 224x224 takes 7.2 ms for 8.9",
         until=LATER,
     ),
     Rule(
@@ -279,12 +279,12 @@ CPU = (
         lambda f: (
             f.short and not f.mirrored and f.groups == 1 and f.spec.dims <= 2 and (_first_layer(f) or _strided(f))
         ),
-        "strided kernels, and few channels to many: 3x3, stride 2, 3 to 32 channels on 224x224 takes 0.92 ms for 5.7",
+        "strided kernels, and few channels to many: 3x3, stride 2, 3 to 32 channels on 224x224 takes 0.93 ms for 5.7",
     ),
     Rule(
         "apart",
         lambda f: f.short and f.groups > 1 and _groups_of_tiles(f),
-        "groups as wide as tiles: 5x5, 2 groups of 48 to 128 channels on 27x27 takes 7.2 ms for 38",
+        "groups as wide as tiles: 5x5, 2 groups of 48 to 128 channels on 27x27 takes 6.8 ms for 38",
     ),
     Rule(
         "unfold",
@@ -292,12 +292,12 @@ CPU = (
         "a product per group, where groups are wide: weight gradient of 3x3, 32 groups of 16 channels on 14x14 takes"
         " 1.9 ms for 1258",
     ),
-    Rule("matmul", _few_outputs, "few outputs of many channels: 3x3, 64 to 3 channels on 224x224 takes 6.7 ms for 24"),
+    Rule("matmul", _few_outputs, "few outputs of many channels: 3x3, 64 to 3 channels on 224x224 takes 7.0 ms for 25"),
     Rule(
         "chwn",
         lambda f: _few_products(f) and _images_abreast(f),
         "short rows of images of which whole vectors are at hand: 3x3, 32 groups of 16 channels on 8x14x14 takes"
-        " 1.2 ms for 8.9",
+        " 1.2 ms for 9.3",
     ),
     Rule(
         "unfold",
@@ -315,18 +315,18 @@ CPU = (
             and f.w.shape[-1] < 12
             and max(*f.spec.stride, *f.spec.rhs_dilation) == 1
         ),
-        "weight gradient of depthwise kernels on the shortest rows: 3x3 on 8x960x7x7 takes 0.18 ms for 21",
+        "weight gradient of depthwise kernels on the shortest rows: 3x3 on 8x960x7x7 takes 0.17 ms for 22",
     ),
     Rule("shift", _few_products, "few products per result: depthwise 3x3 on 8x144x56x56 takes 0.75 ms for 70"),
     Rule(
         "reduce",
         lambda f: f.mirrored and _few_sums(f),
-        "weight gradient of few channels: depthwise 3x3 on 8x144x56x56 takes 1.3 ms for 52",
+        "weight gradient of few channels: depthwise 3x3 on 8x144x56x56 takes 1.3 ms for 49",
     ),
     Rule(
         "planes",
         lambda f: f.real and f.mirrored and f.spec.dims > 2 and f.groups == 1 and not f.dilated,
-        "weight gradient of a volume: 3x3x3, 32 channels on 32x48x48 takes 17 ms for 127",
+        "weight gradient of a volume: 3x3x3, 32 channels on 32x48x48 takes 16 ms for 126",
     ),
     Rule("fft", _large, "far fewer multiply-adds: 63x63 on 512x512 takes 0.78 ms for 246"),
     Rule(
@@ -337,29 +337,29 @@ CPU = (
     Rule(
         "interior",
         lambda f: f.short and f.groups == 1 and _wide_borders(f),
-        "much of what a dilated kernel sees is padding: 3x3, dilation 18, 256 channels on 33x33 takes 3.7 ms for 6.5",
+        "much of what a dilated kernel sees is padding: 3x3, dilation 18, 256 channels on 33x33 takes 3.7 ms for 6.9",
     ),
     Rule(
         "fold",
         lambda f: f.short and not f.mirrored and _turned_back(f),
         "a heavy weight that need not be turned: the input gradient of 3x3, 512 channels on one image of 7x7 takes"
-        " 0.53 ms for 1.8",
+        " 0.55 ms for 1.9",
     ),
     Rule(
         "winograd",
         lambda f: f.short and not f.mirrored and _tiles_of_taps(f),
-        "a quarter of the products: 3x3, 64 channels on 56x56 takes 3.5 ms for 8.7",
+        "a quarter of the products: 3x3, 64 channels on 56x56 takes 3.4 ms for 8.4",
     ),
     Rule(
         "winograd",
         lambda f: f.short and f.mirrored and _tiles_of_positions(f),
-        "a quarter of the products: the weight gradient of 3x3, 128 channels on 28x28 takes 3.3 ms for 6.2",
+        "a quarter of the products: the weight gradient of 3x3, 128 channels on 28x28 takes 3.4 ms for 7.3",
     ),
     Rule(
         "phases",
         lambda f: f.short and f.groups == 1 and _tiles_of_phases(f),
-        "a quarter of the products, once taps stand side by side: 3x3, dilation 2, 256 channels on 28x28 takes 11 ms"
-        " for 18",
+        "a quarter of the products, once taps stand side by side: 3x3, dilation 2, 256 channels on 28x28 takes 12 ms"
+        " for 19",
     ),
     Rule(
         "unfold",
@@ -381,7 +381,7 @@ CPU = (
     Rule(
         "matmul",
         lambda f: f.real and (f.groups > 1 or f.spec.dims > 2) and f.inputs * f.taps >= 16,
-        "XLA's loops for groups are slow: weight gradient of 32 groups of 8 channels on 28x28 takes 2.3 ms for 2558",
+        "XLA's loops for groups are slow: weight gradient of 32 groups of 8 channels on 28x28 takes 2.4 ms for 2558",
     ),
     Rule(
         "matmul",
@@ -397,7 +397,7 @@ CPU = (
     Rule(
         "matmul",
         lambda f: f.real and f.groups == 1 and _along_one_axis(f),
-        "taps along one axis of an image: 3x1, 64 channels on 128x256 takes 2.7 ms for 4.7",
+        "taps along one axis of an image: 3x1, 64 channels on 128x256 takes 2.3 ms for 4.8",
         until=LATER,
     ),
     Rule(

@@ -190,10 +190,10 @@ def _forward(x, w, spec, taps):
     def results(n, m):
         tiles = _tiled(b_t, steps[deep:], blocks.part(x, n, m, spec.padding, lengths), own[deep:], channels, cut)
         y = _in_order(_inverse(_multiplied(tiles, u, order, spec), a_t, order), steps[deep:], order)
-        return lax.slice(y, [0] * y.ndim, (*y.shape[:2], min(y.shape[2], rows), *sizes[1:]))
+        return lax.slice(y, [0] * y.ndim, (*y.shape[:2], min(y.shape[2], height), *sizes[1:]))
 
-    rows = sizes[0] if blocks.across == 1 else steps[0] * counts[0]  # those of blocks that end below are cut off after
-    shape = (batch, outputs, rows, *sizes[1:])
+    height = sizes[0] if blocks.across == 1 else steps[0] * counts[0]  # what blocks make below is cut off after
+    shape = (batch, outputs, height, *sizes[1:])
     y = _pieces.in_turn(blocks.turns(batch), results, _pieces.zeros(shape, x.dtype, x), blocks.place)
     return lax.slice(y, [0] * y.ndim, (batch, outputs, *sizes))
 
@@ -381,7 +381,7 @@ def _mirrored(x, w, spec, positions):
     if in_turns:
 
         def rows(turn, y, *operands):
-            return y + _inverse_of_turn(a, turn, multiplied(*operands, lambda matrix: _of_turn(matrix, turn, x)))
+            return y + _inverse_of_turn(a, turn, multiplied(*operands, some=lambda matrix: _of_turn(matrix, turn, x)))
 
         y = _in_turns(rows, _pieces.zeros((len(a), batch * outputs), x.dtype, x), *blocked(0, 0))
     else:
