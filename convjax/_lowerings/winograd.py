@@ -380,8 +380,8 @@ def _mirrored(x, w, spec, positions):
     a = _kron(a_t)
     if in_turns:
 
-        def rows(turn, y, *operands):
-            return y + _inverse_of_turn(a, turn, multiplied(*operands, some=lambda matrix: _of_turn(matrix, turn, x)))
+        def rows(turn, y, x, w):
+            return y + _inverse_of_turn(a, turn, multiplied(x, w, lambda matrix: _of_turn(matrix, turn, x)))
 
         y = _in_turns(rows, _pieces.zeros((len(a), batch * outputs), x.dtype, x), *blocked(0, 0))
     else:
