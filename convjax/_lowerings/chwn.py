@@ -27,24 +27,24 @@ def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
         w = jnp.moveaxis(w, 1, -1)[:, None]
         return convolve(*_innermost(x, w, spec, images=False)).reshape(shape)
 
-    # Some images at a time, and some groups where borders are most of what is turned.
-    turns = _pieces.turns(x.shape[0] // math.gcd(x.shape[0], VECTOR), x.size + math.prod(shape), MADE)
+    # Some groups at a time, where borders are most of what is turned.
     parts = _pieces.bordered(x, spec.padding, spec.groups, most=2.5)
-    images, channels, outputs = x.shape[0] // turns, x.shape[1] // parts, shape[1] // parts
-    part_spec = spec._replace(groups=spec.groups // parts)
+    return _pieces.groups_in_turn(lambda x, w, spec: _of_groups(x, w, spec, convolve), x, w, spec, parts)
 
-    def made(*n):
-        turn, part = map(_pieces.shared, n)
-        some, of = x, w
-        if turns * parts > 1:
-            some = _pieces.sliced(x, (turn * images, part * channels), (images, channels, *x.shape[2:]))
-            of = _pieces.sliced(w, (part * outputs,), (outputs, *w.shape[1:]))
-        some = some.reshape(images, -1).T.reshape(1, channels, *x.shape[2:], images)
-        y = _pieces.parted(convolve(*_innermost(some, of[..., None], part_spec, images=True)))
-        return y.reshape(-1, images).T.reshape(images, outputs, *shape[2:])
+
+def _of_groups(x, w, spec, convolve):
+    shape = spec.output_shape(x.shape, w.shape)
+    turns = _pieces.turns(x.shape[0] // math.gcd(x.shape[0], VECTOR), x.size + math.prod(shape), MADE)
+    images = x.shape[0] // turns
+
+    def made(turn):
+        part = _pieces.sliced(x, (_pieces.shared(turn) * images,), (images, *x.shape[1:])) if turns > 1 else x
+        part = part.reshape(images, -1).T.reshape(1, *x.shape[1:], images)
+        y = _pieces.parted(convolve(*_innermost(part, w[..., None], spec, images=True)))
+        return y.reshape(-1, images).T.reshape(images, *shape[1:])
 
     y = _pieces.zeros(shape, spec.out_dtype or x.dtype, x)
-    return _pieces.in_turn([turns, parts], made, y, lambda turn, part: (turn * images, part * outputs))
+    return _pieces.in_turn([turns], made, y, lambda turn: (turn * images,))
 
 
 def _innermost(x, w, spec, images: bool):

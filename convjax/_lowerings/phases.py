@@ -25,12 +25,10 @@ def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
     images = x.shape[0] // turns
 
     def made(turn):
-        part = (
-            _pieces.parted(_pieces.sliced(x, (_pieces.shared(turn) * images,), (images, *x.shape[1:])))
-            if turns > 1
-            else x
-        )
-        return _of_images(part, w, spec, convolve)
+        if turns == 1:
+            return _of_images(x, w, spec, convolve)
+        part = _pieces.sliced(x, (_pieces.shared(turn) * images,), (images, *x.shape[1:]))
+        return _of_images(_pieces.parted(part), w, spec, convolve)
 
     y = _pieces.zeros(shape, spec.out_dtype or x.dtype, x)
     return _pieces.in_turn([turns], made, y, lambda turn: (turn * images,))

@@ -49,8 +49,7 @@ def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
         return (v if whole else _pieces.parted(v)).reshape(images, some, channels // some, *v.shape[2:])
 
     def sums(n, image, y):
-        a = part(x, n, image, some * batch) if groups > 1 else part(x, 0, image, batch)
-        b = part(w, n, image, some * each)
+        a, b = part(x, n if groups > 1 else 0, image, some * batch), part(w, n, image, some * each)
         pieces = _in_lines(a, b, spec, shape[2:], lines) if lines else [_in_order(a, b, spec, shape[2:])]
         # (I, G, B, O, ...), all but the outputs of which are summed
         pieces = [[part.sum((0, *range(4, part.ndim)), dtype=wide) for part in parts] for parts in pieces]

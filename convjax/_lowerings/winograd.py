@@ -353,17 +353,16 @@ def _mirrored(x, w, spec, positions):
     swapped = batch >= outputs or (_pieces.NEWER and batch >= 128)
     sides = (outputs, batch) if swapped else (batch, outputs)
     precision = _pieces.flipped(spec.precision) if swapped else spec.precision
-    cut = (
-        dims == 2 and min(sides) >= 64 and max(sides) < 128 and _pieces.alone(*sides, blocks.images * math.prod(tiles))
-    )
+    summed = blocks.images * math.prod(tiles)
+    cut = dims == 2 and min(sides) >= 64 and max(sides) < 128 and _pieces.alone(*sides, summed)
 
     def products(v, u):
         pairs = [*zip(*((u, v) if swapped else (v, u)), strict=True)]
         # Cores share the products of a batch where each is of two matrices in order, but sum tiny ones naively.
         ordered = _pieces.SHARED and min(sides) >= _products.TINY
         pairs = [(lax.optimization_barrier(a.swapaxes(1, 2)), b) for a, b in pairs] if ordered else pairs
-        summed = (2 if ordered else 1,), (1,)
-        return [lax.dot_general(a, b, (summed, ((0,), (0,))), precision=precision) for a, b in pairs]
+        contracted = (2 if ordered else 1,), (1,)
+        return [lax.dot_general(a, b, (contracted, ((0,), (0,))), precision=precision) for a, b in pairs]
 
     many = lambda channels: channels >= MANY and not _pieces.NEWER  # noqa: E731
 
