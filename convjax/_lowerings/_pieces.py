@@ -6,10 +6,14 @@ import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
+from jax.experimental.xla_metadata import set_xla_metadata
 
 from convjax._sharding import vary, varying
 
+COPIES = 10  # between two products, by which XLA's runtime shares them
+REGISTERS = 16  # turns of a loop whose numbers are held one by one
 SMALL = 1 << 18  # elements of x that are worth no turns for the sake of memory
 SHARED = jax.__version_info__ >= (0, 11)  # whether cores share the matrix products of a batch
 # Whether XLA's CPU compiler keeps barriers until it has fused loops, transposes in tiles, and takes loops for small.
@@ -57,14 +61,22 @@ def padded(x: jax.Array, padding, first: int = 2) -> jax.Array:
 def parted(x: jax.Array) -> jax.Array:
     """x itself, made before what reads it: a border that loops are not fused across.
 
-    XLA's CPU compiler before jax 0.12 drops `optimization_barrier` before it fuses, but not a branch; the one that is
-    never taken comes second, for XLA copies what passes through there. A copy in it costs nothing to compile, and XLA
-    keeps the branch for it; with a loop it would cost 10 ms.
+    XLA's CPU compiler before jax 0.12 drops `optimization_barrier` before it fuses, but not a call that it may not put
+    in line. A branch that is never taken is a border too, and takes twice as long to compile.
     """
     if NEWER:
         return lax.optimization_barrier(x)
-    never = lambda x: lax.cond(lax.optimization_barrier(False), jnp.copy, lambda x: x, x)  # noqa: E731
-    return lax.platform_dependent(x, cpu=never, default=lax.optimization_barrier)
+    return lax.platform_dependent(x, cpu=_called, default=lax.optimization_barrier)
+
+
+def _called(x: jax.Array) -> jax.Array:
+    with set_xla_metadata(inlineable="false"):
+        return _same(x)
+
+
+@jax.jit
+def _same(x: jax.Array) -> jax.Array:
+    return lax.optimization_barrier(x)
 
 
 def laid(x: jax.Array) -> jax.Array:
@@ -87,21 +99,48 @@ def alone(rows: int, columns: int, depth: int) -> bool:
 
 def branch(make, *operands):
     """make(*operands) in a branch of its own, which keeps its operands until it ends and what it makes on its way no
-    longer. The other branch is never taken."""
-    outputs, like = jax.eval_shape(make, *operands), jax.tree.leaves(operands)[0]
-    other = lambda *_: jax.tree.map(lambda y: zeros(y.shape, y.dtype, like), outputs)  # noqa: E731
+    longer. The other branch, which is never taken, returns operands of as many elements, which cost nothing to compile,
+    or zeros; but no two scalars that are the same, for of those that are, in both branches, XLA makes one."""
+    outputs, given = jax.tree.flatten(jax.eval_shape(make, *operands)), jax.tree.leaves(operands)
+
+    def other(*operands):
+        def like(n, y):
+            same = [x for x in jax.tree.leaves(operands) if (x.size, x.dtype) == (y.size, y.dtype)]
+            if not y.shape:
+                return jnp.asarray(n, y.dtype)
+            return jnp.copy(same[0]).reshape(y.shape) if same else zeros(y.shape, y.dtype, given[0])
+
+        return jax.tree.unflatten(outputs[1], [like(n, y) for n, y in enumerate(outputs[0])])
+
     taken = lambda *operands: lax.cond(lax.optimization_barrier(False), other, make, *operands)  # noqa: E731
     return lax.platform_dependent(*operands, cpu=taken, default=make)
 
 
-def beside(products, *operands):
-    """products(*operands), a list of arrays that need not wait for one another, each on a core of its own.
+def beside(products, *operands) -> tuple[list[jax.Array], list[jax.Array]]:
+    """products(*operands), arrays that need not wait for one another, half of them made on a core of their own; and
+    zeros, `after` which what is made of them must come.
 
     XLA's CPU runtime runs what is independent at the same time, but lays its results where operands were that nothing
-    needs any more, and then one must wait for the other: hence the branch, which keeps them.
+    needs any more, and then one must wait for the other: hence the branch, which keeps them. And it gives the second
+    half of what is ready to another core only where that is more than 8 operations: hence as many copies of a zero
+    between the two, which cost nothing.
     """
-    alone = len(jax.eval_shape(products, *operands)) == 1
-    return products(*operands) if alone else branch(products, *operands)
+    count = len(jax.eval_shape(products, *operands))
+    if count == 1:
+        return products(*operands), []
+
+    def copied(zero, *operands):
+        made = products(*operands)
+        return made[: count // 2], [zero] * COPIES, made[count // 2 :]
+
+    zero = lax.convert_element_type(lax.optimization_barrier(False), jnp.int32)
+    first, copies, second = branch(copied, zero, *operands)
+    return [*first, *second], copies
+
+
+def after(zeros, y: jax.Array) -> jax.Array:
+    """y itself, made of zeros too that `beside` returns."""
+    return y * (1 + total(zeros)).astype(y.dtype) if zeros else y
 
 
 def sliced(x: jax.Array, start, sizes) -> jax.Array:
@@ -133,10 +172,15 @@ def bordered(x: jax.Array, padding, of: int, most: float) -> int:
     return 1 if times * x.size <= SMALL else turns(of, times, most)
 
 
-def in_turn(numbers, make, y: jax.Array, place) -> jax.Array:
-    """y, of which make(*n) makes one part after the other, in the memory of one: it starts at place(*n), along the
+def in_turn(rows, make, y: jax.Array, place) -> jax.Array:
+    """y, of which make(*row) makes one part after the other, in the memory of one: it starts at place(*row), along the
     first axes. One part is the whole."""
-    return loop(numbers, lambda *n: written(n[-1], make(*n[:-1]), place(*n[:-1])), y)
+    return loop(rows, lambda *row: written(row[-1], make(*row[:-1]), place(*row[:-1])), y)
+
+
+def starts(size: int, turns: int) -> list[tuple[int]]:
+    """Where so many equal parts of an axis start, as the rows of a loop."""
+    return [(n * (size // turns),) for n in range(turns)]
 
 
 def groups_in_turn(make, x: jax.Array, w: jax.Array, spec, parts: int) -> jax.Array:
@@ -146,20 +190,35 @@ def groups_in_turn(make, x: jax.Array, w: jax.Array, spec, parts: int) -> jax.Ar
     shape = spec.output_shape(x.shape, w.shape)
     inputs, outputs = x.shape[1] // parts, w.shape[0] // parts
 
-    def of_part(part):
-        part = shared(part)
-        some = parted(lax.dynamic_slice_in_dim(x, part * inputs, inputs, 1))
-        return make(some, lax.dynamic_slice_in_dim(w, part * outputs, outputs), of_parts)
+    def of_part(first, at):
+        some = parted(sliced(x, (0, shared(first)), (x.shape[0], inputs, *x.shape[2:])))
+        return make(some, sliced(w, (at,), (outputs, *w.shape[1:])), of_parts)
 
     of_parts, y = spec._replace(groups=spec.groups // parts), zeros(shape, spec.out_dtype or x.dtype, x)
-    return in_turn([parts], of_part, y, lambda part: (0, part * outputs))
+    rows = [(n * inputs, n * outputs) for n in range(parts)]
+    return in_turn(rows, of_part, y, lambda first, at: (0, at))
 
 
-def loop(numbers, turn, y):
-    """y, arrays of any tree, after the turns y = turn(*n, y), for all n below the numbers."""
-    count, *more = numbers
-    each = (lambda n, y: loop(more, functools.partial(turn, n), y)) if more else turn
-    return each(0, y) if count == 1 else lax.fori_loop(0, count, each, y)
+def loop(rows, turn, y):
+    """y, arrays of any tree, after y = turn(*row, y) for every row of numbers, not negative, or of arrays.
+
+    Of few rows a loop holds each, and whether there is another, and moves all of them up after its turn. Those are
+    copies; to count, to compare and to multiply would be kernels, which XLA's CPU compiler takes 25 ms each to make.
+    """
+    if len(rows) == 1:
+        return turn(*rows[0], y)
+    rows = [[jnp.asarray(part, jnp.uint32 if isinstance(part, int) else None) for part in row] for row in rows]
+    if len(rows) > REGISTERS:
+        columns = [jnp.stack(column) for column in zip(*rows, strict=True)]
+        row = lambda n: [lax.dynamic_index_in_dim(column, n, keepdims=False) for column in columns]  # noqa: E731
+        return lax.fori_loop(np.uint32(0), np.uint32(len(rows)), lambda n, y: turn(*row(n), y), y)
+
+    def moved(state):
+        more, rows, y = state
+        return [*more[1:], jnp.asarray(False)], rows[1:] + rows[-1:], turn(*rows[0], y)
+
+    more = [jnp.asarray(True)] * len(rows)
+    return lax.while_loop(lambda state: state[0][0], moved, (more, rows, y))[2]
 
 
 def written(y: jax.Array, part: jax.Array, start) -> jax.Array:
@@ -168,7 +227,7 @@ def written(y: jax.Array, part: jax.Array, start) -> jax.Array:
 
 
 def _starts(start, ndim):
-    return [jnp.asarray(n, jnp.int32) for n in (*start, *[0] * (ndim - len(start)))]
+    return [jnp.asarray(n, jnp.uint32) for n in (*start, *[0] * (ndim - len(start)))]
 
 
 def cut(size: int, parts: int) -> list[slice]:
@@ -184,7 +243,7 @@ def zeros(shape, dtype, like: jax.Array) -> jax.Array:
 
 def total(parts: list[jax.Array]) -> jax.Array:
     """Their sum, in their order."""
-    return sum(parts[1:], parts[0])
+    return functools.reduce(lax.add, parts)
 
 
 def seen(x: jax.Array, tap, dilation, stride, counts, first: int = 2) -> jax.Array:

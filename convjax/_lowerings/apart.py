@@ -13,14 +13,14 @@ from convjax._lowerings._lowering import Lowering, products
 def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
     inputs, outputs, one = w.shape[1], w.shape[0] // spec.groups, spec._replace(groups=1)
 
-    def made(group):
-        group = _pieces.shared(group)
-        image = _pieces.sliced(x, (0, group * inputs), (x.shape[0], inputs, *x.shape[2:]))
-        kernel = _pieces.sliced(w, (group * outputs,), (outputs, *w.shape[1:]))
+    def made(first, at):
+        image = _pieces.sliced(x, (0, _pieces.shared(first)), (x.shape[0], inputs, *x.shape[2:]))
+        kernel = _pieces.sliced(w, (at,), (outputs, *w.shape[1:]))
         return convolve(_pieces.parted(image), _pieces.parted(kernel), one)
 
     y = _pieces.zeros(spec.output_shape(x.shape, w.shape), spec.out_dtype or x.dtype, x)
-    return _pieces.in_turn([spec.groups], made, y, lambda group: (0, group * outputs))
+    groups = [(n * inputs, n * outputs) for n in range(spec.groups)]
+    return _pieces.in_turn(groups, made, y, lambda first, at: (0, at))
 
 
 def refuses(spec, x, w) -> str | None:

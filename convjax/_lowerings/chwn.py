@@ -37,14 +37,14 @@ def _of_groups(x, w, spec, convolve):
     turns = _pieces.turns(x.shape[0] // math.gcd(x.shape[0], VECTOR), x.size + math.prod(shape), MADE)
     images = x.shape[0] // turns
 
-    def made(turn):
-        part = _pieces.sliced(x, (_pieces.shared(turn) * images,), (images, *x.shape[1:])) if turns > 1 else x
+    def made(first):
+        part = _pieces.sliced(x, (_pieces.shared(first),), (images, *x.shape[1:])) if turns > 1 else x
         part = part.reshape(images, -1).T.reshape(1, *x.shape[1:], images)
         y = _pieces.parted(convolve(*_innermost(part, w[..., None], spec, images=True)))
         return y.reshape(-1, images).T.reshape(images, *shape[1:])
 
     y = _pieces.zeros(shape, spec.out_dtype or x.dtype, x)
-    return _pieces.in_turn([turns], made, y, lambda turn: (turn * images,))
+    return _pieces.in_turn(_pieces.starts(x.shape[0], turns), made, y, lambda first: (first,))
 
 
 def _innermost(x, w, spec, images: bool):

@@ -32,12 +32,12 @@ def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
     turns = _pieces.turns(batch, math.prod(x.shape[3:]) * batch * math.prod(w.shape) // w.shape[1], MADE)
     each = batch // turns
 
-    def made(turn):
-        y = products(_pieces.sliced(x, [turn * each], (each, *x.shape[1:])))
+    def made(first):
+        y = products(_pieces.sliced(x, [first], (each, *x.shape[1:])))
         return _folded(y, spec, shape[2:]).reshape(each, *shape[1:]).astype(spec.out_dtype or x.dtype)
 
     y = _pieces.zeros(shape, spec.out_dtype or x.dtype, x)
-    return _pieces.in_turn([turns], made, y, lambda turn: [turn * each])
+    return _pieces.in_turn(_pieces.starts(batch, turns), made, y, lambda first: (first,))
 
 
 def _of_weight(w, spec):

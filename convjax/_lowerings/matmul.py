@@ -22,7 +22,6 @@ from convjax._lowerings._lowering import Lowering, products, terms
 
 MOST = 64  # copies that are gathered or summed
 COPIED = 5 << 19  # elements of them at a time
-PARTS = 11  # products that run beside one another: XLA's CPU runtime runs fewer than some nine in their order
 
 
 def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
@@ -117,14 +116,14 @@ def _mirrored(x, w, spec):
     x, w = _products.summed_first(x, w, spec)
     size = x.shape[0] // turns
 
-    def part(a, n):
-        a = a if turns == 1 else _pieces.parted(lax.dynamic_slice_in_dim(a, n * size, size))
+    def part(a, first):
+        a = a if turns == 1 else _pieces.parted(_pieces.sliced(a, (first,), (size, *a.shape[1:])))
         return _products.grouped_apart(a, spec)
 
     if turns == 1:
         return _of_images(part(x, 0), part(w, 0), spec, counts, summed)
     more = lambda n, y: y + _of_images(part(x, n), part(w, n), spec, counts, summed)  # noqa: E731
-    return lax.fori_loop(0, turns, more, zeros if groups > 1 else zeros[:, 0])
+    return _pieces.loop(_pieces.starts(x.shape[0], turns), more, zeros if groups > 1 else zeros[:, 0])
 
 
 def _of_images(x, w, spec, counts, summed):
@@ -166,7 +165,7 @@ def _of_images(x, w, spec, counts, summed):
 
     if short:
         alone = _pieces.alone(rows * outputs, columns * batch, x.shape[0] * math.prod(sizes))
-        parts = _pieces.cut(groups, PARTS if alone else 1)
+        parts = _pieces.cut(groups, 2 if alone else 1)
         y = _contract_groups([operands(x[:, part], w[:, part]) for part in parts], spec)
     else:
         w, x = operands(x, w)
@@ -201,7 +200,8 @@ def _contract_groups(pairs, spec):
     def products(pairs):
         return [lax.dot_general(w, x, (((2,), (1,)), ((0,), (0,))), flipped, wide) for w, x in pairs]
 
-    return jnp.concatenate(_pieces.beside(products, [laid(*pair) for pair in pairs]))
+    y, zeros = _pieces.beside(products, [laid(*pair) for pair in pairs])
+    return _pieces.after(zeros, jnp.concatenate(y))
 
 
 def refuses(spec, x, w) -> str | None:

@@ -24,14 +24,14 @@ def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
     turns = 1 if few else _pieces.turns(x.shape[0], x.size, MADE)
     images = x.shape[0] // turns
 
-    def made(turn):
+    def made(first):
         if turns == 1:
             return _of_images(x, w, spec, convolve)
-        part = _pieces.sliced(x, (_pieces.shared(turn) * images,), (images, *x.shape[1:]))
+        part = _pieces.sliced(x, (_pieces.shared(first),), (images, *x.shape[1:]))
         return _of_images(_pieces.parted(part), w, spec, convolve)
 
     y = _pieces.zeros(shape, spec.out_dtype or x.dtype, x)
-    return _pieces.in_turn([turns], made, y, lambda turn: (turn * images,))
+    return _pieces.in_turn(_pieces.starts(x.shape[0], turns), made, y, lambda first: (first,))
 
 
 def _of_images(x, w, spec, convolve):

@@ -59,7 +59,7 @@ def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
 
     y = _pieces.zeros((groups, batch, outputs, math.prod(shape[2:])), wide, x)
     turn = lambda n, image, y: sums(_pieces.shared(n), _pieces.shared(image), y)  # noqa: E731
-    y = _pieces.loop((parts, turns), sums if whole else turn, y)
+    y = _pieces.loop([*itertools.product(range(parts), range(turns))], sums if whole else turn, y)
     return y.swapaxes(0, 1).reshape(shape).astype(spec.out_dtype or dtype)
 
 

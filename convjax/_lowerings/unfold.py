@@ -36,16 +36,16 @@ def _forward(x, w, spec, shape):
     places = each * math.prod(counts)
     more = -places % _products.LANES if places < NARROW else 0
 
-    def made(turn):
+    def made(first):
         # The groups are told apart in the loop, which else would copy x.
-        part = _products.grouped_apart(_pieces.sliced(x, [turn * each], (each, *x.shape[1:])), spec)
+        part = _products.grouped_apart(_pieces.sliced(x, [first], (each, *x.shape[1:])), spec)
         columns = _columns(part, spec, spec.stride, spec.rhs_dilation, kernel, counts)
         columns = lax.pad(columns, jnp.zeros((), x.dtype), [(0, 0, 0), (0, 0, 0), (0, more, 0)])
         y = lax.slice_in_dim(_products.grouped(w, columns, spec), 0, places, axis=2).reshape(groups, -1, each, *counts)
         return jnp.moveaxis(y, 2, 0).reshape(each, *shape[1:])
 
     y = _pieces.zeros(shape, _pieces.sum_dtype(x.dtype, spec), x)
-    return _pieces.in_turn([turns], made, y, lambda turn: [turn * each])
+    return _pieces.in_turn(_pieces.starts(x.shape[0], turns), made, y, lambda first: (first,))
 
 
 def _mirrored(x, w, spec, shape):
@@ -57,8 +57,8 @@ def _mirrored(x, w, spec, shape):
     each = images // turns
     few = _products.LANES <= outputs <= FEW
 
-    def made(turn):
-        parts = [_pieces.sliced(a, [turn * each], (each, *a.shape[1:])) for a in (x, w)]
+    def made(first):
+        parts = [_pieces.sliced(a, [first], (each, *a.shape[1:])) for a in (x, w)]
         parts = [_products.grouped_apart(part, spec) for part in parts]
         columns = _columns(parts[0], spec, spec.rhs_dilation, spec.stride, counts, kernel)
         cotangent = parts[1].reshape(*parts[1].shape[:3], -1)
@@ -69,7 +69,7 @@ def _mirrored(x, w, spec, shape):
 
     sides = batch * math.prod(counts), outputs
     y = _pieces.zeros((groups, *(sides if few else sides[::-1])), _pieces.sum_dtype(x.dtype, spec), x)
-    y = _pieces.loop([turns], lambda turn, y: y + made(turn), y)
+    y = _pieces.loop(_pieces.starts(images, turns), lambda first, y: y + made(first), y)
     y = y.swapaxes(1, 2) if few else y
     return _products.batch_first(y.reshape(groups, outputs, batch, *counts), spec.dims)
 

@@ -31,7 +31,6 @@ from convjax._lowerings._lowering import Lowering
 
 POINTS = (Fraction(0), Fraction(1), Fraction(-1), Fraction(1, 2), Fraction(-2))
 TILE = len(POINTS) + 1
-HALVES = slice(0, TILE // 2), slice(TILE // 2, TILE)
 TURNS = 3  # in which a weight that is larger than the tiles is transformed and multiplied, two rows of the six each
 MANY = 96  # channels of a weight gradient that are padded and transposed faster in two loops
 WAY = 4096  # bytes of one way of a cache
@@ -69,33 +68,36 @@ def _polynomial(roots) -> list[Fraction]:
     return coefficients
 
 
-def _combined(matrix: np.ndarray | jax.Array, parts: list[jax.Array]) -> list[jax.Array]:
-    """Every row of the matrix times the parts, as sums of the parts that it weighs, or of all where it is an array."""
-    if isinstance(matrix, jax.Array):
-        return [_pieces.total([matrix[n, j] * part for j, part in enumerate(parts)]) for n in range(len(matrix))]
-    rows = []
-    for row in matrix:
-        terms = [part if c == 1 else part * np.asarray(c, part.dtype) for c, part in zip(row, parts, strict=True) if c]
-        rows.append(_pieces.total(terms))
-    return rows
+def _combined(matrix: np.ndarray | jax.Array, parts: list[jax.Array]) -> jax.Array:
+    """The matrix times the parts, its rows along a second axis. Every row weighs every part, zeros too: a loop over one
+    expression is as fast as a loop for each row, over what it needs, and compiles in a third of the time."""
+    shape = (parts[0].shape[0], len(matrix), *parts[0].shape[1:])
+    along = (0, *range(2, len(shape)))
+    weights = [lax.broadcast_in_dim(matrix[:, n].astype(part.dtype), shape, (1,)) for n, part in enumerate(parts)]
+    parts = [lax.broadcast_in_dim(part, shape, along) for part in parts]
+    return _pieces.total([lax.mul(*pair) for pair in zip(weights, parts, strict=True)])
 
 
-def _tiled(matrices, steps, x: jax.Array, counts, channels: int, cut: bool = False) -> list[jax.Array]:
-    """x (N, [P,] n, C), or (N, [P,] n, m C), to (6^d, N [P] tiles, C), each axis' matrix along the tiles that start at
-    every step: in one part, or in the six of the last axis times two of the first, (3, N tiles, C) each."""
-    parts, sizes = [x], (x.shape[-2], x.shape[-1] // channels)
-    for axis, (matrix, step, count) in enumerate(zip(matrices, steps, counts, strict=True)):
-        rows = []
-        for part in parts:  # of three axes, for a loop over five takes several times as long to compile
-            part = part.reshape(-1, sizes[axis], channels if axis else x.shape[-1])
-            stops = [(a, a + step * (count - 1) + 1) for a in range(matrix.shape[1])]
-            rows += _combined(matrix, [lax.slice_in_dim(part, *stop, step, axis=1) for stop in stops])
-        if axis and cut:
-            return [lax.optimization_barrier(row).reshape(TILE // 2, -1, channels) for row in rows]
-        rows = [row.reshape(len(matrices[0]) if axis else 1, -1, *row.shape[1:]) for row in rows]
-        stacks = [rows[half] for half in HALVES] if cut else [rows]
-        parts = [lax.optimization_barrier(jnp.stack(stack, 1)) for stack in stacks]
-    return [part.reshape(math.prod(map(len, matrices)), -1, channels) for part in parts]
+def _tiled(matrices, steps, x: jax.Array, counts, parts: int) -> list[jax.Array]:
+    """x (N, [P,] *n, C) to (6^d, N [P] tiles, C), each axis' matrix along the tiles that start at every step: in so
+    many parts of the first axis."""
+
+    def seen(x, axis, at):
+        step, count = steps[axis], counts[axis]
+        starts = range(matrices[axis].shape[1])
+        return [lax.slice_in_dim(x, j, j + step * (count - 1) + 1, step, at) for j in starts]
+
+    if len(matrices) == 1:
+        rows, last = 1, [part.reshape(1, -1, x.shape[-1]) for part in seen(x, 0, x.ndim - 2)]
+    else:
+        # Each tile's rows beside one another, made before the last axis: XLA would make both in one loop, of 36 parts.
+        rows, tail = len(matrices[0]), x.shape[-2:]
+        x = _combined(matrices[0], [part.reshape(-1, math.prod(tail)) for part in seen(x, 0, x.ndim - 3)])
+        x = _pieces.parted(x).reshape(-1, rows, *tail)
+        last = [part.swapaxes(0, 1) for part in seen(x, 1, 2)]
+    some = [[part[cut] for part in last] for cut in _pieces.cut(rows, parts)]
+    v = [lax.optimization_barrier(_combined(matrices[-1], part)) for part in some]
+    return [part.reshape(part.shape[0] * part.shape[1], -1, part.shape[-1]) for part in v]
 
 
 def _kron(matrices) -> np.ndarray:
@@ -142,11 +144,12 @@ def _serves(sizes) -> bool:
 
 
 def _padded_to(x, padding, lengths, many: bool = False):
-    """Channels last, zeros around each axis up to a length, and of the two axes that are in tiles the last merged with
-    the channels: in one loop, or, of many channels, in two."""
+    """Channels last, zeros around each axis up to a length, made before what reads it: in one loop, or, of many
+    channels, in two."""
     around = [(low, n - low - size) for (low, _), n, size in zip(padding, lengths, x.shape[2:], strict=True)]
-    x = _last(_pieces.parted(_pieces.padded(x, around))) if many else _pieces.padded(_last(x), around, first=1)
-    return x.reshape(*x.shape[:-2], -1) if len(lengths) > 1 else x
+    if many or not any(map(any, around)):
+        return _pieces.parted(_last(_pieces.parted(_pieces.padded(x, around))))
+    return _pieces.padded(_last(x), around, first=1)
 
 
 def _forward(x, w, spec, taps):
@@ -161,111 +164,121 @@ def _forward(x, w, spec, taps):
     one_block = FEW <= each * places <= MOST
     in_turns = spec.dims == 2 and (heavy or (_pieces.NEWER and batch == 1 and one_block))
     most = each * places // 2 if one_block else MOST
-    blocks, counts = _blocks(batch, counts, each, steps, halos[0], each * places if in_turns else most)
+    blocks, counts, rows = _blocks(batch, counts, each, steps[0], each * places if in_turns else most)
     lengths = [step * c + halo for step, c, halo in zip(steps, counts, halos, strict=True)]
-    own, deep = [blocks.rows, *counts[1:]], spec.dims - tiled
+    own, deep = [rows, *counts[1:]], spec.dims - tiled
 
     # The taps of a volume's first axis stand beside the outputs, and each of them sums up another plane.
     w = jnp.moveaxis(w.reshape(outputs, channels, planes, -1), 2, 0)
     shape, flat = (-1, planes * outputs, channels), w.reshape(-1, w.shape[3])
-    cut = tiled == 2 and _pieces.alone(blocks.images * math.prod(own), *shape[1:])
+    parts = 2 if tiled == 2 and _pieces.alone(blocks.images * math.prod(own), *shape[1:]) else 1
     a_t, g, b_t = zip(*map(matrices, steps[deep:]), strict=True)
-    g, transformed = _kron(g).astype(w.dtype), lambda g, w: _exactly(g, w, ((1,), (1,))).reshape(shape)
-    kept, seen = (blocks.images, *own), (blocks.images, *[blocks.rows + planes - 1] * deep, *own[deep:])
+    a, g, transformed = _kron(a_t), _kron(g), lambda g, w: _exactly(g, w, ((1,), (1,))).reshape(shape)
+    kept, seen = (blocks.images, *own), (blocks.images, *[own[0] + planes - 1] * deep, *own[deep:])
     order = _Order(kept, seen, outputs, planes, first=math.prod(seen) < planes * outputs)
     if in_turns:
-        a = _kron(a_t)
 
-        def rows(turn, y, x, w):
-            v = _tiled((_of_turn(b_t[0], turn, x), b_t[1]), steps, x, own, channels)
-            return y + _inverse_of_turn(a, turn, _multiplied(v, [transformed(_of_turn(g, turn, w), w)], order, spec))
+        def turn(b, g, a, y, x, w):
+            v = _tiled((b, b_t[1]), steps, x, own, 1)
+            return y + _results(a, *_multiplied(v, [transformed(g, w)], order, spec))
 
         y = _pieces.zeros((len(a), math.prod(kept) * outputs), x.dtype, x)
-        y = _in_order(_in_turns(rows, y, _padded_to(x, spec.padding, lengths), flat), steps, order)
+        y = _in_turns((b_t[0], g, a), turn, y, _padded_to(x, spec.padding, lengths), flat)
+        y = _in_order(y, steps, order)
         return lax.slice(y, [0] * y.ndim, (batch, outputs, *sizes))
 
-    parts = [part for half in HALVES for part in g.reshape(TILE, TILE, -1)[half].swapaxes(0, 1)] if cut else [g]
-    u = [transformed(part, flat) for part in parts]
+    u = [transformed(part, flat) for part in np.split(g.astype(w.dtype), parts)]
 
-    def results(n, m):
-        tiles = _tiled(b_t, steps[deep:], blocks.part(x, n, m, spec.padding, lengths), own[deep:], channels, cut)
-        y = _in_order(_inverse(_multiplied(tiles, u, order, spec), a_t, order), steps[deep:], order)
+    def results(image, row, *starts):
+        tiles = _tiled(b_t, steps[deep:], operand.block(x, image, *starts), own[deep:], parts)
+        y = _in_order(_results(a, *_multiplied(tiles, u, order, spec)), steps[deep:], order)
         return lax.slice(y, [0] * y.ndim, (*y.shape[:2], min(y.shape[2], height), *sizes[1:]))
 
     height = sizes[0] if blocks.across == 1 else steps[0] * counts[0]  # what blocks make below is cut off after
     shape = (batch, outputs, height, *sizes[1:])
-    y = _pieces.in_turn(blocks.turns(batch), results, _pieces.zeros(shape, x.dtype, x), blocks.place)
+    operand = _Operand(blocks, x.shape, spec.padding, lengths)
+    turns = [(image, row, *operand.starts(row)) for image, row in blocks.turns(batch)]
+    y = _pieces.zeros(shape, x.dtype, x)
+    y = _pieces.in_turn(turns, results, y, lambda image, row, *_: (image, 0, row))
     return lax.slice(y, [0] * y.ndim, (batch, outputs, *sizes))
 
 
-def _in_turns(make, y, *operands):
-    """y after the turns y = make(turn, y, *operands), which keep no more in memory than one of them needs: in a loop,
-    or from jax 0.12 on, whose loops are slower, with barriers between."""
+def _in_turns(matrices, make, y, *operands):
+    """y after y = make(b, g, a, y, *operands) for the rows of B^T and G, and the columns of A^T, of every turn, which
+    keep no more in memory than one of them needs: in a loop, or from jax 0.12 on, whose loops are slower, with barriers
+    between."""
+    b, g, a = [np.split(matrix.astype(y.dtype), TURNS, axis) for axis, matrix in zip((0, 0, 1), matrices, strict=True)]
+    rows = [*zip(b, g, a, strict=True)]
     if not _pieces.NEWER:
-        return _pieces.loop([TURNS], lambda turn, y: make(turn, y, *operands), y)
-    for turn in range(TURNS):
+        return _pieces.loop(rows, lambda *row: make(*row, *operands), y)
+    for row in rows:
         y, *operands = lax.optimization_barrier((y, *operands))
-        y = make(turn, y, *operands)
+        y = make(*row, y, *operands)
     return y
-
-
-def _of_turn(matrix: np.ndarray, turn, like) -> np.ndarray | jax.Array:
-    """The rows of a matrix that are taken in a turn."""
-    parts = matrix.astype(like.dtype).reshape(TURNS, -1, matrix.shape[-1])
-    return parts[turn] if isinstance(turn, int) else lax.dynamic_index_in_dim(jnp.asarray(parts), turn, keepdims=False)
-
-
-def _inverse_of_turn(a: np.ndarray, turn, products: list[jax.Array]) -> jax.Array:
-    """What the products of a turn, which are one array, add to all results."""
-    (y,) = products
-    return _exactly(_of_turn(a.T, turn, y).T, y.reshape(y.shape[0], -1), ((1,), (0,)))
 
 
 class _Blocks(NamedTuple):
     """Images, or rows of tiles of one, that are transformed at a time, so that what is between stays in cache."""
 
     images: int
-    rows: int
     across: int  # blocks of an image
-    step: int  # from one row of tiles to the next
-    halo: int
+    step: int  # elements from one block to the next
 
-    def place(self, image, block):
-        """Where a block of y (N, O, *m) starts."""
-        return image * self.images, 0, block * (self.step * self.rows)
-
-    def turns(self, batch):
-        """So many images, and blocks of each, are taken one after the other."""
-        return batch // self.images, self.across
-
-    def part(self, x, image, block, padding, lengths, many=False):
-        """A block of x (N, C, *n), laid out as `_padded_to` lays out all of it: what is between stays in cache."""
-        if (x.shape[0], self.across) == (self.images, 1):
-            return _padded_to(x, padding, lengths, many)
-        (low, _), size, behind = padding[0], x.shape[2], (self.across - 1) * self.step * self.rows
-        # Of the rows wanted those that x has, then zeros around them, then those wanted.
-        wanted, first = lengths[0] - behind, block * self.step * self.rows - low
-        kept = size if self.across == 1 else min(wanted, size)
-        start = jnp.clip(first, 0, size - kept)
-        place, sizes = (image * self.images, 0, start), (self.images, x.shape[1], kept, *x.shape[3:])
-        x = _pieces.parted(_pieces.sliced(x, place, sizes))
-        if self.across == 1:
-            return _padded_to(x, padding, lengths, many)
-        around = max(low, 0), max(lengths[0] - low - size, 0)
-        place, sizes = (0, 0, first - start + around[0]), (*x.shape[:2], wanted, *x.shape[3:])
-        x = lax.optimization_barrier(_pieces.sliced(_pieces.padded(x, (around,)), place, sizes))
-        return _padded_to(x, ((0, 0), *padding[1:]), (wanted, *lengths[1:]), many)
+    def turns(self, batch) -> list[tuple[int, int]]:
+        """Where they start, one after the other, and the results of each: an image, and a row."""
+        blocks = itertools.product(range(0, batch, self.images), range(self.across))
+        return [(image, block * self.step) for image, block in blocks]
 
 
-def _blocks(batch, counts, elements, steps, halo, most) -> tuple[_Blocks, list[int]]:
-    """With so many elements to a tile; and how many tiles there are along each axis, which may take some more rows."""
+class _Operand(NamedTuple):
+    """An x (N, C, *n) as blocks of it are taken."""
+
+    blocks: _Blocks
+    shape: tuple[int, ...]
+    padding: tuple[tuple[int, int], ...]
+    lengths: list[int]  # of the padded axes
+    many: bool = False  # channels, for `_padded_to`
+
+    @property
+    def wanted(self) -> int:
+        """Rows of a block, of which those that x has are taken, then zeros around them, then those wanted."""
+        return self.lengths[0] - (self.blocks.across - 1) * self.blocks.step
+
+    @property
+    def taken(self) -> int:
+        return self.shape[2] if self.blocks.across == 1 else min(self.wanted, self.shape[2])
+
+    def starts(self, row: int) -> tuple[int, int]:
+        """Those of what is taken, and of what is wanted."""
+        low = self.padding[0][0]
+        taken = min(max(row - low, 0), self.shape[2] - self.taken)
+        return taken, row - low - taken + max(low, 0)
+
+    def block(self, x, image, taken, wanted):
+        """A block laid out as `_padded_to` lays out all of x: what is between stays in cache."""
+        if (x.shape[0], self.blocks.across) == (self.blocks.images, 1):
+            return _padded_to(x, self.padding, self.lengths, self.many)
+        sizes = self.blocks.images, x.shape[1], self.taken, *x.shape[3:]
+        x = _pieces.parted(_pieces.sliced(x, (image, 0, taken), sizes))
+        if self.blocks.across == 1:
+            return _padded_to(x, self.padding, self.lengths, self.many)
+        low = self.padding[0][0]
+        around = max(low, 0), max(self.lengths[0] - low - self.shape[2], 0)
+        sizes = *x.shape[:2], self.wanted, *x.shape[3:]
+        x = lax.optimization_barrier(_pieces.sliced(_pieces.padded(x, (around,)), (0, 0, wanted), sizes))
+        return _padded_to(x, ((0, 0), *self.padding[1:]), (self.wanted, *self.lengths[1:]), self.many)
+
+
+def _blocks(batch, counts, elements, step, most) -> tuple[_Blocks, list[int], int]:
+    """With so many elements to a tile; how many tiles there are along each axis, which may take some more rows; and
+    how many rows of them a block has."""
     most = max(most // (elements * math.prod(counts[1:])), 1)
     images = max(n for n in range(1, max(most // counts[0], 1) + 1) if batch % n == 0)
     across = -(-counts[0] // most)
     even = [n for n in range(across, 2 * across) if counts[0] % n == 0]  # no rows to cut off again
     across = even[0] if even else across
     rows = -(-counts[0] // across)
-    return _Blocks(images, rows, across, steps[0], halo), [rows * across, *counts[1:]]
+    return _Blocks(images, across, step * rows), [rows * across, *counts[1:]], rows
 
 
 class _Order(NamedTuple):
@@ -281,36 +294,36 @@ class _Order(NamedTuple):
         return (outputs, *tiles) if self.first else (*tiles, outputs)
 
 
-def _multiplied(v, u, order, spec) -> list[jax.Array]:
-    """The products of tiles and weight, as transformed, each on a core of its own where there are several."""
+def _multiplied(v, u, order, spec) -> tuple[list[jax.Array], list[jax.Array]]:
+    """The products of tiles and weight, as transformed, each on a core of its own where there are two."""
 
     def products(v, u):
         pairs = zip(*((u, v) if order.first else (v, u)), strict=True)
         return [lax.dot_general(a, b, (((2,), (2,)), ((0,), (0,))), precision=spec.precision) for a, b in pairs]
 
-    return _pieces.beside(products, v, u)
+    y, zeros = _pieces.beside(products, v, u)
+    return [_over_planes(part, order) for part in y], zeros
 
 
-def _inverse(parts, a_t, order) -> jax.Array:
-    """What the products come to: (*steps, N, [D,] tiles, O), or with O first."""
-    tiled, shape = len(a_t), order.shape(order.seen, order.planes * order.outputs)
+def _results(a, products, zeros=()) -> jax.Array:
+    """What products, in order, come to by A^T along all axes: (results, all that a product has). Without a barrier XLA
+    would make a sum of products of one of two parts, and add them where it turns them, which is slow."""
+    y = jnp.concatenate([y.reshape(len(y), -1) for y in products])
+    y = lax.optimization_barrier(y) if len(products) > 1 else y
+    return _exactly(_pieces.after(zeros, jnp.asarray(a, y.dtype)), y, ((1,), (0,)))
 
-    def over_planes(row):
-        lead = row.ndim - len(shape)
-        plane, channel = lead + 1 + order.first, lead if order.first else row.ndim - 1
-        taps = [lax.slice_in_dim(row, j, j + order.kept[1], axis=plane) for j in range(order.planes)]
-        starts = [j * order.outputs for j in range(order.planes)]
-        pairs = zip(taps, starts, strict=True)
-        return _pieces.total([lax.slice_in_dim(y, j, j + order.outputs, axis=channel) for y, j in pairs])
 
-    rows = _rows(parts, tiled, shape)
-    rows = [[over_planes(row) for row in part] for part in rows] if len(shape) > 2 + tiled else rows
-    shape = order.shape((math.prod(order.kept),), order.outputs)
-    rows = [[row.reshape(*row.shape[: tiled - 1], *shape) for row in part] for part in rows]
-    y = jnp.concatenate([jnp.stack(_combined(a_t[-1], part), tiled - 1) for part in rows])
-    if tiled == 2:
-        y = _exactly(a_t[0].astype(y.dtype), lax.optimization_barrier(y).reshape(TILE, -1), ((1,), (0,)))
-    return y
+def _over_planes(y, order):
+    """The sum of what each tap of a volume's first axis makes of another plane."""
+    if order.planes == 1:
+        return y
+    y = y.reshape(-1, *order.shape(order.seen, order.planes * order.outputs))
+    plane, channel = (3, 1) if order.first else (2, y.ndim - 1)
+    taps = [lax.slice_in_dim(y, j, j + order.kept[1], axis=plane) for j in range(order.planes)]
+    starts = [j * order.outputs for j in range(order.planes)]
+    return _pieces.total(
+        [lax.slice_in_dim(tap, j, j + order.outputs, axis=channel) for tap, j in zip(taps, starts, strict=True)]
+    )
 
 
 def _in_order(y, steps, order) -> jax.Array:
@@ -324,30 +337,22 @@ def _in_order(y, steps, order) -> jax.Array:
     return y.reshape(*y.shape[: 2 + whole], *[step * c for step, c in zip(steps, tiles, strict=True)])
 
 
-def _rows(parts: list[jax.Array], tiled: int, shape) -> list[list[jax.Array]]:
-    """The six of the last axis, for each half of the first or for what there is of it."""
-    if len(parts) > 1:
-        parts = [part.reshape(-1, *shape) for part in parts]
-        return [parts[:TILE], parts[TILE:]]
-    y = parts[0].reshape(*(-1, TILE)[-tiled:], *shape)
-    return [[lax.index_in_dim(y, n, tiled - 1, keepdims=False) for n in range(TILE)]]
-
-
 def _mirrored(x, w, spec, positions):
     dims, batch, outputs = spec.dims, x.shape[0], w.shape[0]
     steps, halos = [TILE - m + 1 for m in positions], [m - 1 for m in positions]
     a_t, g, b_t = zip(*map(matrices, positions), strict=True)
+    a = _kron(a_t)
     counts = [-(-k // step) for k, step in zip(w.shape[2:], steps, strict=True)]
     # 9 / 4 of x, as tiles of 3 positions come to, whatever the tiles are: every block adds to the whole sum.
     most, each = MOST if max(batch, outputs) >= 128 else MOST // 2, 9 * math.prod(steps) // 4 * max(batch, outputs)
     places = x.shape[1] * math.prod(counts)
     heavy = 2 * batch * outputs >= places * (batch + outputs)
     in_turns = dims == 2 and (heavy or (_pieces.NEWER and x.shape[1] == 1 and FEW <= each * places <= most))
-    blocks, counts = _blocks(x.shape[1], counts, each, steps, halos[0], each * places if in_turns else most)
+    blocks, counts, rows = _blocks(x.shape[1], counts, each, steps[0], each * places if in_turns else most)
     # What is summed takes the place of the batch, and what is kept, B and O, that of the channels.
     lengths = [step * c for step, c in zip(steps, counts, strict=True)]
     x, w = x.swapaxes(0, 1), w.swapaxes(0, 1)
-    longer, tiles = [n + halo for n, halo in zip(lengths, halos, strict=True)], [blocks.rows, *counts[1:]]
+    longer, tiles = [n + halo for n, halo in zip(lengths, halos, strict=True)], [rows, *counts[1:]]
     # The narrower matrix on the left makes the faster product of two that are summed along their rows; with the outputs
     # there the result need not be turned, which from jax 0.12 on counts for more.
     swapped = batch >= outputs or (_pieces.NEWER and batch >= 128)
@@ -355,6 +360,7 @@ def _mirrored(x, w, spec, positions):
     precision = _pieces.flipped(spec.precision) if swapped else spec.precision
     summed = blocks.images * math.prod(tiles)
     cut = dims == 2 and min(sides) >= 64 and max(sides) < 128 and _pieces.alone(*sides, summed)
+    parts = 2 if cut else 1
 
     def products(v, u):
         pairs = [*zip(*((u, v) if swapped else (v, u)), strict=True)]
@@ -366,31 +372,35 @@ def _mirrored(x, w, spec, positions):
 
     many = lambda channels: channels >= MANY and not _pieces.NEWER  # noqa: E731
 
-    def blocked(n, m):
-        whole = blocks.part(x, n, m, spec.padding, longer, many(batch))
-        return whole, blocks.part(w, n, m, ((0, 0),) * dims, lengths, many(outputs))
+    of_x = _Operand(blocks, x.shape, spec.padding, longer, many(batch))
+    of_w = _Operand(blocks, w.shape, ((0, 0),) * dims, lengths, many(outputs))
+    turns = [(image, *of_x.starts(row), *of_w.starts(row)) for image, row in blocks.turns(x.shape[0])]
 
-    def multiplied(x, w, some=lambda matrix: matrix):
+    def blocked(image, x_taken, x_wanted, w_taken, w_wanted):
+        return of_x.block(x, image, x_taken, x_wanted), of_w.block(w, image, w_taken, w_wanted)
+
+    def multiplied(x, w, b=b_t[0], first=g[0]):
         """The products of both, as transformed, or of some rows of the first axis."""
-        v = _tiled((some(b_t[0]), *b_t[1:]), steps, x, tiles, batch, cut)
-        u = _tiled((some(g[0]), *g[1:]), steps, w, tiles, outputs, cut)
+        v, u = _tiled((b, *b_t[1:]), steps, x, tiles, parts), _tiled((first, *g[1:]), steps, w, tiles, parts)
         return _pieces.beside(products, v, u)
 
-    a = _kron(a_t)
     if in_turns:
 
-        def rows(turn, y, x, w):
-            return y + _inverse_of_turn(a, turn, multiplied(x, w, lambda matrix: _of_turn(matrix, turn, x)))
+        def turn(b, g, a, y, x, w):
+            return y + _results(a, *multiplied(x, w, b, g))
 
-        y = _in_turns(rows, _pieces.zeros((len(a), batch * outputs), x.dtype, x), *blocked(0, 0))
+        y = _pieces.zeros((len(a), batch * outputs), x.dtype, x)
+        y = _in_turns((b_t[0], g[0], a), turn, y, *blocked(*turns[0]))
     else:
-        parts = len(HALVES) * TILE if cut else 1
-        y = [_pieces.zeros((TILE**dims // parts, *sides), x.dtype, x)] * parts
-        more = lambda n, m, y: jax.tree.map(jnp.add, y, multiplied(*blocked(n, m)))  # noqa: E731
-        y = jnp.stack(_pieces.loop(blocks.turns(x.shape[0]), more, y))
-        if cut:
-            y = y.reshape(len(HALVES), TILE, -1, *sides).swapaxes(1, 2)
-        y = _exactly(a.astype(y.dtype), y.reshape(TILE**dims, -1), ((1,), (0,)))
+
+        def more(*turn):
+            (*at, (y, _)), add = turn, functools.partial(jax.tree.map, jnp.add)
+            products, zeros = multiplied(*blocked(*at))
+            return add(y, products), zeros
+
+        none = [_pieces.zeros((TILE**dims // parts, *sides), x.dtype, x)] * parts
+        zeros = [jnp.zeros((), jnp.int32)] * (_pieces.COPIES if parts > 1 else 0)
+        y = _results(a, *_pieces.loop(turns, more, (none, zeros)))
     y = y.reshape(*positions, *sides)
     return jnp.moveaxis(y.swapaxes(-2, -1) if swapped else y, (-2, -1), (0, 1))
 
