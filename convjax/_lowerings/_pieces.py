@@ -101,16 +101,18 @@ def branch(make, *operands):
     """make(*operands) in a branch of its own, which keeps its operands until it ends and what it makes on its way no
     longer. The other branch, which is never taken, returns operands of as many elements, which cost nothing to compile,
     or zeros; but no two scalars that are the same, for of those that are, in both branches, XLA makes one."""
-    outputs, given = jax.tree.flatten(jax.eval_shape(make, *operands)), jax.tree.leaves(operands)
+    outputs, tree = jax.tree.flatten(jax.eval_shape(make, *operands))
+    axes = frozenset().union(*map(varying, jax.tree.leaves(operands)))
 
     def other(*operands):
         def like(n, y):
-            same = [x for x in jax.tree.leaves(operands) if (x.size, x.dtype) == (y.size, y.dtype)]
             if not y.shape:
                 return jnp.asarray(n, y.dtype)
-            return jnp.copy(same[0]).reshape(y.shape) if same else zeros(y.shape, y.dtype, given[0])
+            same = [x for x in jax.tree.leaves(operands) if (x.size, x.dtype) == (y.size, y.dtype)]
+            made = jnp.copy(same[0]).reshape(y.shape) if same else jnp.zeros(y.shape, y.dtype)
+            return vary(made, axes - varying(made))
 
-        return jax.tree.unflatten(outputs[1], [like(n, y) for n, y in enumerate(outputs[0])])
+        return jax.tree.unflatten(tree, [like(n, y) for n, y in enumerate(outputs)])
 
     taken = lambda *operands: lax.cond(lax.optimization_barrier(False), other, make, *operands)  # noqa: E731
     return lax.platform_dependent(*operands, cpu=taken, default=make)
