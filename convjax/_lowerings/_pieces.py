@@ -58,15 +58,22 @@ def padded(x: jax.Array, padding, first: int = 2) -> jax.Array:
     return lax.optimization_barrier(x) if around else x
 
 
-def parted(x: jax.Array) -> jax.Array:
+def parted(x: jax.Array, reused: bool = False) -> jax.Array:
     """x itself, made before what reads it: a border that loops are not fused across.
 
     XLA's CPU compiler before jax 0.12 drops `optimization_barrier` before it fuses, but not a call that it may not put
-    in line. A branch that is never taken is a border too, and takes twice as long to compile.
+    in line. A branch that is never taken is a border too: it takes twice as long to compile, but what reads x may take
+    its memory then, as it is reused where sums go on.
     """
     if NEWER:
         return lax.optimization_barrier(x)
-    return lax.platform_dependent(x, cpu=_called, default=lax.optimization_barrier)
+    return lax.platform_dependent(x, cpu=_branched if reused else _called, default=lax.optimization_barrier)
+
+
+def _branched(x: jax.Array) -> jax.Array:
+    """The one that is never taken comes second, for XLA copies what passes through there. A copy costs nothing to
+    compile."""
+    return lax.cond(lax.optimization_barrier(False), jnp.copy, lambda x: x, x)
 
 
 def _called(x: jax.Array) -> jax.Array:

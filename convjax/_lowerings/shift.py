@@ -88,7 +88,7 @@ def _looped(parts: list[jax.Array]) -> jax.Array:
     y: list[jax.Array] = []
     loops = 1 if len(parts) <= ALONE else math.ceil(len(parts) / HELD)
     for loop in _cut(parts, math.ceil(len(parts) / loops)):
-        y = [_pieces.parted(_pieces.total(y))] if len(y) > 1 else y
+        y = [_pieces.parted(_pieces.total(y), reused=True)] if len(y) > 1 else y
         y = y + [_pieces.total(chain) for chain in _cut(loop, CHAIN)]
     return _pieces.total(y)
 
