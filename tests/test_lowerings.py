@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import reference
 from cases import CASES, REDUCED, Case, normal, specs
-from jax import lax
 
 from convjax._lowerings import LOWERINGS, _pieces, chwn, fft, fold, matmul, phases, reduce, shift, unfold, winograd
 from convjax._primitive import convolve
@@ -161,57 +160,6 @@ def test_winograd_of_volumes(monkeypatch, most, kernel, outputs):
     x, w = normal(0, (2, 3, 5, 7, 4)), normal(1, (outputs, 3, *kernel))
     want = reference.conv(x, w, spec)
     assert np.abs(np.asarray(run("winograd", x, w, spec)) - want).max() <= 4e-6 * np.abs(want).max()
-
-
-@pytest.mark.parametrize("alone", [True, False])
-def test_products_beside_one_another(monkeypatch, alone):
-    """Whether products are one or two that run at the same time, the numbers are the same; the two stand apart in the
-    order in which XLA's CPU runtime takes what is ready, for it to give each half to a core."""
-    monkeypatch.setattr(_pieces, "alone", lambda *_: alone)
-    for name, case in {
-        "winograd": Case("tiles", (2, 4, 13, 9), (6, 4, 3, 3), {"padding": 1}),
-        "matmul": Case("groups", (3, 26, 7, 5), (39, 2, 3, 3), {"padding": (1, 0), "groups": 13}),
-    }.items():
-        spec, x, w = specs(case)["forward" if name == "winograd" else "weight gradient"]
-        x, w = normal(0, x.shape), normal(1, w.shape)
-        want = reference.conv(x, w, spec)
-        assert np.abs(np.asarray(run(name, x, w, spec)) - want).max() <= 4e-6 * np.abs(want).max()
-        lowered = jax.jit(lambda x, w, n=name, s=spec: LOWERINGS[n].run(x, w, s, convolve)).lower(x, w)
-        if jax.default_backend() == "cpu":
-            assert any(re.fullmatch("pc{7,}p", order) for order in _orders(lowered.compile().as_text())) == alone
-
-
-def _orders(compiled: str) -> list[str]:
-    """The operations of every computation, in their order: p for a product, c for a copy."""
-    kinds = {"p": r"= \S+ dot\(|%ynn_fusion\S* = ", "c": r"= \S+ copy\("}
-    blocks = [block.splitlines() for block in re.findall(r"\{\n(.*?)\n\}", compiled, re.S)]
-    return [
-        "".join(k for line in lines for k, pattern in kinds.items() if re.search(pattern, line)) for lines in blocks
-    ]
-
-
-@pytest.mark.parametrize("count", [1, 2, _pieces.REGISTERS, _pieces.REGISTERS + 1])
-def test_turns_of_a_loop(count):
-    """Numbers and arrays of each turn, in order; where they are few, nothing counts them."""
-    rows = [(3 * n, np.array([n, n * n], np.float32)) for n in range(count)]
-    turn = lambda at, pair, y: 2 * y + lax.dynamic_slice(jnp.arange(100, dtype=jnp.float32), [at], [2]) * pair  # noqa: E731
-    lowered = jax.jit(lambda y: _pieces.loop(rows, turn, y)).lower(np.ones(2, np.float32))
-    want = np.ones(2, np.float32)
-    for at, pair in rows:
-        want = 2 * want + np.arange(at, at + 2, dtype=np.float32) * pair
-    np.testing.assert_array_equal(lowered.compile()(np.ones(2, np.float32)), want)
-    assert ("stablehlo.while" in lowered.as_text()) == (count > 1)
-    assert ("stablehlo.compare" in lowered.as_text()) == (count > _pieces.REGISTERS)
-
-
-def test_a_border_is_not_fused_across():
-    """What is made in front of it is a loop of its own, on every CPU compiler."""
-    if jax.default_backend() != "cpu":
-        pytest.skip("XLA's CPU compiler")
-    for border, together in ((_pieces.parted, 0), (lambda x: _pieces.parted(x, reused=True), 0), (lambda x: x, 1)):
-        compiled = jax.jit(lambda x, f=border: jnp.tanh(f(jnp.exp(x)))).lower(jnp.ones(1000)).compile().as_text()
-        blocks = re.findall(r"\{\n(.*?)\n\}", compiled, re.S)
-        assert sum("exponential(" in block and " tanh(" in block for block in blocks) == together, compiled
 
 
 @pytest.mark.parametrize("images", [1, 3])

@@ -256,10 +256,9 @@ class _Operand(NamedTuple):
 
     def block(self, x, image, taken, wanted):
         """A block laid out as `_padded_to` lays out all of x: what is between stays in cache."""
-        if (x.shape[0], self.blocks.across) == (self.blocks.images, 1):
-            return _padded_to(x, self.padding, self.lengths, self.many)
-        sizes = self.blocks.images, x.shape[1], self.taken, *x.shape[3:]
-        x = _pieces.parted(_pieces.sliced(x, (image, 0, taken), sizes))
+        if (x.shape[0], self.blocks.across) != (self.blocks.images, 1):
+            sizes = self.blocks.images, x.shape[1], self.taken, *x.shape[3:]
+            x = _pieces.parted(_pieces.sliced(x, (image, 0, taken), sizes))
         if self.blocks.across == 1:
             return _padded_to(x, self.padding, self.lengths, self.many)
         low = self.padding[0][0]
@@ -359,8 +358,7 @@ def _mirrored(x, w, spec, positions):
     sides = (outputs, batch) if swapped else (batch, outputs)
     precision = _pieces.flipped(spec.precision) if swapped else spec.precision
     summed = blocks.images * math.prod(tiles)
-    cut = dims == 2 and min(sides) >= 64 and max(sides) < 128 and _pieces.alone(*sides, summed)
-    parts = 2 if cut else 1
+    parts = 2 if dims == 2 and min(sides) >= 64 and max(sides) < 128 and _pieces.alone(*sides, summed) else 1
 
     def products(v, u):
         pairs = [*zip(*((u, v) if swapped else (v, u)), strict=True)]
