@@ -164,8 +164,10 @@ def main(options: argparse.Namespace) -> int:
     if not options.no_files:
         options.results.mkdir(parents=True, exist_ok=True)
         data.write_text(json.dumps(result, indent=1) + "\n")
-        report.chart(result, chart)
-        print(f"written: {data}, {chart}")
+        drawn = [chart] if report.others(result) else []  # of lowerings alone there is nothing to draw
+        for path in drawn:
+            report.chart(result, path)
+        print("written:", ", ".join(map(str, [data, *drawn])))
     return 0
 
 

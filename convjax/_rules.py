@@ -112,8 +112,10 @@ def _images_abreast(f: Facts) -> bool:
 
 
 def _first_layer(f: Facts) -> bool:
-    # Few channels in and many out; many small images are left to loops that copy nothing.
-    few = f.inputs <= 8 and f.inputs * f.taps <= 72 and f.outputs >= 48
+    # Few channels in and many out, or fewer of one image that stays in cache; many small ones are left to loops that
+    # copy nothing.
+    cached = f.batch == 1 and f.inputs <= 4 and f.outputs >= 24 and f.positions * f.outputs <= 1 << 22
+    few = f.inputs <= 8 and f.inputs * f.taps <= 72 and (f.outputs >= 48 or cached)
     return few and max(f.spec.stride) == 1 and f.positions >= 256 * f.batch
 
 
@@ -127,7 +129,8 @@ def _strided(f: Facts) -> bool:
 def _strided_of_many_taps(f: Facts) -> bool:
     if f.mirrored:
         wide = min(f.batch, f.outputs) >= 16 or (f.positions >= 36 and f.outputs >= 48)
-        return max(f.spec.rhs_dilation) > 1 and f.positions >= 25 and wide
+        large = f.batch <= 4 and f.inputs * f.taps >= 1 << 16 and not _pieces.SHARED
+        return max(f.spec.rhs_dilation) > 1 and ((f.positions >= 25 and wide) or large)
     many = f.taps >= 25 and f.inputs * f.taps < 1024 and f.copied > 1 << 22
     return max(f.spec.stride) > 1 and many and f.outputs >= 32
 
@@ -153,6 +156,8 @@ def _few_sums(f: Facts) -> bool:
     pairs = f.batch * f.outputs
     if f.groups > 1:
         return pairs <= (64 if max(f.spec.rhs_dilation) > 1 else 16)
+    if f.inputs * f.taps >= 1 << 17 and not _pieces.SHARED:  # long sums, which cores do not share in a product
+        return pairs <= 192 and pairs * f.positions <= 1800
     return pairs <= 64 and pairs * f.positions <= (600 if f.taps >= 1024 else 100)
 
 
@@ -183,6 +188,13 @@ def _wide_borders(f: Facts) -> bool:
     if f.mirrored:
         return max(f.spec.stride) > 1 and min(f.batch, f.outputs) >= 128 and f.saved("interior") > 1.25
     return max(f.spec.rhs_dilation) > 1 and min(f.inputs, f.outputs) >= 256 and f.saved("interior") > 1.5
+
+
+def _few_phases(f: Facts) -> bool:
+    # The input gradient of a strided first layer, once the products of all taps are too many to add from cache.
+    few = f.spec.dims <= 2 and f.groups == 1 and f.outputs <= 3 and 1 < f.taps <= 9
+    most = 1 << (19 if jax.__version_info__ >= LATER else 21)
+    return few and f.batch * math.prod(f.x.shape[2:]) * f.taps * f.outputs >= most
 
 
 def _overlapping(f: Facts) -> bool:
@@ -225,19 +237,36 @@ CPU = (
     Rule(
         "exchange",
         lambda f: f.dilated and f.mirrored,
-        "weight gradient of a transposed convolution: 4x4, stride 2, 128 to 64 channels takes 7.3 ms for 582",
+        "weight gradient of a transposed convolution: 4x4, stride 2, 128 to 64 channels takes 7.3 ms for 580",
     ),
     Rule(
         "fold",
-        lambda f: f.real and f.x.dtype != jnp.bfloat16 and f.dilated and _overlapping(f),
-        "windows that overlap, of a dilated input: 4x4, stride 2, 128 to 64 channels takes 6.3 ms for 9.2",
+        lambda f: f.real and f.x.dtype != jnp.bfloat16 and f.dilated and _overlapping(f) and not _few_phases(f),
+        "windows that overlap, of a dilated input: 4x4, stride 2, 128 to 64 channels takes 6.0 ms for 9.1",
+    ),
+    Rule(
+        "fold",
+        lambda f: (
+            f.short
+            and f.x.dtype != jnp.bfloat16
+            and f.dilated
+            and f.taps == f.groups == 1
+            and f.spec.dims <= 2
+            and math.prod(f.spec.lhs_dilation) <= 4
+        ),
+        "a product, and zeros between its results: input gradient of 1x1, stride 2, 256 to 512 channels on 56x56 takes"
+        " 4.5 ms for 8.4",
+        until=LATER,
     ),
     Rule(
         "polyphase",
         lambda f: (
-            f.dilated and f.taps > 1 and (f.groups > 1 or f.spec.dims > 2 or f.idle < 1.4) and f.w.size <= 4 * f.x.size
+            f.dilated
+            and f.taps > 1
+            and (f.groups > 1 or f.spec.dims > 2 or f.idle < 1.4 or _few_phases(f))
+            and f.w.size <= 4 * f.x.size
         ),
-        "a dilated input holds mostly zeros: depthwise 3x3 at stride 2 gives its input gradient in 0.86 ms for 102",
+        "a dilated input holds mostly zeros: depthwise 3x3 at stride 2 gives its input gradient in 0.86 ms for 99",
     ),
     Rule(
         "matmul",
@@ -255,7 +284,7 @@ CPU = (
             and _images_abreast(f)
         ),
         "strided slices of small images, where whole vectors of them lie side by side: depthwise 5x5, stride 2, 672"
-        " channels on 14x14 takes 0.19 ms for 8.2",
+        " channels on 14x14 takes 0.18 ms for 8.2",
     ),
     Rule(
         "phases",
@@ -266,12 +295,12 @@ CPU = (
     Rule(
         "fft",
         lambda f: f.real and not f.mirrored and f.inputs == f.outputs == 1 and f.saved("fft") > 4,
-        "far fewer multiply-adds: 63x63 on 512x512 takes 0.78 ms for 246",
+        "far fewer multiply-adds: 63x63 on 512x512 takes 0.80 ms for 253",
     ),
     Rule(
         "unfold",
         lambda f: f.short and f.groups == 1 and f.spec.dims == 2 and _strided_of_many_taps(f),
-        "strided kernels of many taps: 7x7, stride 2, 3 to 64 channels on 224x224 takes 7.2 ms for 8.9",
+        "strided kernels of many taps: 7x7, stride 2, 3 to 64 channels on 224x224 takes 7.3 ms for 9.1",
         until=LATER,
     ),
     Rule(
@@ -279,30 +308,30 @@ CPU = (
         lambda f: (
             f.short and not f.mirrored and f.groups == 1 and f.spec.dims <= 2 and (_first_layer(f) or _strided(f))
         ),
-        "strided kernels, and few channels to many: 3x3, stride 2, 3 to 32 channels on 224x224 takes 0.93 ms for 5.7",
+        "strided kernels, and few channels to many: 3x3, stride 2, 3 to 32 channels on 224x224 takes 0.98 ms for 5.9",
     ),
     Rule(
         "apart",
         lambda f: f.short and f.groups > 1 and _groups_of_tiles(f),
-        "groups as wide as tiles: 5x5, 2 groups of 48 to 128 channels on 27x27 takes 6.8 ms for 38",
+        "groups as wide as tiles: 5x5, 2 groups of 48 to 128 channels on 27x27 takes 6.3 ms for 39",
     ),
     Rule(
         "unfold",
         lambda f: f.short and f.groups > 1 and f.spec.dims == 2 and not f.dilated and _wide_groups(f),
         "a product per group, where groups are wide: weight gradient of 3x3, 32 groups of 16 channels on 14x14 takes"
-        " 1.9 ms for 1258",
+        " 1.9 ms for 1247",
     ),
-    Rule("matmul", _few_outputs, "few outputs of many channels: 3x3, 64 to 3 channels on 224x224 takes 7.0 ms for 25"),
+    Rule("matmul", _few_outputs, "few outputs of many channels: 3x3, 64 to 3 channels on 224x224 takes 6.8 ms for 24"),
     Rule(
         "chwn",
         lambda f: _few_products(f) and _images_abreast(f),
         "short rows of images of which whole vectors are at hand: 3x3, 32 groups of 16 channels on 8x14x14 takes"
-        " 1.2 ms for 9.3",
+        " 1.2 ms for 9.7",
     ),
     Rule(
         "unfold",
         lambda f: f.short and f.groups == 1 and f.spec.dims == 2 and _large_kernel_of_few(f),
-        "weight gradient of many positions: 5x5, 64 to 192 channels on 27x27 takes 9.3 ms for 11",
+        "weight gradient of many positions: 5x5, 64 to 192 channels on 27x27 takes 9.2 ms for 11",
         until=LATER,
     ),
     Rule(
@@ -315,73 +344,73 @@ CPU = (
             and f.w.shape[-1] < 12
             and max(*f.spec.stride, *f.spec.rhs_dilation) == 1
         ),
-        "weight gradient of depthwise kernels on the shortest rows: 3x3 on 8x960x7x7 takes 0.17 ms for 22",
+        "weight gradient of depthwise kernels on the shortest rows: 3x3 on 8x960x7x7 takes 0.18 ms for 22",
     ),
-    Rule("shift", _few_products, "few products per result: depthwise 3x3 on 8x144x56x56 takes 0.75 ms for 70"),
+    Rule("shift", _few_products, "few products per result: depthwise 3x3 on 8x144x56x56 takes 0.73 ms for 68"),
     Rule(
         "reduce",
         lambda f: f.mirrored and _few_sums(f),
-        "weight gradient of few channels: depthwise 3x3 on 8x144x56x56 takes 1.3 ms for 49",
+        "weight gradient of few channels: depthwise 3x3 on 8x144x56x56 takes 1.4 ms for 55",
     ),
     Rule(
         "planes",
         lambda f: f.real and f.mirrored and f.spec.dims > 2 and f.groups == 1 and not f.dilated,
-        "weight gradient of a volume: 3x3x3, 32 channels on 32x48x48 takes 16 ms for 126",
+        "weight gradient of a volume: 3x3x3, 32 channels on 32x48x48 takes 15 ms for 124",
     ),
-    Rule("fft", _large, "far fewer multiply-adds: 63x63 on 512x512 takes 0.78 ms for 246"),
+    Rule("fft", _large, "far fewer multiply-adds: 63x63 on 512x512 takes 0.80 ms for 253"),
     Rule(
         "matmul",
         lambda f: f.x.dtype == jnp.bfloat16 and f.groups == 1 and f.outputs >= 16 and f.inputs * f.taps >= 256,
-        "bfloat16 has products of its own: the weight gradient of 3x3, 64 channels on 56x56 takes 4.3 ms for 13",
+        "bfloat16 has products of its own: the weight gradient of 3x3, 64 channels on 56x56 takes 4.5 ms for 13",
     ),
     Rule(
         "interior",
         lambda f: f.short and f.groups == 1 and _wide_borders(f),
-        "much of what a dilated kernel sees is padding: 3x3, dilation 18, 256 channels on 33x33 takes 3.7 ms for 6.9",
+        "much of what a dilated kernel sees is padding: 3x3, dilation 18, 256 channels on 33x33 takes 3.8 ms for 7.0",
     ),
     Rule(
         "fold",
         lambda f: f.short and not f.mirrored and _turned_back(f),
         "a heavy weight that need not be turned: the input gradient of 3x3, 512 channels on one image of 7x7 takes"
-        " 0.55 ms for 1.9",
+        " 0.54 ms for 1.9",
     ),
     Rule(
         "winograd",
         lambda f: f.short and not f.mirrored and _tiles_of_taps(f),
-        "a quarter of the products: 3x3, 64 channels on 56x56 takes 3.4 ms for 8.4",
+        "a quarter of the products: 3x3, 64 channels on 56x56 takes 3.3 ms for 9.2",
     ),
     Rule(
         "winograd",
         lambda f: f.short and f.mirrored and _tiles_of_positions(f),
-        "a quarter of the products: the weight gradient of 3x3, 128 channels on 28x28 takes 3.4 ms for 7.3",
+        "a quarter of the products: the weight gradient of 3x3, 128 channels on 28x28 takes 3.1 ms for 7.3",
     ),
     Rule(
         "phases",
         lambda f: f.short and f.groups == 1 and _tiles_of_phases(f),
-        "a quarter of the products, once taps stand side by side: 3x3, dilation 2, 256 channels on 28x28 takes 12 ms"
+        "a quarter of the products, once taps stand side by side: 3x3, dilation 2, 256 channels on 28x28 takes 11 ms"
         " for 19",
     ),
     Rule(
         "unfold",
         lambda f: f.short and f.groups == 1 and _columns(f),
-        "few windows of many channels: 3x3, 512 channels on one image of 7x7 takes 0.67 ms for 2.0",
+        "few windows of many channels: 3x3, 512 channels on one image of 7x7 takes 0.68 ms for 2.1",
     ),
     Rule(
         "matmul",
         lambda f: (
             f.real and f.mirrored and f.groups == 1 and max(f.spec.rhs_dilation) > 1 and not _strided_of_many_taps(f)
         ),
-        "weight gradient of a strided convolution: 3x3, stride 2, 3 to 32 channels takes 2.4 ms for 2.5",
+        "weight gradient of a strided convolution: 3x3, stride 2, 64 to 128 channels takes 3.5 ms for 5.7",
     ),
     Rule(
         "matmul",
         lambda f: f.real and f.mirrored and f.groups == 1 and f.spec.dims == 2 and _gradient_over_images(f),
-        "weight gradient over large images: 3x3, 3 to 32 channels on 128x32x32 takes 2.2 ms for 6.6",
+        "weight gradient over large images: 3x3, 32 channels on 128x32x32 takes 11 ms for 20",
     ),
     Rule(
         "matmul",
         lambda f: f.real and (f.groups > 1 or f.spec.dims > 2) and f.inputs * f.taps >= 16,
-        "XLA's loops for groups are slow: weight gradient of 32 groups of 8 channels on 28x28 takes 2.4 ms for 2558",
+        "XLA's loops for groups are slow: weight gradient of 32 groups of 8 channels on 28x28 takes 2.4 ms for 2502",
     ),
     Rule(
         "matmul",
@@ -392,23 +421,23 @@ CPU = (
             and f.taps == 2
             and min(f.inputs, f.outputs) >= 32
         ),
-        "two taps of one axis, which are gathered: k2, 64 to 128 channels on 4096 takes 1.5 ms for 1.8",
+        "two taps of one axis, which are gathered: k2, 64 to 128 channels on 4096 takes 1.5 ms for 1.9",
     ),
     Rule(
         "matmul",
         lambda f: f.real and f.groups == 1 and _along_one_axis(f),
-        "taps along one axis of an image: 3x1, 64 channels on 128x256 takes 2.3 ms for 4.8",
+        "taps along one axis of an image: 3x1, 64 channels on 128x256 takes 2.2 ms for 5.0",
         until=LATER,
     ),
     Rule(
         "unfold",
         lambda f: _left_over(f) and f.copied <= 1 << 20 and f.positions > 1,
-        "a small weight gradient, of copies in cache: k3, dilation 8, 32 channels on 8x512 takes 0.14 ms for 0.15",
+        "a small weight gradient, of copies in cache: k3, dilation 8, 32 channels on 8x512 takes 0.15 ms for 0.17",
     ),
     Rule(
         "matmul",
         _left_over,
-        "a weight gradient of many channels: k2, dilation 64, 64 to 128 channels takes 1.7 ms for 2.0",
+        "a weight gradient of many channels: k2, dilation 64, 64 to 128 channels takes 1.9 ms for 2.2",
     ),
 )
 

@@ -12,7 +12,7 @@ import pytest
 from cases import CASES
 
 from benchmarks import __main__, backends, report, tasks, timing
-from benchmarks.cases import ROWS
+from benchmarks.cases import ROWS, Case
 from benchmarks.filters import FILTERS
 from benchmarks.networks import NETWORKS, Weights
 from benchmarks.programs import OPS, PROGRAMS
@@ -128,6 +128,13 @@ def test_runs_of_the_same_code_add_up(monkeypatch, tmp_path):
     assert "fewest seconds of 2 runs" in report.every_row(result)
     first, second = ({"lowering": name, "seconds": {}, "compile_seconds": {}} for name in ("fold", "direct"))
     assert __main__.fewest(first, second) is second
+
+
+def test_a_lowering_is_timed_even_where_it_is_restated_as_itself():
+    """`chwn` of a weight gradient of 1x1 kernels is one whose stride `phases` takes apart, into what it was."""
+    case = Case("1x1", (8, 16, 8, 8), (16, 16, 1, 1))
+    task = tasks.task(case, "weight gradient", "cpu")
+    assert task.ready("chwn").program != task.ready("convjax").program
 
 
 def run(*arguments):

@@ -21,6 +21,7 @@ def chosen(case, platform="cpu"):
     return [_select.select(*entry, platform).lowering.name for entry in specs(case).values()]
 
 
+SHARED = "matmul" if jax.__version_info__ >= (0, 11) else ""  # where cores share the sums of products
 OWN = "direct" if jax.__version_info__ >= (0, 12) else ""  # where later XLA's own convolutions caught up
 # Forward, input gradient, weight gradient.
 CPU = {
@@ -38,17 +39,17 @@ CPU = {
     "resnext 32x8 3x3 s2": ["chwn", "fold", "reduce"],
     "alexnet grouped 5x5": ["apart", "apart", "unfold"],
     "resnet stem 7x7 s2": [OWN or "unfold", "fold", "matmul" if OWN else "unfold"],
-    "mobilenet stem 3x3 s2": ["matmul", "fold", "matmul"],
+    "mobilenet stem 3x3 s2": ["matmul", "polyphase", SHARED or "unfold"],
     "lenet 5x5 1 to 6": ["shift", "chwn", "matmul"],
     "lenet 5x5 6 to 16": ["chwn", "chwn", "direct"],
-    "vgg 3x3 3 to 64": ["matmul", "matmul", "matmul"],
-    "unet 3x3 3 to 32": ["shift", "matmul", "direct"],
-    "cifar 3x3 3 to 32": ["shift", "matmul", "matmul"],
+    "vgg 3x3 3 to 64": ["matmul", "matmul", SHARED or "reduce"],
+    "unet 3x3 3 to 32": ["matmul", "matmul", "direct"],
+    "cifar 3x3 3 to 32": ["shift", "matmul", SHARED or "reduce"],
     "cifar 3x3 32": ["winograd", "winograd", "matmul"],
     "vgg 3x3 64": ["winograd", "winograd", "winograd"],
     "shufflenet grouped 1x1": ["matmul", "matmul", "matmul"],
     "resnet 1x1 256 to 64": ["matmul", "matmul", "matmul"],
-    "resnet 1x1 s2 256 to 512": ["matmul", "direct", "matmul"],
+    "resnet 1x1 s2 256 to 512": ["matmul", OWN or "fold", "matmul"],
     "vit patches 16x16": ["matmul", "polyphase", "matmul"],
     "resnet 3x3 128": ["winograd", "winograd", "winograd"],
     "erfnet 3x1 64": [*[OWN or "matmul"] * 2, "matmul"],

@@ -65,8 +65,13 @@ def batch_first(y, dims: int):
     return jnp.moveaxis(y.reshape(y.shape[1:]) if y.shape[0] == 1 else y, -1 - dims, 0)
 
 
-def contract(w, x, spec):
-    """(I, G, O, J) by (I, G, B, J) to ([G,] O, B), summing over I and J."""
+def _images_last(v):
+    """(I, C, J) to (C, J I): turned as a matrix of two axes, which takes half of the time that XLA's own copy does."""
+    return lax.optimization_barrier(v.reshape(v.shape[0], -1).T).reshape(v.shape[1], -1)
+
+
+def contract(w, x, spec, copied: bool = True):
+    """(I, G, O, J) by (I, G, B, J) to ([G,] O, B), summing over I and J: of what is copied for it, or of operands."""
     wide = _pieces.sum_dtype(x.dtype, spec)
     flipped = _pieces.flipped(spec.precision)
 
@@ -81,6 +86,9 @@ def contract(w, x, spec):
     if many == 1:
         return dot(w[0], x[0], (last - 1,), leading[:-1])
     if length < LONG and max(outputs, batch) >= TINY:
+        if groups == 1 and not (copied or _pieces.NEWER):
+            w, x = _images_last(w), _images_last(x)
+            return dot(w, x, (1,), ())
         return dot(w, x, (0, last), leading[1:])
     if min(outputs, batch) < NARROW:
         # The larger matrix on the left makes the faster product, or the one that leaves a part of a vector over.

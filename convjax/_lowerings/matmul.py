@@ -184,7 +184,7 @@ def _contract_patches(w, x, spec, counts):
     x = x.transpose(0, 1, 2, *range(4, 4 + 2 * dims, 2), *range(3, 3 + 2 * dims, 2))
     inputs, groups, batch = x.shape[:3]
     x = x.reshape(inputs, groups, batch * math.prod(counts), -1)
-    y = _products.contract(w.reshape(*w.shape[:3], -1), x, spec)
+    y = _products.contract(w.reshape(*w.shape[:3], -1), x, spec, copied=math.prod(counts) > 1)
     return _products.batch_first(y.reshape(groups, -1, batch, *counts), dims)
 
 
