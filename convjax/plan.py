@@ -100,7 +100,7 @@ def plan(
       on cpu
         forward          shift     116 M multiply-adds, 25.7 MB touched, error below 4.3e-06 of the sum of |x| |w|
                            by a sum over shifted slices, one per tap
-                           for few products per result: depthwise 3x3 on 8x144x56x56 takes 0.75 ms for 70
+                           for few products per result: depthwise 3x3 on 8x144x56x56 takes 0.73 ms for 68
                            not direct: 116 M multiply-adds
                            not reduce: 3136 positions, more than 128
                            not matmul: 116 M multiply-adds
