@@ -313,7 +313,7 @@ CPU = (
     Rule(
         "apart",
         lambda f: f.short and f.groups > 1 and _groups_of_tiles(f),
-        "groups as wide as tiles: 5x5, 2 groups of 48 to 128 channels on 27x27 takes 6.3 ms for 39",
+        "groups as wide as tiles: 5x5, 2 groups of 48 to 128 channels on 27x27 takes 6.8 ms for 39",
     ),
     Rule(
         "unfold",
@@ -355,7 +355,7 @@ CPU = (
     Rule(
         "planes",
         lambda f: f.real and f.mirrored and f.spec.dims > 2 and f.groups == 1 and not f.dilated,
-        "weight gradient of a volume: 3x3x3, 32 channels on 32x48x48 takes 15 ms for 124",
+        "weight gradient of a volume: 3x3x3, 32 channels on 32x48x48 takes 16 ms for 125",
     ),
     Rule("fft", _large, "far fewer multiply-adds: 63x63 on 512x512 takes 0.80 ms for 253"),
     Rule(
@@ -377,12 +377,12 @@ CPU = (
     Rule(
         "winograd",
         lambda f: f.short and not f.mirrored and _tiles_of_taps(f),
-        "a quarter of the products: 3x3, 64 channels on 56x56 takes 3.3 ms for 9.2",
+        "a quarter of the products: 3x3, 64 channels on 56x56 takes 3.3 ms for 9.3",
     ),
     Rule(
         "winograd",
         lambda f: f.short and f.mirrored and _tiles_of_positions(f),
-        "a quarter of the products: the weight gradient of 3x3, 128 channels on 28x28 takes 3.1 ms for 7.3",
+        "a quarter of the products: the weight gradient of 3x3, 128 channels on 28x28 takes 3.3 ms for 7.3",
     ),
     Rule(
         "phases",

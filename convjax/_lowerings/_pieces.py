@@ -104,14 +104,15 @@ def alone(rows: int, columns: int, depth: int) -> bool:
     return not SHARED and (max(rows, columns) <= 64 or cost < 2**16 * (2 if tall else 1.5))
 
 
-def branch(make, *operands):
+def branch(make, *operands, other=None):
     """make(*operands) in a branch of its own, which keeps its operands until it ends and what it makes on its way no
-    longer. The other branch, which is never taken, returns operands of as many elements, which cost nothing to compile,
-    or zeros; but no two scalars that are the same, for of those that are, in both branches, XLA makes one."""
+    longer. The other branch, which is never taken, returns other(*operands), or else operands of as many elements,
+    which cost nothing to compile, or zeros; but no two scalars that are the same, for of those that are, in both
+    branches, XLA makes one."""
     outputs, tree = jax.tree.flatten(jax.eval_shape(make, *operands))
     axes = frozenset().union(*map(varying, jax.tree.leaves(operands)))
 
-    def other(*operands):
+    def idle(*operands):
         def like(n, y):
             if not y.shape:
                 return jnp.asarray(n, y.dtype)
@@ -121,7 +122,7 @@ def branch(make, *operands):
 
         return jax.tree.unflatten(tree, [like(n, y) for n, y in enumerate(outputs)])
 
-    taken = lambda *operands: lax.cond(lax.optimization_barrier(False), other, make, *operands)  # noqa: E731
+    taken = lambda *operands: lax.cond(lax.optimization_barrier(False), other or idle, make, *operands)  # noqa: E731
     return lax.platform_dependent(*operands, cpu=taken, default=make)
 
 
@@ -134,16 +135,23 @@ def beside(products, *operands) -> tuple[list[jax.Array], list[jax.Array]]:
     half of what is ready to another core only where that is more than 8 operations: hence as many copies of a zero
     between the two, which cost nothing.
     """
-    count = len(jax.eval_shape(products, *operands))
-    if count == 1:
+    shapes = [y.shape for y in jax.eval_shape(products, *operands)]
+    half = len(shapes) // 2
+    if not half:
         return products(*operands), []
 
     def copied(zero, *operands):
         made = products(*operands)
-        return made[: count // 2], [zero] * COPIES, made[count // 2 :]
+        return made[:half], [zero] * COPIES, made[half:]
+
+    def turned(zero, *operands):
+        made = products(*operands)
+        return made[half:], [jnp.asarray(n, zero.dtype) for n in range(COPIES)], made[:half]
 
     zero = lax.convert_element_type(lax.optimization_barrier(False), jnp.int32)
-    first, copies, second = branch(copied, zero, *operands)
+    # Zeros in the place of products would be kernels to compile, which the same products, turned, are not.
+    other = turned if shapes[:half] == shapes[half:] else None
+    first, copies, second = branch(copied, zero, *operands, other=other)
     return [*first, *second], copies
 
 

@@ -399,8 +399,9 @@ def _mirrored(x, w, spec, positions):
         none = [_pieces.zeros((TILE**dims // parts, *sides), x.dtype, x)] * parts
         zeros = [jnp.zeros((), jnp.int32)] * (_pieces.COPIES if parts > 1 else 0)
         y = _results(a, *_pieces.loop(turns, more, (none, zeros)))
-    y = y.reshape(*positions, *sides)
-    return jnp.moveaxis(y.swapaxes(-2, -1) if swapped else y, (-2, -1), (0, 1))
+    # Turned as a matrix of two axes, or XLA makes a copy first.
+    y = lax.optimization_barrier(y).T.reshape(*sides, *positions)
+    return y.swapaxes(0, 1) if swapped else y
 
 
 def refuses(spec, x, w) -> str | None:
