@@ -109,10 +109,11 @@ def branch(make, *operands, other=None):
     longer. The other branch, which is never taken, returns other(*operands), or else operands of as many elements,
     which cost nothing to compile, or zeros; but no two scalars that are the same, for of those that are, in both
     branches, XLA makes one."""
-    outputs, tree = jax.tree.flatten(jax.eval_shape(make, *operands))
-    axes = frozenset().union(*map(varying, jax.tree.leaves(operands)))
 
     def idle(*operands):
+        outputs, tree = jax.tree.flatten(jax.eval_shape(make, *operands))
+        axes = frozenset().union(*map(varying, jax.tree.leaves(operands)))
+
         def like(n, y):
             if not y.shape:
                 return jnp.asarray(n, y.dtype)
@@ -144,13 +145,13 @@ def beside(products, *operands) -> tuple[list[jax.Array], list[jax.Array]]:
         made = products(*operands)
         return made[:half], [zero] * COPIES, made[half:]
 
-    def turned(zero, *operands):
-        made = products(*operands)
-        return made[half:], [jnp.asarray(n, zero.dtype) for n in range(COPIES)], made[:half]
+    def exchanged(zero, *operands):
+        first, copies, second = copied(zero, *operands)
+        return second, [jnp.asarray(n, zero.dtype) for n in range(len(copies))], first
 
     zero = lax.convert_element_type(lax.optimization_barrier(False), jnp.int32)
-    # Zeros in the place of products would be kernels to compile, which the same products, turned, are not.
-    other = turned if shapes[:half] == shapes[half:] else None
+    # Zeros in the place of products would be kernels to compile, which the same products, exchanged, are not.
+    other = exchanged if shapes[:half] == shapes[half:] else None
     first, copies, second = branch(copied, zero, *operands, other=other)
     return [*first, *second], copies
 
