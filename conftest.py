@@ -2,10 +2,10 @@
 
 import os
 
-os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
+os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
 # With a thread per device, XLA deadlocks and aborts where 32 programs of a device are under way: launching the next one
 # waits on the last thread, which the collective needs that the other three wait in (jax 0.10.2).
-os.environ.setdefault("NPROC", "16")
+os.environ.setdefault("NPROC", "32")
 os.environ.setdefault("JAX_ENABLE_X64", "1")
 
 import jax

@@ -13,7 +13,7 @@ from jax import lax
 
 from convjax import _boundary, _windows
 from convjax._primitive import convolve, transposed_weight
-from convjax._sharding import laid_out, mesh_axes
+from convjax._sharding import is_sharded, laid_out, mesh_axes, whole
 from convjax._spec import ConvCall, Grid
 
 
@@ -31,6 +31,12 @@ def jitted(call: ConvCall) -> Callable[..., jax.Array]:
     """The function of (x, weight, bias) that a checked call is: of arrays alone, which jit dispatches fastest."""
 
     def conv(x: jax.Array, weight: jax.Array, bias: jax.Array | None) -> jax.Array:
+        # XLA's partitioner computes wrong values where an image is sharded in space and its kernels are sharded too, be
+        # it along their taps or over another axis of the mesh, or its channels are (plain lax too; jax 0.10.2, 0.12.0).
+        if is_sharded(x, *range(1 + call.batched, x.ndim)):
+            x, weight = whole(x, call.batched), whole(weight, *range(weight.ndim))
+        else:
+            weight = whole(weight, *range(2, weight.ndim))
         return laid_out(partial(_conv, call=call), partial(_conv_layout, call=call), x, weight, bias)
 
     return jax.jit(conv, inline=True)
@@ -53,10 +59,8 @@ def _conv_layout(x, weight, bias, *, call: ConvCall):
     outputs = weight[0] if not call.transposed else None if grouped else weight[1]
     channels = outputs or (bias and bias[0]) or (x[call.batched] if grouped else None)
     space = x[call.batched + 1 :]
-    # Where channels take a mesh axis that shards the space of x, XLA's partitioner computes a wrong input gradient
-    # (transposed convolution, stride 2, 2x2 mesh; plain lax too; jax 0.10.2 and 0.12.0).
-    taken = {axis for entry in space for axis in mesh_axes(entry)}
-    return (*x[: call.batched], None if taken & {*mesh_axes(channels)} else channels, *space)
+    # As `jitted` says: an image that is sharded in space is not sharded in channels too.
+    return (*x[: call.batched], None if any(map(mesh_axes, space)) else channels, *space)
 
 
 @partial(jax.jit, static_argnames="grid", inline=True)

@@ -333,6 +333,18 @@ def algorithm_refuses(function: str, algorithm: str, reason: str) -> Exception:
     )
 
 
+def not_partitionable(spec: Any, x: tuple, w: tuple) -> Exception:
+    return _error(
+        NotImplementedError,
+        "conv",
+        "weight",
+        "has a gradient that cannot be divided among devices.",
+        f"operands of shapes {x} and {w}, {spec}",
+        "sizes that are known when the gradient is compiled, for a program of several devices",
+        "jax.shard_map over every axis of the mesh, with the gradient inside",
+    )
+
+
 def wrong_preferred_type(function: str, preferred: Any, dtype: Any) -> Exception:
     return _error(
         TypeError,

@@ -22,7 +22,7 @@ from convjax import _select
 from convjax._lowerings import LOWERINGS
 from convjax._lowerings._lowering import Lowering
 from convjax._rules import RULES
-from convjax._sharding import vary, varying
+from convjax._sharding import is_partitioned, vary, varying
 from convjax._spec import ConvSpec, extent
 
 conv_p = Primitive("convjax_conv")
@@ -38,10 +38,10 @@ def convolve(x: jax.Array, w: jax.Array, spec: ConvSpec, algorithm: str = "auto"
     return conv_p.bind(x, w, spec=spec, algorithm=algorithm)
 
 
-def slide(x: jax.Array, w: jax.Array, padding) -> jax.Array:
+def slide(x: jax.Array, w: jax.Array, padding, weight: str | None = "kernel") -> jax.Array:
     """The sum itself, of (N, 1, *n) and (O, 1, *k), by what keeps a NaN where it is seen."""
     ones = (1,) * (x.ndim - 2)
-    spec = ConvSpec(ones, tuple(padding), ones, ones, precision=lax.Precision.HIGHEST)
+    spec = ConvSpec(ones, tuple(padding), ones, ones, precision=lax.Precision.HIGHEST, weight=weight)
     return convolve(x, w, spec, "local")
 
 
@@ -69,8 +69,14 @@ def _execute(x, w, **params):
 # ---- lowering ----
 
 
-def _lower(platform: str, x, w, *, spec: ConvSpec, algorithm: str):
-    return lowered(_select.select(spec, x, w, platform, algorithm).lowering, x, w, spec, algorithm)
+def _lower(ctx, *operands, platform: str, spec: ConvSpec, algorithm: str):
+    partitioned = is_partitioned(ctx.module_context.axis_context)
+
+    def run(x, w):
+        chosen = _select.select(spec, x, w, platform, algorithm, partitioned)
+        return lowered(chosen.lowering, x, w, spec, algorithm)
+
+    return mlir.lower_fun(run, multiple_results=False)(ctx, *operands)
 
 
 def lowered(lowering: Lowering, x, w, spec: ConvSpec, algorithm: str = "auto") -> jax.Array:
@@ -81,8 +87,7 @@ def lowered(lowering: Lowering, x, w, spec: ConvSpec, algorithm: str = "auto") -
 
 
 for _platform in (None, *RULES):
-    _rule = mlir.lower_fun(partial(_lower, _platform or "other"), multiple_results=False)
-    mlir.register_lowering(conv_p, _rule, platform=_platform)
+    mlir.register_lowering(conv_p, partial(_lower, platform=_platform or "other"), platform=_platform)
 
 
 # ---- derivatives ----
@@ -123,6 +128,12 @@ def ungrouped(a: jax.Array) -> jax.Array:
     return a.reshape(a.shape[0] * a.shape[1], *a.shape[2:])
 
 
+# Where the layer's weight goes. In an input gradient, input and result change places; in a weight gradient, kernel and
+# result.
+_WEIGHT_IN_INPUT_GRADIENT = {"kernel": "kernel", "result": "input", "input": "result", None: None}
+_WEIGHT_IN_WEIGHT_GRADIENT = {"kernel": "result", "result": "kernel", "input": "input", None: None}
+
+
 def _input_gradient(ct, w, *, x, spec: ConvSpec, algorithm: str):
     padding = []
     for n, k, m, s, (low, _), a, r in _per_dim(x.shape, w.shape, ct.shape, spec):
@@ -136,6 +147,7 @@ def _input_gradient(ct, w, *, x, spec: ConvSpec, algorithm: str):
         groups=spec.groups,
         precision=spec.precision,
         turned=not spec.turned,
+        weight=_WEIGHT_IN_INPUT_GRADIENT[spec.weight],
     )
     # Turned first and transposed then, the other way round than in transposed_weight: where that made w, as in a
     # transposed convolution, XLA sees two pairs that cancel.
@@ -147,7 +159,15 @@ def _weight_gradient(ct, x, *, w, spec: ConvSpec, algorithm: str):
     padding = []
     for n, k, m, s, (low, _), a, r in _per_dim(x.shape, w.shape, ct.shape, spec):
         padding.append((low, extent(m, s) + extent(k, r) - extent(n, a) - 1 - low))
-    gradient = ConvSpec(spec.rhs_dilation, tuple(padding), spec.lhs_dilation, spec.stride, spec.groups, spec.precision)
+    gradient = ConvSpec(
+        stride=spec.rhs_dilation,
+        padding=tuple(padding),
+        lhs_dilation=spec.lhs_dilation,
+        rhs_dilation=spec.stride,
+        groups=spec.groups,
+        precision=spec.precision,
+        weight=_WEIGHT_IN_WEIGHT_GRADIENT[spec.weight],
+    )
     x = x.astype(ct.dtype)
     if spec.groups == 1:
         x = x.swapaxes(0, 1)

@@ -197,6 +197,11 @@ def _few_phases(f: Facts) -> bool:
     return few and f.batch * math.prod(f.x.shape[2:]) * f.taps * f.outputs >= most
 
 
+def _many_zeros(f: Facts) -> bool:
+    apart = f.groups > 1 or f.spec.dims > 2 or f.idle < 1.4
+    return f.dilated and f.taps > 1 and apart and f.w.size <= 4 * f.x.size
+
+
 def _overlapping(f: Facts) -> bool:
     # Windows that meet; and enough elements to repay turning the weight, where a product by phases has idle taps.
     meet = f.spec.dims <= 2 and any(k > a for k, a in zip(f.w.shape[2:], f.spec.lhs_dilation, strict=True))
@@ -236,7 +241,7 @@ def _large(f: Facts) -> bool:
 CPU = (
     Rule(
         "exchange",
-        lambda f: f.dilated and f.mirrored,
+        lambda f: f.dilated and f.mirrored and max(f.spec.stride) == 1,
         "weight gradient of a transposed convolution: 4x4, stride 2, 128 to 64 channels takes 7.3 ms for 580",
     ),
     Rule(
@@ -265,11 +270,10 @@ CPU = (
     ),
     Rule(
         "polyphase",
-        lambda f: (
-            f.dilated and f.taps > 1 and (f.groups > 1 or f.spec.dims > 2 or f.idle < 1.4) and f.w.size <= 4 * f.x.size
-        ),
+        _many_zeros,
         "a dilated input holds mostly zeros: depthwise 3x3 at stride 2 gives its input gradient in 0.86 ms for 99",
     ),
+    Rule("subconvolutions", _many_zeros, 'the same for algorithm="local", whose taps may not be zeros'),
     Rule(
         "matmul",
         lambda f: f.real and (f.beside or f.between),

@@ -24,19 +24,38 @@ class Choice(NamedTuple):
 CHOOSING = ("auto", "local")
 
 
-def select(spec, x, w, platform: str, algorithm: str = "auto") -> Choice:
-    if algorithm not in CHOOSING:
+# In the order of preference, where XLA's own convolution would be wrong: those that are made of no convolution, and
+# `exchange`, after which its kernel is the weight of a layer.
+_WITHOUT_XLA = ("exchange", "matmul", "fft", "shift")
+
+
+def select(spec, x, w, platform: str, algorithm: str = "auto", partitioned: bool = False) -> Choice:
+    """`partitioned` says that XLA's partitioner divides the program among devices. It computes a convolution whose
+    input and kernel are both sharded in space wrongly (the all-reduce also runs over the axes of the mesh that neither
+    is sharded over; jax 0.10.2 and 0.12.0), and the kernel is sharded so unless it is the weight of a layer."""
+    wrong = partitioned and spec.weight != "kernel"
+    if algorithm not in CHOOSING and not (wrong and algorithm == "direct"):
         return Choice(LOWERINGS[algorithm], "asked for by name")
     rules = RULES.get(platform, ())
     if rules and _known(x, w) and 0 not in (*x.shape, *w.shape):
         found = facts(spec, x, w)
         for rule in rules:
             lowering = LOWERINGS[rule.lowering]
-            if algorithm == "local" and not lowering.local:
+            if algorithm == "local" and not lowering.local(spec, x, w):
                 continue
             if refusal(lowering, spec, x, w) is None and rule.holds(found):
                 return Choice(lowering, rule.because)
+    if wrong:
+        return _without_xla(spec, x, w, algorithm)
     return Choice(LOWERINGS["direct"], "no rule of this platform prefers another")
+
+
+def _without_xla(spec, x, w, algorithm: str) -> Choice:
+    for name in _WITHOUT_XLA:
+        lowering = LOWERINGS[name]
+        if (algorithm != "local" or lowering.local(spec, x, w)) and refusal(lowering, spec, x, w) is None:
+            return Choice(lowering, "XLA's own convolution is wrong where its kernel is sharded in space")
+    raise _check.not_partitionable(spec, x.shape, w.shape)
 
 
 def refusal(lowering: Lowering, spec, x, w) -> str | None:

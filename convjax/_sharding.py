@@ -35,6 +35,28 @@ def laid_out(f: Callable, layout: Callable[..., Sequence[Any]], *operands: jax.A
     return free(out_sharding=NamedSharding(mesh, PartitionSpec(*chosen)))(*operands)
 
 
+def whole(a: jax.Array, *axes: int) -> jax.Array:
+    """a, with these axes whole on every device, where a mesh with explicit axes shards them."""
+    if not is_sharded(a, *axes):
+        return a
+    spec = jax.typeof(a).sharding.spec
+    return jax.sharding.reshard(a, PartitionSpec(*[None if i in axes else entry for i, entry in enumerate(spec)]))
+
+
+def is_sharded(a: jax.Array, *axes: int) -> bool:
+    """Whether a mesh with explicit axes shards any of these axes."""
+    layout = jax.typeof(a).sharding
+    return bool(layout.mesh.explicit_axes) and any(mesh_axes(layout.spec[axis]) for axis in axes)
+
+
+def is_partitioned(axis_context: Any) -> bool:
+    """Whether XLA's partitioner divides what is lowered in this context: under `jit` for several devices, and under a
+    `shard_map` that leaves some axes of its mesh to it."""
+    if hasattr(axis_context, "num_devices"):
+        return axis_context.num_devices > 1
+    return axis_context.mesh.size > 1 and set(axis_context.manual_axes) != set(axis_context.mesh.axis_names)
+
+
 def varying(a: jax.Array) -> frozenset:
     """The axes of shard_map that an array differs along."""
     return jax.typeof(a).manual_axis_type.varying

@@ -27,7 +27,10 @@ class ConvSpec(NamedTuple):
     x has `lhs_dilation - 1` zeros set between its elements, then `padding` zeros set around it (a negative padding
     crops); w has `rhs_dilation - 1` zeros between its taps; the window moves by `stride`. `out_dtype` is the dtype of
     the result, None for that of the operands. `turned` says that another weight was turned to be w, as those of input
-    gradients and transposed convolutions are: what turns it back reads that one as it lies.
+    gradients and transposed convolutions are: what turns it back reads that one as it lies. `weight` names the array
+    that is the weight of a layer: "kernel" in a forward convolution, "result" in its weight gradient, "input" in a
+    derivative of that; None if each of the three may be an image. A mesh shards the spatial axes of images, not those
+    of weights. Neither `turned` nor `weight` changes a value.
     """
 
     stride: Sizes
@@ -38,6 +41,7 @@ class ConvSpec(NamedTuple):
     precision: Any = None
     out_dtype: Any = None
     turned: bool = False
+    weight: str | None = "kernel"
 
     @property
     def dims(self) -> int:

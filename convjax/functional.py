@@ -57,18 +57,26 @@ def conv(
       precision: as in `jax.lax.conv_general_dilated`; None follows `jax.default_matmul_precision`.
       preferred_element_type: dtype to accumulate in and to return; None is the dtype of the operands. float16 and
         bfloat16 accumulate in float32 either way; the bias is added to the sum as stored.
-      algorithm: "auto"; "local", the same among the lowerings that keep a NaN in the results whose window holds it,
-        which excludes "fft" and "winograd"; or the name of a lowering, which then runs or raises with the reason why it
-        cannot. It holds for this call, its tangents and its batched forms. Gradients are other operations and choose
-        for themselves, but for "direct", which holds for them too, and "local", which holds for the input gradient.
+      algorithm: "auto"; "local", which is "auto" among the lowerings that keep a NaN or an infinity of x in the results
+        whose window holds it; or the name of a lowering, which then runs or raises with the reason why it cannot. It
+        holds for this call, its tangents and its batched forms. Gradients are other operations and choose for
+        themselves, with two exceptions. "direct" holds for them too, except for a weight gradient in a program for
+        several devices, where XLA's own convolution can be wrong. "local" holds for the input gradient too. A weight
+        gradient chooses freely, because nearly every element of x reaches each of its results.
 
     Returns:
       (N, O, *positions), or (O, *positions) for one image, in the dtype that JAX's promotion gives the operands. Under
       a mesh with explicit axes, N and the positions are sharded as x is, O as weight or bias is, and what is contracted
-      is summed over the devices; an axis that the mesh does not divide is whole on each of them.
+      is summed over the devices; an axis that the mesh does not divide is whole on each of them. Where the space of x
+      is sharded, weight and the channels of x are gathered, and O is not sharded.
 
     Raises:
       ValueError, TypeError: at trace time, for arguments that torch refuses too; the message says what to pass instead.
+      NotImplementedError: when a gradient of symbolic sizes is compiled for several devices.
+
+    Under `jax.jit` with arrays sharded over a mesh of automatic axes, keep the weight whole where the space of x is
+    sharded. XLA's partitioner computes wrong values where both are sharded, as it does for `jax.lax`, and no function
+    can see that layout when it is traced.
 
     Differs from torch: arrays may be anything array-like; mixed dtypes promote by JAX's rules where torch refuses;
     pairs as padding and `padding_mode` have no counterpart in torch's functions (torch.nn's modules have the latter).

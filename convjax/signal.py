@@ -282,7 +282,7 @@ def _reversed(x: jax.Array) -> jax.Array:
 
 
 def _slide(x: jax.Array, h: jax.Array, padding: Sequence[tuple[int, int]]) -> jax.Array:
-    return slide(x[None, None], h[None, None], padding)[0, 0]
+    return slide(x[None, None], h[None, None], padding, weight=None)[0, 0]
 
 
 def _two_dimensional(

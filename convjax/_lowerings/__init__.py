@@ -14,6 +14,7 @@ from convjax._lowerings import (
     polyphase,
     reduce,
     shift,
+    subconvolutions,
     unfold,
     winograd,
 )
@@ -21,7 +22,7 @@ from convjax._lowerings._lowering import Lowering
 
 _FILES = (
     direct, shift, reduce, matmul, winograd, fft, unfold, fold, interior, polyphase, exchange, phases, planes, apart,
-    chwn,
+    chwn, subconvolutions,
 )  # fmt: skip
 
 LOWERINGS: dict[str, Lowering] = {file.LOWERING.name: file.LOWERING for file in _FILES}

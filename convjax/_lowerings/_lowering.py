@@ -22,7 +22,13 @@ class Lowering(NamedTuple):
     # what `relative` says. None where the operation is restated: then it is that of whatever serves it.
     error: Callable[..., Any] | None
     relative: str = "the sum of |x| |w|"
-    local: bool = True  # whether a NaN reaches only the results whose window holds it
+    # local(spec, x, w): whether a NaN or an infinity of x reaches only the results whose window holds it.
+    local: Callable[..., bool] = lambda spec, x, w: True
+
+
+def nowhere(spec, x, w) -> bool:
+    """The `local` of a lowering that spreads a NaN under every spec."""
+    return False
 
 
 def products(spec, x, w):

@@ -7,7 +7,7 @@ else; and it is not local, for tiles are not.
 import jax
 
 from convjax._lowerings import _pieces
-from convjax._lowerings._lowering import Lowering, products
+from convjax._lowerings._lowering import Lowering, nowhere, products
 
 
 def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
@@ -19,4 +19,6 @@ def refuses(spec, x, w) -> str | None:
     return "one group" if spec.groups == 1 else None
 
 
-LOWERING = Lowering("apart", "each group a convolution of its own, in turn", run, refuses, products, None, local=False)
+LOWERING = Lowering(
+    "apart", "each group a convolution of its own, in turn", run, refuses, products, None, local=nowhere
+)

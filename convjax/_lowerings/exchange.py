@@ -1,12 +1,12 @@
 """Input and kernel change places: a dilated input under a large kernel is a large input under a dilated kernel.
 
 The weight gradient of a transposed convolution slides a whole cotangent over the dilated input, to a few positions.
-With a the lhs_dilation, and stride and rhs_dilation 1,
+With s the stride, a the lhs_dilation, r the rhs_dilation, and w' the kernel with r - 1 zeros between its taps,
 
-    y[q] = sum_t x[t] w[a t - q + low] = z[-q],     z[p] = sum_t w[p + a t + low] x[t]
+    y[q] = sum_t x[t] w'[a t - q s + low] = z[-q],     z[p] = sum_t w'[p s + a t + low] x[t]
 
-so z is the convolution of w with the kernel x dilated by a, and no zero is ever multiplied. XLA's own form of it
-multiplies them.
+so z is a convolution of w, dilated by r, with the kernel x, dilated by a. Where r is 1, no zero is ever multiplied.
+XLA's own form of it multiplies them.
 """
 
 import math
@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from convjax._lowerings import _pieces
-from convjax._lowerings._lowering import Lowering
+from convjax._lowerings._lowering import Lowering, nowhere
 from convjax._spec import extent
 
 
@@ -35,28 +35,32 @@ def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
 
 
 def _exchanged(spec, x, w):
-    """z is wanted at p = -(m - 1) ... 0, and its window starts at p + low."""
+    """z is wanted at p = -(m - 1) ... 0, and its window starts at p s + low."""
     padding = []
-    for n, k, m, (low, _), a in zip(
-        x.shape[2:], w.shape[2:], spec.output_shape(x.shape, w.shape)[2:], spec.padding, spec.lhs_dilation, strict=True
-    ):
-        front = m - 1 - low
-        padding.append((front, m + extent(n, a) - 1 - k - front))
-    ones = (1,) * spec.dims
+    counts = spec.output_shape(x.shape, w.shape)[2:]
+    axes = zip(x.shape[2:], w.shape[2:], counts, spec.stride, spec.padding, *spec.dilations, strict=True)
+    for n, k, m, s, (low, _), a, r in axes:
+        front = (m - 1) * s - low
+        padding.append((front, extent(m, s) + extent(n, a) - 1 - extent(k, r) - front))
     return spec._replace(
         padding=tuple(padding),
-        lhs_dilation=ones,
+        lhs_dilation=spec.rhs_dilation,
         rhs_dilation=spec.lhs_dilation,
         precision=_pieces.flipped(spec.precision),
+        weight={"kernel": "input", "input": "kernel"}.get(spec.weight, spec.weight),
     )
 
 
 def refuses(spec, x, w) -> str | None:
-    return _pieces.dilated_alone(spec)
+    if spec.weight == "input":  # which then becomes the kernel
+        return "nothing to multiply" if _pieces.empty(spec, x, w) else None
+    if all(a == 1 for a in spec.lhs_dilation):
+        return "the input is not dilated"
+    return "a dilated kernel" if any(r > 1 for r in spec.rhs_dilation) else None
 
 
 def multiply_adds(spec, x, w):
     return math.prod(spec.output_shape(x.shape, w.shape)) * w.shape[1] * math.prod(x.shape[2:])
 
 
-LOWERING = Lowering("exchange", "input and kernel change places", run, refuses, multiply_adds, None)
+LOWERING = Lowering("exchange", "input and kernel change places", run, refuses, multiply_adds, None, local=nowhere)

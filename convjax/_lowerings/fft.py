@@ -16,7 +16,7 @@ from jax import lax
 
 from convjax import _windows
 from convjax._lowerings import _pieces
-from convjax._lowerings._lowering import Lowering
+from convjax._lowerings._lowering import Lowering, nowhere
 from convjax._spec import extent
 
 
@@ -62,12 +62,12 @@ def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
 
     real = not jnp.issubdtype(wide, jnp.complexfloating)
     kinds = ("RFFT", "IRFFT") if real else ("FFT", "IFFT")
-    x = lax.fft(x, kinds[0], lengths)
+    x = _transformed(x, kinds[0], lengths)
     # A correlation: the conjugate transform of conj(w), which for a real w is w.
     w = w if real else jnp.conj(w)
-    w = jnp.conj(lax.fft(w, kinds[0], lengths)).reshape(1, groups, -1, *w.shape[1:2], *x.shape[3:])
+    w = jnp.conj(_transformed(w, kinds[0], lengths)).reshape(1, groups, -1, *w.shape[1:2], *x.shape[3:])
     y = sum(x[:, :, None, i] * w[:, :, :, i] for i in range(w.shape[3])) if w.shape[3] <= 8 else _contract(x, w)
-    y = lax.fft(y, kinds[1], lengths)
+    y = _transformed(y, kinds[1], lengths)
     y = y.reshape(y.shape[0], shape[1], *y.shape[3:])
     if blocks > 1:
         y = y[..., :step].reshape(shape[0], blocks, shape[1], step)
@@ -75,6 +75,18 @@ def run(x: jax.Array, w: jax.Array, spec, convolve) -> jax.Array:
     stop = [(m - 1) * s + 1 for m, s in zip(shape[2:], spec.stride, strict=True)]
     y = lax.slice(y, [0] * (dims + 2), (*shape[:2], *stop), (1, 1, *spec.stride))
     return y.astype(spec.out_dtype or dtype)
+
+
+def _transformed(x, kind, lengths):
+    """`lax.fft`, without an axis of one element before the transformed ones.
+
+    Behind a gather of the partitioner's, XLA's CPU compiler lets the order of such axes in memory be any, and its FFT
+    then refuses to run (jax 0.10.2 and 0.12.0).
+    """
+    lead, rest = x.shape[: -len(lengths)], x.shape[-len(lengths) :]
+    images = math.prod(lead)
+    y = lax.fft(x.reshape(*[images] * (images > 1), *rest), kind, lengths)
+    return y.reshape(*lead, *y.shape[y.ndim - len(lengths) :])
 
 
 def _contract(x, w):
@@ -111,5 +123,5 @@ LOWERING = Lowering(
     multiply_adds,
     error,
     "the norms of x and w",
-    local=False,
+    local=nowhere,
 )

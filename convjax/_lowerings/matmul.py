@@ -215,4 +215,9 @@ def refuses(spec, x, w) -> str | None:
     return _pieces.undilated(spec)
 
 
-LOWERING = Lowering("matmul", "a matrix product of gathered or summed taps", run, refuses, products, terms)
+def local(spec, x, w) -> bool:
+    """Not where the kernel is set at each position among zeros, which multiply what the position does not see."""
+    return not _is_mirrored(spec, x, w)
+
+
+LOWERING = Lowering("matmul", "a matrix product of gathered or summed taps", run, refuses, products, terms, local=local)

@@ -88,6 +88,12 @@ def multiply_adds(spec, x, w):
     return x.shape[0] * w.shape[0] * w.shape[1] * phases * math.prod(taps) * math.prod(counts)
 
 
+def local(spec, x, w) -> bool:
+    """Only where all phases of a stride have equally many taps: a zero in the place of a tap multiplies a NaN all the
+    same."""
+    return all(k % s == 0 for k, s in zip(w.shape[2:], spec.stride, strict=True))
+
+
 LOWERING = Lowering(
-    "phases", "phases of a stride as channels, of a dilation as images", run, refuses, multiply_adds, None
+    "phases", "phases of a stride as channels, of a dilation as images", run, refuses, multiply_adds, None, local=local
 )

@@ -104,5 +104,17 @@ def multiply_adds(spec, x, w):
     )
 
 
-LOWERING = Lowering("polyphase", "every phase of the dilated input as channels of one convolution", run, refuses,
-                    multiply_adds, None)  # fmt: skip
+def local(spec, x, w) -> bool:
+    """Only where all phases have equally many taps: a zero in the place of a tap multiplies a NaN all the same."""
+    return all(k % a == 0 for k, a in zip(w.shape[2:], spec.lhs_dilation, strict=True))
+
+
+LOWERING = Lowering(
+    "polyphase",
+    "every phase of the dilated input as channels of one convolution",
+    run,
+    refuses,
+    multiply_adds,
+    None,
+    local=local,
+)

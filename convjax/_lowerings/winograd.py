@@ -27,7 +27,7 @@ import numpy as np
 from jax import lax
 
 from convjax._lowerings import _pieces, _products
-from convjax._lowerings._lowering import Lowering
+from convjax._lowerings._lowering import Lowering, nowhere
 
 POINTS = (Fraction(0), Fraction(1), Fraction(-1), Fraction(1, 2), Fraction(-2))
 TILE = len(POINTS) + 1
@@ -442,5 +442,5 @@ LOWERING = Lowering(
     multiply_adds,
     error,
     "the largest result",
-    local=False,
+    local=nowhere,
 )
