@@ -17,7 +17,7 @@ from jax import lax
 
 from convjax import _boundary, _check, _check_scipy, _spec, _spectral
 from convjax._primitive import slide
-from convjax.ndimage import _arguments
+from convjax.ndimage import _arguments, _passes
 
 __all__ = [
     "choose_conv_method",
@@ -47,7 +47,8 @@ def convolve(in1: Any, in2: Any, mode: str = "full", method: str = "auto") -> ja
         and spreads a NaN over all of it; "auto", whichever `choose_conv_method` expects to be faster.
 
     Returns:
-      The promoted dtype of both. Integers are exact under "auto" and "direct".
+      The promoted dtype of both. Integers wrap around as NumPy's do. They are exact under "auto" and "direct", and under
+      "fft" if the sums are below 2^53 (2^24 without `jax_enable_x64`).
 
     Raises:
       ValueError, TypeError: for another number of axes, "valid" operands of which neither holds the other, an unknown
@@ -86,7 +87,7 @@ def convolve2d(in1: Any, in2: Any, mode: str = "full", boundary: str = "fill", f
       mode: "full", "same" or "valid", as in `convolve`.
       boundary: how in1 goes on past its edge, `d c b a | a b c d | d c b a` for "symm", `a b c d | a b c d | a b c d`
         for "wrap", `fillvalue` for "fill".
-      fillvalue: a number, for "fill".
+      fillvalue: a number, for "fill"; for integers one that their dtype holds.
 
     Returns:
       The promoted dtype of both.
@@ -260,7 +261,7 @@ def _convolve(function: str, a: jax.Array, b: jax.Array, mode: str, method: str)
     if method == "direct":
         return _direct(a, b, mode)
     y = _cropped(_spectral.full(*_inexact(a, b), axes), a.shape, b.shape, mode, axes)
-    return y if jnp.issubdtype(a.dtype, jnp.inexact) else jnp.round(y).astype(a.dtype)
+    return y if jnp.issubdtype(a.dtype, jnp.inexact) else _passes.stored(jnp.round(y), a.dtype)
 
 
 def _direct(a: jax.Array, b: jax.Array, mode: str) -> jax.Array:
@@ -296,6 +297,10 @@ def _two_dimensional(
     _mode(function, mode)
     _spec.known_name(function, "boundary", boundary, _boundary.SIGNAL)
     fill = _arguments.fill(function, fillvalue, a.dtype, "fillvalue")
+    if jnp.issubdtype(a.dtype, jnp.integer) and not isinstance(fill, jax.core.Tracer):
+        limits = jnp.iinfo(a.dtype)
+        if not limits.min <= fill <= limits.max:
+            raise _check_scipy.wrong_fill(function, "fillvalue", fillvalue, a.dtype)
     a, b, swapped = _swapped(function, a, b, mode, (0, 1))
     pads = [_PADS[mode](k) for k in b.shape]
     pads = pads if flip else [pair[::-1] for pair in pads]

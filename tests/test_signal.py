@@ -232,3 +232,28 @@ def test_signatures_and_examples():
         examples = doctest.DocTestFinder().find(function, name)
         assert examples[0].examples
         assert f"`scipy.signal.{name}`" in function.__doc__.splitlines()[0]
+
+
+@pytest.mark.parametrize("name", ["convolve", "correlate"])
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64])
+def test_integers_wrap_around(name, dtype):
+    limits = np.iinfo(np.uint16 if dtype is np.uint32 else np.int16 if np.dtype(dtype).itemsize > 2 else dtype)
+    rng = np.random.default_rng(0)
+    a, b = (rng.integers(limits.min, limits.max + 1, shape).astype(dtype) for shape in ((5, 9), (4, 3)))
+    want = getattr(scipy.signal, name)(a, b, method="direct")
+    for method in ("direct", "fft"):
+        same(getattr(signal, name)(a, b, method=method), want, 0)
+
+
+@pytest.mark.parametrize("fillvalue", [300, -1, 2.7, -2.7])
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.int32, np.uint32])
+def test_fill_of_integers(dtype, fillvalue):
+    """Raises where SciPy says that it cannot cast it."""
+    a, b = filled(0, (4, 5), dtype), filled(1, (3, 3), dtype)
+    try:
+        want = scipy.signal.convolve2d(a, b, fillvalue=fillvalue)
+    except (ValueError, np.exceptions.ComplexWarning):  # the latter comes first, for an error here
+        with pytest.raises(ValueError, match="`fillvalue`"):
+            signal.convolve2d(a, b, fillvalue=fillvalue)
+    else:
+        np.testing.assert_array_equal(signal.convolve2d(a, b, fillvalue=fillvalue), want)
