@@ -47,8 +47,8 @@ def convolve(in1: Any, in2: Any, mode: str = "full", method: str = "auto") -> ja
         and spreads a NaN over all of it; "auto", whichever `choose_conv_method` expects to be faster.
 
     Returns:
-      The promoted dtype of both. Integers wrap around as NumPy's do. They are exact under "auto" and "direct", and under
-      "fft" if the sums are below 2^53 (2^24 without `jax_enable_x64`).
+      The promoted dtype of both. Integers wrap around as those of NumPy do. "auto" and "direct" are exact for them, and
+      "fft" is if the sums are below 2^53 (2^24 without `jax_enable_x64`).
 
     Raises:
       ValueError, TypeError: for another number of axes, "valid" operands of which neither holds the other, an unknown
