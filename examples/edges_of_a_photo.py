@@ -8,12 +8,16 @@ sharp and the blurred picture, and finds the width of the Gaussian, and every we
 Everything is saved as one figure, edges_of_a_photo.png.
 """
 
+import command
+
+if __name__ == "__main__":
+    command.launch(__file__)
+
 from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import command
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -212,7 +216,3 @@ def curve(axes: Axes, title: str, values: np.ndarray, hidden: float) -> None:
     axes.tick_params(labelsize=8)
     axes.legend(fontsize=8)
     axes.set_title(title, fontsize=9)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -14,13 +14,16 @@ end, to the bit, where --steps 2000 ends at once. When resuming, the other setti
 given again, but not changed. Ctrl-C saves what was learned so far, to be resumed.
 """
 
-import signal
+import command
+
+if __name__ == "__main__":
+    command.launch(__file__)
+
 from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import command
 import edge_figures
 import edge_files
 import numpy as np
@@ -68,7 +71,7 @@ def learn_edges(arguments: Namespace) -> int:
     print(f"\nsaved in {arguments.out}: {', '.join(file.name for file in (path, *files))}")
     if not finished:
         print(f"interrupted after step {run.step} of {arguments.steps}; --resume {path} goes on from there")
-    return 0 if finished else 130
+    return 0 if finished else command.INTERRUPTED
 
 
 def prepare(arguments: Namespace) -> tuple[Run, Settings, np.ndarray]:
@@ -104,15 +107,15 @@ def read_photograph(settings: Settings) -> np.ndarray:
 def train_with_bar(run: Run, settings: Settings, photograph: np.ndarray, end: int) -> tuple[Run, bool]:
     """Train under a progress bar up to step `end`; whether it came so far is the second result."""
     lesson = teach(photograph, teacher_of(settings))
-    with tqdm(total=end, initial=run.step, unit="step", desc=f"learning {settings.teacher}") as bar:
-        try:
-            for reached in train(run, lesson, settings, end):
-                run = reached
-                bar.set_postfix_str(f"loss {run.losses[-1][-1]:.1e}", refresh=False)
-                bar.update(run.step - bar.n)
-        except KeyboardInterrupt:
-            return run, False
-    return run, True
+    name = f"learning {settings.teacher}"
+    with command.interrupts_held() as interrupts, tqdm(total=end, initial=run.step, unit="step", desc=name) as bar:
+        for reached in train(run, lesson, settings, end):
+            run = reached
+            bar.set_postfix_str(f"loss {run.losses[-1][-1]:.1e}", refresh=False)
+            bar.update(run.step - bar.n)
+            if interrupts:
+                break
+    return run, run.step == end
 
 
 def report(run: Run, settings: Settings) -> str:
@@ -130,9 +133,3 @@ def report(run: Run, settings: Settings) -> str:
 
 def _digits(number: float) -> str:
     return f"{round(float(number), 5) + 0.0:10.5f}"
-
-
-if __name__ == "__main__":
-    # A shell that starts a program in the background leaves it deaf to Ctrl-C.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    raise SystemExit(main())

@@ -5,7 +5,6 @@ import io
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -201,46 +200,6 @@ def test_learns_from_another_picture(tmp_path):
     done = run(LEARN, "--image", tmp_path / "noise.png", "--steps", "600", "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert printed_errors(done.stdout)[0] < 1e-3
-
-
-def test_ctrl_c_saves_what_was_learned(tmp_path):
-    usual = signal.signal(signal.SIGINT, signal.default_int_handler)  # a child would inherit that it is ignored
-    try:
-        process = subprocess.Popen(
-            [sys.executable, str(LEARN), *SMALL, "--steps", "10000000", "--out", str(tmp_path / "out")],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=USUAL,
-        )
-    finally:
-        signal.signal(signal.SIGINT, usual)
-    with process:
-        seen = ""
-        while "loss" not in seen:  # the bar shows that training is under way
-            piece = process.stderr.read(1)
-            assert piece, seen
-            seen += piece
-        process.send_signal(signal.SIGINT)
-        out, _ = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "interrupted after step" in out
-    assert names(tmp_path / "out") == FILES
-    file = saved(tmp_path / "out")
-    assert 0 < file["step"] == len(file["losses"])
-    assert np.isfinite(file["weight"]).all()
-
-
-def test_interrupt_before_the_first_step(example, tmp_path, monkeypatch, capsys):
-    learn_edges = example("learn_edges")
-
-    def interrupted(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(learn_edges, "train", interrupted)
-    assert learn_edges.main([*SMALL, "--out", str(tmp_path)]) == 130
-    assert "interrupted after step 0" in capsys.readouterr().out
-    assert names(tmp_path) == FILES
 
 
 # ---- learn_edges: what it refuses ----
@@ -445,21 +404,6 @@ def test_resume_from_an_altered_file(example, capsys, tmp_path, trained, change)
     path = altered(trained / "first", tmp_path, **CHANGES[change])
     message = refused(example("learn_edges"), capsys, tmp_path, "--resume", path)
     assert "cannot resume from" in message
-
-
-def test_writing_is_whole_or_not_at_all(example, tmp_path):
-    command = example("command")
-    path = tmp_path / "file"
-    command.write(path, lambda file: file.write(b"first"))
-
-    def fails(file):
-        file.write(b"half")
-        raise OSError(28, "No space left on device")
-
-    with pytest.raises(command.Problem, match="No space left"):
-        command.write(path, fails)
-    assert path.read_bytes() == b"first"
-    assert names(tmp_path) == {"file"}
 
 
 # ---- the labs ----
