@@ -12,6 +12,9 @@ deviation 1 first, which makes it easier to learn from and leaves the kernels wh
 
 end, to the bit, where --steps 2000 ends at once. When resuming, the other settings come from the file; they may be
 given again, but not changed. Ctrl-C saves what was learned so far, to be resumed.
+
+A run counts as diverged if the mean loss over the second half of its steps is more than 10 times that of the untrained
+student, or 1000 times in a run of fewer than 100 steps. It is then not saved; start again with a lower --lr.
 """
 
 import command
@@ -28,7 +31,18 @@ import edge_figures
 import edge_files
 import numpy as np
 import pictures
-from edge_training import TEACHERS, Run, Settings, largest_error, start, teach, teacher_of, train
+from edge_training import (
+    TEACHERS,
+    Lesson,
+    Run,
+    Settings,
+    check_convergence,
+    largest_error,
+    start,
+    teach,
+    teacher_of,
+    train,
+)
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 SAVED = "learn_edges.npz"
@@ -64,7 +78,11 @@ def learn_edges(arguments: Namespace) -> int:
     """Check all there is to check, train, and save."""
     run, settings, photograph = prepare(arguments)
     command.open_folder(arguments.out, [SAVED, *edge_figures.FIGURES])
-    run, finished = train_with_bar(run, settings, photograph, arguments.steps)
+    lesson = teach(photograph, teacher_of(settings))
+    run = train_with_bar(run, settings, lesson, arguments.steps)
+    finished = run.step == arguments.steps
+    if finished:
+        check_convergence(run, lesson, settings)
     path = edge_files.save_run(arguments.out / SAVED, run, settings, photograph)
     print(report(run, settings))
     files = edge_figures.save_all(edge_figures.scene(run, settings, photograph), arguments.out)
@@ -104,9 +122,8 @@ def read_photograph(settings: Settings) -> np.ndarray:
     return photograph
 
 
-def train_with_bar(run: Run, settings: Settings, photograph: np.ndarray, end: int) -> tuple[Run, bool]:
-    """Train under a progress bar up to step `end`; whether it came so far is the second result."""
-    lesson = teach(photograph, teacher_of(settings))
+def train_with_bar(run: Run, settings: Settings, lesson: Lesson, end: int) -> Run:
+    """Train under a progress bar, up to step `end` or to a Ctrl-C."""
     name = f"learning {settings.teacher}"
     with command.interrupts_held() as interrupts, tqdm(total=end, initial=run.step, unit="step", desc=name) as bar:
         for reached in train(run, lesson, settings, end):
@@ -115,7 +132,7 @@ def train_with_bar(run: Run, settings: Settings, photograph: np.ndarray, end: in
             bar.update(run.step - bar.n)
             if interrupts:
                 break
-    return run, run.step == end
+    return run
 
 
 def report(run: Run, settings: Settings) -> str:

@@ -69,6 +69,12 @@ def example(monkeypatch):
     return importlib.import_module
 
 
+@pytest.fixture
+def _usual_jax():
+    with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        yield
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """30 steps; 70 steps at once; 70 steps, 40 of them resumed; and 20 steps of other settings."""
@@ -309,17 +315,51 @@ def test_folder_in_the_place_of_a_file(example, capsys, tmp_path):
     assert "loss.png" in refused(example("learn_edges"), capsys, tmp_path, out=tmp_path / "results")
 
 
-def test_learning_that_diverges(example, capsys, tmp_path, monkeypatch):
-    learn_edges = example("learn_edges")
-    training = example("edge_training")
+def diverged(learn_edges, capsys, tmp_path, *arguments):
+    """The last line of a run that is not saved."""
+    with pytest.raises(SystemExit) as leaving:
+        learn_edges.main([*SMALL, "--out", str(tmp_path), *arguments])
+    captured = capsys.readouterr()
+    assert leaving.value.code == 2
+    assert captured.out == ""
+    assert names(tmp_path) == set()
+    return captured.err.splitlines()[-1]
+
+
+@pytest.mark.usefixtures("_usual_jax")
+@pytest.mark.parametrize("steps", ["1", "10", "120"])
+def test_learning_that_diverges(example, capsys, tmp_path, steps):
+    message = diverged(example("learn_edges"), capsys, tmp_path, "--lr", "1000", "--steps", steps)
+    assert re.search(r"error: learning diverged: the loss rose from \S+ to \S+, .* a lower --lr than 1000$", message)
+
+
+def test_learning_that_overflows(example, capsys, tmp_path, monkeypatch):
+    learn_edges, training = map(example, ("learn_edges", "edge_training"))
     monkeypatch.setattr(
         training, "advance", lambda state, *_, **__: (state._replace(step=state.step + 50), np.full(50, np.nan))
     )
-    with pytest.raises(SystemExit) as leaving:
-        learn_edges.main([*SMALL, "--out", str(tmp_path)])
-    assert leaving.value.code == 2
-    assert capsys.readouterr().err.splitlines()[-1].endswith("a lower --lr than 0.2 may help")
-    assert names(tmp_path) == set()
+    message = diverged(learn_edges, capsys, tmp_path)
+    assert "error: learning diverged: the loss is no longer finite" in message
+    assert message.endswith("a lower --lr than 0.2")
+
+
+@pytest.mark.usefixtures("_usual_jax")
+@pytest.mark.parametrize(
+    "settings",
+    [{"lr": 1.0}, {"batch": 1, "crop": 3}, {"batch": 1, "crop": 3, "noise": 10.0}, {"teacher": "laplacian"}],
+    ids=str,
+)
+def test_learning_that_only_fluctuates(example, settings):
+    """Runs of every length from 1 step: the first steps overshoot, and the loss of a small crop says little."""
+    training = example("edge_training")
+    settings = training.Settings(**settings)
+    lesson = training.teach(example("pictures").read_photograph(), training.teacher_of(settings))
+    run = training.start(settings)
+    for end in (1, 2, 3, 5, 10, 30, 99, 100, 200):
+        *_, run = training.train(run, lesson, settings, end)
+        training.check_convergence(run, lesson, settings)
+    losses = np.concatenate(run.losses)
+    assert losses.max() > 2 * losses[0]  # a bound on a single step would have refused it
 
 
 # ---- learn_edges: what it refuses to resume ----
