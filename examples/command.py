@@ -122,6 +122,10 @@ def existing_file(text: str) -> str:
 def open_folder(folder: Path, names: Iterable[str]) -> None:
     """Make the folder if need be, and make sure that files of these names can be written there."""
     try:
+        for place in (folder, *folder.parents):
+            if os.path.lexists(place) and not place.is_dir():
+                what = "it" if place == folder else place
+                raise Problem(f"--out {folder}: {what} is a file; give a folder, or a name that is not taken")
         folder.mkdir(parents=True, exist_ok=True)
         probe = _beside(folder / "probe")
         probe.touch()
@@ -130,7 +134,7 @@ def open_folder(folder: Path, names: Iterable[str]) -> None:
         raise Problem(f"cannot write into the folder {folder}: {_reason(error)}") from error
     for name in names:
         if (folder / name).is_dir():
-            raise Problem(f"cannot write {folder / name}: it is a folder")
+            raise Problem(f"cannot write {folder / name}: it is a folder; remove it, or give another --out")
 
 
 def write(path: Path, fill: Callable[[IO[bytes]], object]) -> Path:

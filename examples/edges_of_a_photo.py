@@ -64,8 +64,9 @@ def make_parser() -> command.Parser:
 
 def edges_of_a_photo(arguments: Namespace) -> int:
     photo = pictures.read_photograph(Path(arguments.image) if arguments.image else None)
-    if min(photo.shape) < SMALLEST:
-        raise command.Problem(f"the picture is {photo.shape[1]} x {photo.shape[0]}; {SMALLEST} pixels are the least")
+    height, width = photo.shape
+    if min(height, width) < SMALLEST:
+        raise command.Problem(f"the picture is {width} x {height}; give an --image of at least {SMALLEST} x {SMALLEST}")
     if not (np.isfinite(photo).all() and np.ptp(photo) > 0):
         raise command.Problem("there are no edges in the picture: all of it is the same grey")
     command.open_folder(arguments.out, [SAVED])

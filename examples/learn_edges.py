@@ -46,13 +46,14 @@ from edge_training import (
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 SAVED = "learn_edges.npz"
+SMALLEST = 3  # height and width of a crop, as of the kernels
 MOST_PIXELS = 2**26  # in the crops of one step
 OPTIONS: dict[str, tuple[Callable[[str], Any], str]] = {
     "teacher": (command.one_of(TEACHERS), "whose kernels are to be learned: " + ", ".join(TEACHERS)),
     "image": (command.existing_file, "any picture; matplotlib's sample photograph if not given"),
     "noise": (command.real(1e6, zero=True), "standard deviation of the noise on the teacher's responses"),
     "batch": (command.whole(1, MOST_PIXELS), "crops in a step"),
-    "crop": (command.whole(3, 2**13), "height and width of a crop"),
+    "crop": (command.whole(SMALLEST, 2**13), "height and width of a crop"),
     "lr": (command.real(1e6), "learning rate of the first step"),
     "half_life": (command.whole(1, 10**7), "steps in which the learning rate halves"),
     "seed": (command.whole(0, 2**31 - 1), "seed of all that is random"),
@@ -98,6 +99,7 @@ def prepare(arguments: Namespace) -> tuple[Run, Settings, np.ndarray]:
     if arguments.resume is None:
         settings = Settings(**given)
         photograph = read_photograph(settings)
+        check_photograph(photograph, settings)
         return start(settings), settings, photograph
     saved = edge_files.read_saved(arguments.resume)
     parsers = {name: parse for name, (parse, _) in OPTIONS.items()}
@@ -110,16 +112,25 @@ def prepare(arguments: Namespace) -> tuple[Run, Settings, np.ndarray]:
 
 
 def read_photograph(settings: Settings) -> np.ndarray:
-    """The photograph, if it is one to learn from with these settings."""
-    photograph = pictures.read_photograph(Path(settings.image) if settings.image else None)
+    return pictures.read_photograph(Path(settings.image) if settings.image else None)
+
+
+def check_photograph(photograph: np.ndarray, settings: Settings) -> None:
+    """Refuse a photograph that there is nothing to learn from with these settings."""
     height, width = photograph.shape
-    if min(height, width) < settings.crop:
-        raise command.Problem(f"the picture is {width} x {height}, smaller than a crop: --crop {settings.crop}")
-    if settings.batch * settings.crop**2 > MOST_PIXELS:
-        raise command.Problem(f"--batch {settings.batch} crops of --crop {settings.crop} are too much for one step")
+    shorter, most = min(height, width), MOST_PIXELS // settings.crop**2
+    if shorter < SMALLEST:
+        raise command.Problem(f"the picture is {width} x {height}; give an --image of at least {SMALLEST} x {SMALLEST}")
+    if shorter < settings.crop:
+        fits = f"--crop {shorter}{' or less' if shorter > SMALLEST else ''}"
+        small = f"the picture is {width} x {height}, smaller than a crop of {settings.crop}"
+        raise command.Problem(f"{small}; give {fits}, or a larger --image")
+    if settings.batch > most:
+        raise command.Problem(
+            f"--batch {settings.batch} crops are too much for one step; give {most} or less, or a smaller --crop"
+        )
     if not (np.isfinite(photograph).all() and np.ptp(photograph) > 0):
         raise command.Problem("there is nothing to learn from the picture: all of it is the same grey")
-    return photograph
 
 
 def train_with_bar(run: Run, settings: Settings, lesson: Lesson, end: int) -> Run:

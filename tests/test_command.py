@@ -136,3 +136,18 @@ def test_writing_is_whole_or_not_at_all(example, tmp_path):
         command.write(path, fails)
     assert path.read_bytes() == b"first"
     assert names(tmp_path) == {"file"}
+
+
+@pytest.mark.parametrize("below", ["", "new/out"])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_file_in_the_place_of_the_folder(example, capsys, tmp_path, name, below):
+    (tmp_path / "file").write_text("here first")
+    with pytest.raises(SystemExit) as leaving:
+        example(name).main(["--out", str(tmp_path / "file" / below)])
+    assert leaving.value.code == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    what = tmp_path / "file" if below else "it"
+    assert captured.err.endswith(f"{what} is a file; give a folder, or a name that is not taken\n")
+    assert captured.err.count("\n") == 1
+    assert (tmp_path / "file").read_text() == "here first"
