@@ -14,11 +14,12 @@ from convjax import _check, _spec
 class ConvParams(NamedTuple):
     """Weight and bias, in the order in which the convolutions take them: `conv2d(x, *params)`.
 
-    A pytree, so `jax.grad` and optimisers take it as it is. torch's names: `ConvParams(**state_dict)` works too.
+    A pytree, so `jax.grad` and optimisers take it as it is. The names are torch's: `ConvParams(**state_dict)` takes the
+    `state_dict` of a layer. One without a bias has no entry for it, and bias is None.
     """
 
     weight: jax.Array
-    bias: jax.Array | None
+    bias: jax.Array | None = None
 
 
 def init_conv(

@@ -1,12 +1,17 @@
-"""The command line that the examples share: options, one-line errors, files written whole or not at all."""
+"""The command line that the examples share: options, one-line errors, Ctrl-C, files written whole or not at all."""
 
 import argparse
+import importlib
 import math
 import os
+import signal
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Never
+
+INTERRUPTED = 130  # the exit status of what Ctrl-C ended, as shells count it
 
 
 class Problem(Exception):
@@ -27,6 +32,34 @@ class Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: error: {' '.join(message.split())}\n")
 
 
+def launch(file: str) -> Never:
+    """Run the example in a file as a program. The file calls this before its imports, which take a second.
+
+    Ctrl-C ends the program at once, except within `interrupts_held`. It raises no KeyboardInterrupt: a C extension that
+    is being imported turns one into an ImportError, and jax's callback of the garbage collector drops it (jax 0.10.2).
+    """
+    # A shell that starts a program in the background leaves it deaf to Ctrl-C; this makes it listen.
+    signal.signal(signal.SIGINT, _leave)
+    sys.exit(importlib.import_module(Path(file).stem).main())
+
+
+def _leave(*_: object) -> Never:
+    line_end = "\n" if sys.stderr.isatty() else ""  # a terminal has echoed ^C
+    os.write(2, f"{line_end}{Path(sys.argv[0]).name}: interrupted\n".encode())
+    os._exit(INTERRUPTED)
+
+
+@contextmanager
+def interrupts_held() -> Iterator[list[int]]:
+    """Within, Ctrl-C does nothing but add to the list."""
+    held: list[int] = []
+    usual = signal.signal(signal.SIGINT, lambda number, _: held.append(number))
+    try:
+        yield held
+    finally:
+        signal.signal(signal.SIGINT, usual)
+
+
 def run(parser: Parser, job: Callable[[argparse.Namespace], int], argv: list[str] | None = None) -> int:
     """Do the job that the command line asks for; the exit status."""
     arguments = parser.parse_args(argv)
@@ -34,9 +67,6 @@ def run(parser: Parser, job: Callable[[argparse.Namespace], int], argv: list[str
         return job(arguments)
     except Problem as problem:
         parser.error(str(problem))
-    except KeyboardInterrupt:
-        print(f"{parser.prog}: interrupted", file=sys.stderr)
-        return 130
 
 
 def whole(low: int, high: int) -> Callable[[str], int]:
@@ -92,6 +122,10 @@ def existing_file(text: str) -> str:
 def open_folder(folder: Path, names: Iterable[str]) -> None:
     """Make the folder if need be, and make sure that files of these names can be written there."""
     try:
+        for place in (folder, *folder.parents):
+            if os.path.lexists(place) and not place.is_dir():
+                what = "it" if place == folder else place
+                raise Problem(f"--out {folder}: {what} is a file; give a folder, or a name that is not taken")
         folder.mkdir(parents=True, exist_ok=True)
         probe = _beside(folder / "probe")
         probe.touch()
@@ -100,20 +134,23 @@ def open_folder(folder: Path, names: Iterable[str]) -> None:
         raise Problem(f"cannot write into the folder {folder}: {_reason(error)}") from error
     for name in names:
         if (folder / name).is_dir():
-            raise Problem(f"cannot write {folder / name}: it is a folder")
+            raise Problem(f"cannot write {folder / name}: it is a folder; remove it, or give another --out")
 
 
 def write(path: Path, fill: Callable[[IO[bytes]], object]) -> Path:
     """Write a file that is complete or not there: `fill` writes a temporary one, which then takes its place."""
     temporary = _beside(path)
-    try:
-        with temporary.open("wb") as file:
-            fill(file)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise Problem(f"cannot write {path}: {_reason(error)}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    with interrupts_held() as interrupts:
+        try:
+            with temporary.open("wb") as file:
+                fill(file)
+            os.replace(temporary, path)
+        except OSError as error:
+            raise Problem(f"cannot write {path}: {_reason(error)}") from error
+        finally:
+            temporary.unlink(missing_ok=True)
+    if interrupts:
+        signal.raise_signal(signal.SIGINT)
     return path
 
 

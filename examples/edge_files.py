@@ -47,7 +47,8 @@ def saved_settings(path: Path, saved: Saved, given: Mapping[str, Any], parsers: 
     """The settings of a file, checked as options are; what is given beside them must agree."""
     try:
         values = json.loads(str(saved["settings"]))
-        settings = Settings(**{name: parsers[name](str(value)) for name, value in values.items() if value != ""})
+        parsers = {**parsers, "image": str}  # it may have been moved since
+        settings = Settings(**{name: parsers[name](str(value)) for name, value in values.items()})
         complete = set(values) == set(parsers) and str(saved["teacher"]) == settings.teacher
     except Exception as error:  # whatever stands there in place of settings
         raise _unusable(path, "it does not hold the settings of learn_edges.py") from error

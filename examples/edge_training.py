@@ -136,9 +136,28 @@ def train(run: Run, lesson: Lesson, settings: Settings, end: int) -> Iterator[Ru
         step = int(state.step)
         known = np.asarray(losses)[: step - run.step]
         if not np.isfinite(known).all():
-            raise command.Problem(f"learning diverged before step {step}; a lower --lr than {settings.lr:g} may help")
+            raise _diverged(f"the loss is no longer finite, before step {step}", settings)
         run = Run(state, (*run.losses, known), (*run.frames, (step, np.asarray(state.params.weight))))
         yield run
+
+
+def check_convergence(run: Run, lesson: Lesson, settings: Settings) -> None:
+    """Refuse a run that diverged: over the second half of its steps the mean loss is 10 times the untrained student's.
+
+    The mean is there because the loss of one step depends on its crops. The untrained student's is that of the whole
+    photograph. A run of fewer than 100 steps may reach 1000 times: Adam's first steps are as long as --lr, and
+    overshoot the more the larger it is, by 90 times with --lr 1, which then learns well.
+    """
+    first, last = (
+        float(loss_of(state.params, *lesson)) + settings.noise**2 for state in (start(settings).state, run.state)
+    )
+    late = float(np.concatenate((*run.losses, [last]))[run.step // 2 :].mean())
+    if late > (10 if run.step >= 100 else 1000) * first:
+        raise _diverged(f"the loss rose from {first:.2g} to {late:.2g}, its mean since step {run.step // 2}", settings)
+
+
+def _diverged(how: str, settings: Settings) -> command.Problem:
+    return command.Problem(f"learning diverged: {how}; start again with a lower --lr than {settings.lr:g}")
 
 
 def largest_error(params: convjax.ConvParams, teacher: jax.Array) -> float:

@@ -8,12 +8,16 @@ sharp and the blurred picture, and finds the width of the Gaussian, and every we
 Everything is saved as one figure, edges_of_a_photo.png.
 """
 
+import command
+
+if __name__ == "__main__":
+    command.launch(__file__)
+
 from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import command
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -60,8 +64,9 @@ def make_parser() -> command.Parser:
 
 def edges_of_a_photo(arguments: Namespace) -> int:
     photo = pictures.read_photograph(Path(arguments.image) if arguments.image else None)
-    if min(photo.shape) < SMALLEST:
-        raise command.Problem(f"the picture is {photo.shape[1]} x {photo.shape[0]}; {SMALLEST} pixels are the least")
+    height, width = photo.shape
+    if min(height, width) < SMALLEST:
+        raise command.Problem(f"the picture is {width} x {height}; give an --image of at least {SMALLEST} x {SMALLEST}")
     if not (np.isfinite(photo).all() and np.ptp(photo) > 0):
         raise command.Problem("there are no edges in the picture: all of it is the same grey")
     command.open_folder(arguments.out, [SAVED])
@@ -212,7 +217,3 @@ def curve(axes: Axes, title: str, values: np.ndarray, hidden: float) -> None:
     axes.tick_params(labelsize=8)
     axes.legend(fontsize=8)
     axes.set_title(title, fontsize=9)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -12,30 +12,48 @@ deviation 1 first, which makes it easier to learn from and leaves the kernels wh
 
 end, to the bit, where --steps 2000 ends at once. When resuming, the other settings come from the file; they may be
 given again, but not changed. Ctrl-C saves what was learned so far, to be resumed.
+
+A run counts as diverged if the mean loss over the second half of its steps is more than 10 times that of the untrained
+student, or 1000 times in a run of fewer than 100 steps. It is then not saved; start again with a lower --lr.
 """
 
-import signal
+import command
+
+if __name__ == "__main__":
+    command.launch(__file__)
+
 from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import command
 import edge_figures
 import edge_files
 import numpy as np
 import pictures
-from edge_training import TEACHERS, Run, Settings, largest_error, start, teach, teacher_of, train
+from edge_training import (
+    TEACHERS,
+    Lesson,
+    Run,
+    Settings,
+    check_convergence,
+    largest_error,
+    start,
+    teach,
+    teacher_of,
+    train,
+)
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 SAVED = "learn_edges.npz"
+SMALLEST = 3  # height and width of a crop, as of the kernels
 MOST_PIXELS = 2**26  # in the crops of one step
 OPTIONS: dict[str, tuple[Callable[[str], Any], str]] = {
     "teacher": (command.one_of(TEACHERS), "whose kernels are to be learned: " + ", ".join(TEACHERS)),
     "image": (command.existing_file, "any picture; matplotlib's sample photograph if not given"),
     "noise": (command.real(1e6, zero=True), "standard deviation of the noise on the teacher's responses"),
     "batch": (command.whole(1, MOST_PIXELS), "crops in a step"),
-    "crop": (command.whole(3, 2**13), "height and width of a crop"),
+    "crop": (command.whole(SMALLEST, 2**13), "height and width of a crop"),
     "lr": (command.real(1e6), "learning rate of the first step"),
     "half_life": (command.whole(1, 10**7), "steps in which the learning rate halves"),
     "seed": (command.whole(0, 2**31 - 1), "seed of all that is random"),
@@ -61,14 +79,18 @@ def learn_edges(arguments: Namespace) -> int:
     """Check all there is to check, train, and save."""
     run, settings, photograph = prepare(arguments)
     command.open_folder(arguments.out, [SAVED, *edge_figures.FIGURES])
-    run, finished = train_with_bar(run, settings, photograph, arguments.steps)
+    lesson = teach(photograph, teacher_of(settings))
+    run = train_with_bar(run, settings, lesson, arguments.steps)
+    finished = run.step == arguments.steps
+    if finished:
+        check_convergence(run, lesson, settings)
     path = edge_files.save_run(arguments.out / SAVED, run, settings, photograph)
     print(report(run, settings))
     files = edge_figures.save_all(edge_figures.scene(run, settings, photograph), arguments.out)
     print(f"\nsaved in {arguments.out}: {', '.join(file.name for file in (path, *files))}")
     if not finished:
         print(f"interrupted after step {run.step} of {arguments.steps}; --resume {path} goes on from there")
-    return 0 if finished else 130
+    return 0 if finished else command.INTERRUPTED
 
 
 def prepare(arguments: Namespace) -> tuple[Run, Settings, np.ndarray]:
@@ -77,6 +99,7 @@ def prepare(arguments: Namespace) -> tuple[Run, Settings, np.ndarray]:
     if arguments.resume is None:
         settings = Settings(**given)
         photograph = read_photograph(settings)
+        check_photograph(photograph, settings)
         return start(settings), settings, photograph
     saved = edge_files.read_saved(arguments.resume)
     parsers = {name: parse for name, (parse, _) in OPTIONS.items()}
@@ -89,30 +112,38 @@ def prepare(arguments: Namespace) -> tuple[Run, Settings, np.ndarray]:
 
 
 def read_photograph(settings: Settings) -> np.ndarray:
-    """The photograph, if it is one to learn from with these settings."""
-    photograph = pictures.read_photograph(Path(settings.image) if settings.image else None)
+    return pictures.read_photograph(Path(settings.image) if settings.image else None)
+
+
+def check_photograph(photograph: np.ndarray, settings: Settings) -> None:
+    """Refuse a photograph that there is nothing to learn from with these settings."""
     height, width = photograph.shape
-    if min(height, width) < settings.crop:
-        raise command.Problem(f"the picture is {width} x {height}, smaller than a crop: --crop {settings.crop}")
-    if settings.batch * settings.crop**2 > MOST_PIXELS:
-        raise command.Problem(f"--batch {settings.batch} crops of --crop {settings.crop} are too much for one step")
+    shorter, most = min(height, width), MOST_PIXELS // settings.crop**2
+    if shorter < SMALLEST:
+        raise command.Problem(f"the picture is {width} x {height}; give an --image of at least {SMALLEST} x {SMALLEST}")
+    if shorter < settings.crop:
+        fits = f"--crop {shorter}{' or less' if shorter > SMALLEST else ''}"
+        small = f"the picture is {width} x {height}, smaller than a crop of {settings.crop}"
+        raise command.Problem(f"{small}; give {fits}, or a larger --image")
+    if settings.batch > most:
+        raise command.Problem(
+            f"--batch {settings.batch} crops are too much for one step; give {most} or less, or a smaller --crop"
+        )
     if not (np.isfinite(photograph).all() and np.ptp(photograph) > 0):
         raise command.Problem("there is nothing to learn from the picture: all of it is the same grey")
-    return photograph
 
 
-def train_with_bar(run: Run, settings: Settings, photograph: np.ndarray, end: int) -> tuple[Run, bool]:
-    """Train under a progress bar up to step `end`; whether it came so far is the second result."""
-    lesson = teach(photograph, teacher_of(settings))
-    with tqdm(total=end, initial=run.step, unit="step", desc=f"learning {settings.teacher}") as bar:
-        try:
-            for reached in train(run, lesson, settings, end):
-                run = reached
-                bar.set_postfix_str(f"loss {run.losses[-1][-1]:.1e}", refresh=False)
-                bar.update(run.step - bar.n)
-        except KeyboardInterrupt:
-            return run, False
-    return run, True
+def train_with_bar(run: Run, settings: Settings, lesson: Lesson, end: int) -> Run:
+    """Train under a progress bar, up to step `end` or to a Ctrl-C."""
+    name = f"learning {settings.teacher}"
+    with command.interrupts_held() as interrupts, tqdm(total=end, initial=run.step, unit="step", desc=name) as bar:
+        for reached in train(run, lesson, settings, end):
+            run = reached
+            bar.set_postfix_str(f"loss {run.losses[-1][-1]:.1e}", refresh=False)
+            bar.update(run.step - bar.n)
+            if interrupts:
+                break
+    return run
 
 
 def report(run: Run, settings: Settings) -> str:
@@ -130,9 +161,3 @@ def report(run: Run, settings: Settings) -> str:
 
 def _digits(number: float) -> str:
     return f"{round(float(number), 5) + 0.0:10.5f}"
-
-
-if __name__ == "__main__":
-    # A shell that starts a program in the background leaves it deaf to Ctrl-C.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    raise SystemExit(main())

@@ -28,7 +28,7 @@ def read_photograph(path: Path | None = None) -> np.ndarray:
             with Image.open(source) as image:
                 return _grey(ImageOps.exif_transpose(image))
     except FileNotFoundError as error:
-        raise command.Problem(f"there is no picture {source}") from error
+        raise command.Problem(f"there is no picture {source}; say with --image where it is") from error
     except Exception as error:  # a broken file can make Pillow raise nearly anything
         raise command.Problem(f"cannot read {source} as a picture: {error}") from error
 

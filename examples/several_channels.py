@@ -7,6 +7,11 @@ channel, and the results are added: an output channel is a sum over the input ch
 Every input, kernel and output channel is shown as a grey picture; [n, c] says which one it is.
 """
 
+import command
+
+if __name__ == "__main__":
+    command.launch(__file__)
+
 import jax.numpy as jnp
 import labs
 from jax import Array
@@ -60,7 +65,3 @@ EXPERIMENTS = (upright, level, two_inputs, two_in_three_out, channel_by_channel)
 
 def main(argv: list[str] | None = None) -> int:
     return labs.run(__file__, __doc__, EXPERIMENTS, columns=8, argv=argv)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -5,6 +5,11 @@ and here, does not: it is a cross-correlation. For a kernel that is learned it m
 a book it turns the sign of an edge. The rest is about channels and groups, and about what is refused.
 """
 
+import command
+
+if __name__ == "__main__":
+    command.launch(__file__)
+
 import jax
 import jax.numpy as jnp
 import labs
@@ -160,7 +165,3 @@ EXPERIMENTS = (
 
 def main(argv: list[str] | None = None) -> int:
     return labs.run(__file__, __doc__, EXPERIMENTS, columns=6, panel=1.7, argv=argv)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -7,6 +7,11 @@ the kernel steps (stride) and how many zeros are set around the image first (pad
 Each experiment prints its arrays; the pictures go into one figure.
 """
 
+import command
+
+if __name__ == "__main__":
+    command.launch(__file__)
+
 import jax
 import jax.numpy as jnp
 import labs
@@ -82,7 +87,3 @@ EXPERIMENTS = (edges, strides, padding, nothing, size_alone, layer)
 
 def main(argv: list[str] | None = None) -> int:
     return labs.run(__file__, __doc__, EXPERIMENTS, columns=5, argv=argv)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -46,3 +46,13 @@ def test_params_are_a_pytree_and_take_a_state_dict():
     assert isinstance(gradient, convjax.ConvParams)
     np.testing.assert_array_equal(gradient.bias, [2, 2])
     np.testing.assert_array_equal(convjax.conv1d(x, **state), [[[4, 4], [5, 5]]])
+
+
+def test_a_state_dict_without_a_bias():
+    params = convjax.ConvParams(**{"weight": np.ones((2, 1, 3), np.float32)})
+    assert params.bias is None
+    x = np.ones((1, 1, 4), np.float32)
+    np.testing.assert_array_equal(convjax.conv1d(x, *params), [[[3, 3], [3, 3]]])
+    gradient = jax.grad(lambda p: convjax.conv1d(x, *p).sum())(params)
+    assert jax.tree.structure(gradient) == jax.tree.structure(params)
+    assert params == convjax.init_conv(jax.random.key(0), 1, 2, (3,), bias=False)._replace(weight=params.weight)

@@ -87,5 +87,16 @@ def test_importing_touches_no_device():
     assert run("import jax; jax.devices()") != 0
 
 
+@pytest.mark.parametrize("how", ["a script", "a command"])
+def test_a_folder_of_its_name_does_not_hide_it(tmp_path, how):
+    """To Python a folder named convjax beside a script, such as a clone, is a package, only an empty one."""
+    (tmp_path / "convjax").mkdir()
+    (tmp_path / "script.py").write_text("import convjax; print(convjax.conv2d.__name__)")
+    arguments = ["script.py"] if how == "a script" else ["-c", (tmp_path / "script.py").read_text()]
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run([sys.executable, *arguments], cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert done.stdout == "conv2d\n", done.stderr
+
+
 def test_it_is_typed():
     assert (ROOT / "py.typed").exists()
