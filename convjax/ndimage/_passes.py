@@ -4,6 +4,7 @@ Each is a border and then the primitive, so that a filter gets the lowering that
 the FFT, so that a NaN stays in the windows that hold it.
 """
 
+import itertools
 import math
 from collections.abc import Callable
 from functools import partial
@@ -17,6 +18,7 @@ from convjax import _boundary
 from convjax._lowerings import _pieces
 from convjax._primitive import slide
 from convjax._spec import Pads
+from convjax.ndimage import _integers, _means
 
 FEW = 8  # products, which are no dearer to sum again than to read
 
@@ -27,15 +29,36 @@ class Pass(NamedTuple):
     axis: int
     kind: str  # what lies beyond the ends, a row of the table of boundaries
     reach: tuple[int, int]  # how many elements before and behind its own a result sees
-    divisor: int = 1  # of the sum; not of the weights, for a sum of integers is whole
+    symmetry: int | None = 0  # of weights of integers, see `_integers.symmetry`
 
 
-@partial(jax.jit, static_argnames=("chains", "combine"))
 def separable(x: jax.Array, weights: Any, cval: Any, *, chains: tuple[tuple[Pass, ...], ...], combine: Callable):
-    """Several results, each of passes one after another, combined; in the dtype of x.
+    """Several results, each of passes one after another, combined; in the dtype of x. A pass without weights, None, is
+    a mean.
 
     Integers are stored after every pass, as SciPy does, 16-bit floats at the end. Without a chain it is x itself.
     """
+    if _is_exact(x, *itertools.chain(*weights)):
+        chains = tuple(
+            tuple(
+                step if w is None else step._replace(symmetry=_integers.symmetry(w))
+                for step, w in zip(*pair, strict=False)
+            )
+            for pair in zip(chains, weights, strict=True)
+        )
+        weights = [[w if w is None else _integers.split(w) for w in row] for row in weights]
+    return _separable(x, weights, cval, chains=chains, combine=combine)
+
+
+def _is_exact(x: jax.Array, *weights: Any) -> bool:
+    """Whether an image is one of integers under real weights."""
+    return bool(jnp.issubdtype(x.dtype, jnp.integer)) and not any(
+        w is not None and jnp.iscomplexobj(w) for w in weights
+    )
+
+
+@partial(jax.jit, static_argnames=("chains", "combine"))
+def _separable(x, weights, cval, *, chains, combine):
     if not chains:
         return x
     results = [_chain(x, *pair, cval) for pair in zip(chains, weights, strict=True)]
@@ -46,24 +69,51 @@ def _chain(x, passes, weights, cval):
     whole = jnp.issubdtype(x.dtype, jnp.integer)
     y = x
     for step, w in zip(passes, weights, strict=True):
-        y = _along(y, w, cval, step)
+        if w is None:
+            y = _mean(y, cval, step)
+        elif isinstance(w, tuple):
+            y = _integers.along(y, w, cval, step.axis, step.kind, step.reach, step.symmetry) if y.size else y
+        else:
+            y = _along(y, w, cval, step)
         y = stored(y, x.dtype) if whole else y
     return y
 
 
+def _mean(x: jax.Array, cval: Any, step: Pass) -> jax.Array:
+    """The mean of a window along an axis."""
+    size, pads = sum(step.reach) + 1, [step.reach if axis == step.axis else (0, 0) for axis in range(x.ndim)]
+    if 0 in x.shape:
+        return x
+
+    def sums(x: jax.Array) -> jax.Array:
+        # The border is made before the loop that reads it, which else tests every element against it.
+        padded = _pieces.parted(_boundary.extend(x, step.kind, pads, cval))
+        return _pieces.parted(_means.window_sums(padded, size, step.axis))
+
+    if step.kind != "constant" and _integers.has_exact_mean(x.dtype, size):
+        return _integers.mean(x, size, sums)
+    return sums(x.astype(sum_dtype(x.dtype))) / size
+
+
 def _along(x: jax.Array, weights: jax.Array, cval: Any, step: Pass) -> jax.Array:
-    """sum_j x[i + j - low] weights[j] / divisor along an axis; the axes in front are images, those behind one axis."""
+    """sum_j x[i + j - low] weights[j] along an axis; the axes in front are images, those behind one axis."""
     before, n, after = math.prod(x.shape[: step.axis]), x.shape[step.axis], math.prod(x.shape[step.axis + 1 :])
     shape, kernel, pads = (before, 1, n, after), (-1, 1), (step.reach, (0, 0))
     if after == 1:  # the longest axis last, as loops want it
         shape, kernel, pads = (1, 1, before, n), (1, -1), ((0, 0), step.reach)
-    y = slid(x.reshape(shape), weights.reshape(1, 1, *kernel), cval, step.kind, pads)
-    return (y / step.divisor if step.divisor > 1 else y).reshape(x.shape)
+    return slid(x.reshape(shape), weights.reshape(1, 1, *kernel), cval, step.kind, pads).reshape(x.shape)
+
+
+def windowed(x: jax.Array, weights: Any, cval: Any, *, kind: str, pads: Pads) -> jax.Array:
+    """sum_j x[i + j - low] weights[j] over all axes, in the dtype of x."""
+    weights = _integers.split(weights) if _is_exact(x, weights) else weights
+    return _windowed(x, weights, cval, kind=kind, pads=pads)
 
 
 @partial(jax.jit, static_argnames=("kind", "pads"))
-def windowed(x: jax.Array, weights: jax.Array, cval: Any, *, kind: str, pads: Pads) -> jax.Array:
-    """sum_j x[i + j - low] weights[j] over all axes, in the dtype of x."""
+def _windowed(x, weights, cval, *, kind, pads):
+    if isinstance(weights, tuple):
+        return _integers.window(x, weights, cval, kind, pads) if x.size else x
     return stored(slid(x[None, None], weights[None, None], cval, kind, pads)[0, 0], x.dtype)
 
 
@@ -95,13 +145,7 @@ def stored(y: jax.Array, dtype: Any) -> jax.Array:
         if whole:
             dtype = jax.dtypes.canonicalize_dtype(np.promote_types(dtype, np.complex64))
         return y.astype(dtype) if jnp.issubdtype(dtype, jnp.complexfloating) else y
-    if whole and jnp.issubdtype(y.dtype, jnp.floating):
-        # XLA clips a float that the integer cannot hold, but wraps an integer: so by way of the widest one.
-        wide = y.astype(int)
-        if jnp.iinfo(dtype).max > jnp.iinfo(wide.dtype).max:
-            return jnp.where(y < 0, wide.astype(dtype), y.astype(dtype))
-        y = wide
-    return y.astype(dtype)
+    return _integers.cut(y, dtype) if whole and jnp.issubdtype(y.dtype, jnp.floating) else y.astype(dtype)
 
 
 # ---- what to make of the results ----

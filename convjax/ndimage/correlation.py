@@ -4,6 +4,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from convjax import _check_scipy, _spec
 from convjax._lowerings import _pieces
@@ -160,16 +161,17 @@ def _line(function: str, input: Any, weights: Any, axis: Any, mode: Any, cval: A
 
 def _means(function: str, x: jax.Array, axes: Any, sizes: Any, mode: Any, cval: Any, origin: Any) -> jax.Array:
     kinds, reaches = _arguments.kinds(function, mode, len(axes)), _arguments.reaches(function, sizes, origin)
-    chain = tuple(map(Pass, axes, kinds, reaches, sizes))
-    ones = tuple(jnp.ones(n) for n in sizes if n > 1)
-    chain = tuple(step for step in chain if step.divisor > 1)
-    return _passes.separable(
-        x, (ones,), _arguments.fill(function, cval, x.dtype), chains=(chain,), combine=_pieces.total
-    )
+    chain = tuple(step for step, size in zip(map(Pass, axes, kinds, reaches), sizes, strict=True) if size > 1)
+    none, cval = (None,) * len(chain), _arguments.fill(function, cval, x.dtype)
+    return _passes.separable(x, (none,), cval, chains=(chain,), combine=_pieces.total)
 
 
-def _weights(function: str, weights: Any, flip: bool) -> jax.Array:
+def _weights(function: str, weights: Any, flip: bool) -> Any:
+    """As a window slides them. What NumPy can hold stays with NumPy, in all its digits."""
     w = _spec.array(function, "weights", weights)
+    mine = all(isinstance(a, (np.ndarray, np.generic, int, float, complex)) for a in jax.tree.leaves(weights))
+    if mine and w.dtype != np.bool_:
+        return (np.flip if flip else np.conj)(np.asarray(weights))
     return jnp.flip(w) if flip else jnp.conj(w)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from convjax import _check_scipy
 from convjax._lowerings import _pieces
@@ -69,7 +70,7 @@ def laplace(input: Any, mode: Any = "reflect", cval: Any = 0.0, *, axes: Any = N
     kinds = _arguments.kinds(name, mode, len(axes))
     cval = _arguments.fill(name, cval, x.dtype)
     chains = tuple((Pass(axis, kind, _NEAR),) for axis, kind in zip(axes, kinds, strict=True))
-    weights = ((jnp.array([1.0, -2.0, 1.0]),),) * len(chains)
+    weights = ((np.array([1.0, -2.0, 1.0]),),) * len(chains)
     return _passes.separable(x, weights, cval, chains=chains, combine=_pieces.total)
 
 
@@ -142,7 +143,7 @@ def _smoothed_difference(name: str, input: Any, axis: Any, mode: Any, cval: Any,
     cval = _arguments.fill(name, cval, x.dtype)
     axes = [axis, *[i for i in range(x.ndim) if i != axis]]
     chain = tuple(Pass(i, kinds[i], _NEAR) for i in axes)
-    weights = (jnp.array([-1.0, 0.0, 1.0]), *[jnp.array(across, float)] * (x.ndim - 1))
+    weights = (np.array([-1.0, 0.0, 1.0]), *[np.array(across, float)] * (x.ndim - 1))
     return _passes.separable(x, (weights,), cval, chains=(chain,), combine=_pieces.total)
 
 

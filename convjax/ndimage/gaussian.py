@@ -191,19 +191,27 @@ _NOTHING = 1e-15  # SciPy's bound, below which sigma counts as 0
 
 
 def _weights(sigma: Any, order: int, radius: int) -> Any:
-    """The order-th derivative at j elements to the right: by Hermite's polynomials, He_n+1(t) = t He_n - n He_n-1,
+    """The order-th derivative at j elements to the right, g^(n)(j) = p_n(j) g(j) with p_0 = 1 and
+    p_n+1 = p_n' - j p_n / sigma^2. Of these, `correlate` wants the mirror image.
 
-    g^(n)(j) = (-1 / sigma)^n He_n(j / sigma) g(j); of these, `correlate` wants the mirror image.
+    The operations are SciPy's and so is their order, for a last bit decides what integers are cut to.
     """
-    steps: Any = np.arange(radius, -radius - 1, -1.0)
+    steps: Any = np.arange(-radius, radius + 1)
     traced = isinstance(sigma, jax.core.Tracer)
     if traced:
         given = sigma.astype(_passes.sum_dtype(sigma.dtype))
         sigma, steps = jnp.where(given > _NOTHING, given, 1), jnp.asarray(steps, given.dtype)
-    t = steps / sigma
-    bell = (jnp if traced else np).exp(-(t**2) / 2)
-    before, polynomial = 0 * t, 0 * t + 1
-    for n in range(order):
-        before, polynomial = polynomial, t * polynomial - n * before
-    weights = (-1 / sigma) ** order * polynomial * (bell / bell.sum())
+    variance = sigma * sigma
+    library: Any = jnp if traced else np
+    bell = library.exp(-0.5 / variance * steps**2)
+    weights = bell / bell.sum()
+    if order:
+        polynomial = [1.0] + [0.0] * order  # its coefficients, of 1, j, j^2, ...
+        for _ in range(order):
+            lower = [0.0, *polynomial[:-1]]
+            slopes = [*[n * c for n, c in enumerate(polynomial)][1:], 0.0]
+            polynomial = [slope - c / variance for slope, c in zip(slopes, lower, strict=True)]
+        powers = library.stack([steps**n for n in range(order + 1)], 1)
+        weights = powers.dot(library.stack(polynomial)) * weights
+    weights = weights[::-1]
     return jnp.where(given > _NOTHING, weights, jnp.where(steps == 0, 1.0, 0.0)) if traced else weights
