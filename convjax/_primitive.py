@@ -10,11 +10,13 @@ at a dilation r. Per spatial dimension X = d(n, lhs_dilation), K = d(k, rhs_dila
     y[i] = sum_j x'[i stride + j rhs_dilation - low] w[j]        x' = x with lhs_dilation - 1 zeros between elements
 """
 
+import functools
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.experimental.jet import jet_rules
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
@@ -188,6 +190,22 @@ def _transpose(gradient, name: str, ct, x, w, *, spec: ConvSpec, algorithm: str)
     algorithm = algorithm if algorithm == "direct" or (algorithm == "local" and name == "x") else "auto"
     operand, known = (x, w) if name == "x" else (w, x)
     return gradient(ct, known, **{name: operand.aval}, spec=spec, algorithm=algorithm)
+
+
+# Taylor series, for jax.experimental.jet. Its terms are coefficients, so that the k-th of a product is the sum of the
+# products of a j-th and a (k - j)-th (the rule of Leibniz).
+
+
+def _taylor(operands, series, *, spec: ConvSpec, algorithm: str):
+    xs, ws = ([value, *terms] for value, terms in zip(operands, series, strict=True))
+    coefficients = [
+        functools.reduce(lax.add, [convolve(xs[j], ws[k - j], spec, algorithm) for j in range(k + 1)])
+        for k in range(len(xs))
+    ]
+    return coefficients[0], coefficients[1:]
+
+
+jet_rules[conv_p] = _taylor
 
 
 ad.defbilinear(conv_p, partial(_transpose, _input_gradient, "x"), partial(_transpose, _weight_gradient, "w"))

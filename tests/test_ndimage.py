@@ -300,6 +300,28 @@ def test_no_gather_behind_a_border(mode):
         assert '"stablehlo.gather"' not in text
 
 
+# ---- long means ----
+
+
+@pytest.mark.parametrize("size", [16, 17, 31, 101, 257, 1001])
+def test_long_means(size):
+    """Of every number of passes, longer than the line too; and the derivative is the same filter mirrored."""
+    x = filled(0, (3, 300))
+    for mode in ("reflect", "constant", "wrap"):
+        same(*both("uniform_filter1d", x, size, mode=mode, cval=0.5))
+        same(*both("uniform_filter1d", x.T, size, 0, mode=mode, origin=size // 3))
+    same(*both("uniform_filter1d", x.astype(np.float32), size), 1e-6)
+    check_grads(lambda x: ndimage.uniform_filter1d(x, size) ** 2, (jnp.asarray(x[:1, :40]),), 2, atol=1e-5, rtol=1e-5)
+    for value in (np.nan, np.inf):
+        spoiled = x.copy()
+        spoiled[0, 150] = value
+        seen = np.asarray(ndimage.uniform_filter1d(np.abs(spoiled), size, mode="constant"))
+        np.testing.assert_array_equal(
+            np.isfinite(seen[0]), np.abs(np.arange(300) - 150 - (size % 2 == 0) / 2) > size / 2
+        )
+        assert np.isfinite(seen[1:]).all()
+
+
 # ---- NaN ----
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from cases import normal
 from jax import lax
+from jax.experimental.jet import jet
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
@@ -398,3 +399,25 @@ def test_without_jit(name):
         same(f(*args), jax.jit(f)(*args))
         gradient = jax.grad(loss, (0, 1, 2))(*args)
     same(gradient, jax.jit(jax.grad(loss, (0, 1, 2)))(*args))
+
+
+@every_function
+@pytest.mark.parametrize("moved", ["x", "w", "both"])
+def test_taylor_series(name, moved):
+    """To third order, against nested forward derivatives along the same curve."""
+    f, (x, w, b), _ = case(name)
+    g = lambda x, w: jnp.sin(f(x, w, b))  # noqa: E731
+    series = [[jnp.asarray(normal(10 * i + k, a.shape)) for k in range(3)] for i, a in enumerate((x, w))]
+    for i, operand in enumerate("xw"):
+        if moved not in (operand, "both"):
+            series[i] = [jnp.zeros_like(term) for term in series[i]]
+
+    def along(t):  # the curve whose derivatives at 0 are the series
+        return g(*[a + t * s[0] + t**2 / 2 * s[1] + t**3 / 6 * s[2] for a, s in zip((x, w), series, strict=True)])
+
+    derivatives = [along]
+    for _ in range(3):
+        derivatives.append(lambda t, f=derivatives[-1]: jax.jvp(f, (t,), (jnp.ones_like(t),))[1])
+    zero = jnp.zeros((), x.dtype)
+    value, terms = jet(g, (x, w), series)
+    same([value, *terms], [d(zero) for d in derivatives], 1e-4)
