@@ -108,9 +108,21 @@ def _images() -> list[Filter]:
         Filter(" ".join([name, *map(str, args)]), family, f"ndimage.{name}", photo, args=args)
         for name, family, args in calls
     ]
+    square = ((1000, 1000),)
+    for sigma in (30.0, 100.0):
+        rows.append(
+            Filter(f"gaussian_filter {sigma:g} 1000^2", "gaussian", "ndimage.gaussian_filter", square, args=(sigma,))
+        )
+    rows.append(
+        Filter("gaussian_filter 100 1000000", "gaussian", "ndimage.gaussian_filter", ((10**6,),), args=(100.0,))
+    )
+    for n, k in ((10**6, 1001), (10**6, 10001), (10**5, 101)):
+        rows.append(Filter(f"uniform_filter1d {n} {k}", "mean", "ndimage.uniform_filter1d", ((n,),), args=(k,)))
+    rows.append(Filter("uniform_filter 1000^2 501", "mean", "ndimage.uniform_filter", square, args=(501,)))
     for k in (3, 5, 15):
         rows.append(Filter(f"correlate {k}x{k}", "correlate", "ndimage.correlate", (*photo, (k, k))))
-    for name, args in (("gaussian_filter", (2.0,)), ("median_filter", (5,)), ("sobel", ())):
+    whole = [("gaussian_filter", (2.0,)), ("median_filter", (5,)), ("sobel", ()), ("uniform_filter", (9,))]
+    for name, args in whole:
         rows.append(Filter(f"{name} uint8", "uint8", f"ndimage.{name}", photo, np.uint8, args))
     rows.append(Filter("gaussian_filter 2.0 f64", "gaussian", "ndimage.gaussian_filter", photo, np.float64, (2.0,)))
     rows.append(

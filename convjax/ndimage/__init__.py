@@ -14,11 +14,15 @@ and `convolve1d`, its right one). `axes` are those to filter, all of them if Non
 
 Differences from SciPy, for all of them: there is no `output`, for arrays are immutable. The result has the dtype of the
 input, as there (complex, where the weights are), but floats are summed in that dtype and not in float64, float16 and
-bfloat16 in float32. Integers are computed as SciPy does, in the default float dtype and cut to whole numbers, axis by
-axis; that is float64 where `jax_enable_x64` is set and float32, exact to 2^24, where not. Sizes are ints. Booleans are
-refused by filters that sum. A NaN reaches the windows that hold it and no others, also under a weight of 0, of which
-SciPy's `correlate` and `convolve` take no notice. `generic_filter`, `generic_filter1d` and `vectorized_filter`, which
-call a Python function for every window, have no counterpart here.
+bfloat16 in float32. Integers are summed as SciPy sums them and cut to whole numbers, axis by axis. With
+`jax_enable_x64` every pixel is SciPy's: products and sums are rounded to float64 one by one, in SciPy's order. Without
+it they are pairs of float32, of some 48 bits. Then a pixel can differ by one where the exact sum is a whole number, or
+so near to one that SciPy's own rounding decides (with weights such as 1/9: every ninth sum, of which SciPy cuts a third
+to the number below). Means are exact in both. Sums that the dtype of the image does not hold are left open, as in C;
+integers above 2^53 are rounded. Sizes are ints. Booleans are refused by filters that sum. A NaN reaches the windows
+that hold it and no others, also under a weight of 0, of which SciPy's `correlate` and `convolve` take no notice.
+`generic_filter`, `generic_filter1d` and `vectorized_filter`, which call a Python function for every window, have no
+counterpart here.
 """
 
 from convjax.ndimage.correlation import convolve, convolve1d, correlate, correlate1d, uniform_filter, uniform_filter1d
