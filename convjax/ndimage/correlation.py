@@ -101,9 +101,9 @@ def uniform_filter(
       size: of the box, an int or one for each of `axes`.
       mode, origin: one for all axes, or one for each.
 
-    Other arguments, results and errors are those of `correlate`. A window of k elements is summed in some log(k) passes,
-    and no sum holds an element that its window does not. So rounding does not add up along a line and a NaN does not
-    reach the rest of it, as both do with SciPy's running sum.
+    Other arguments, results and errors are those of `correlate`. A window of k elements is summed in some log(k)
+    passes, and no sum holds an element that its window does not. So rounding does not add up along a line and a NaN
+    does not reach the rest of it, as both do with SciPy's running sum.
 
     >>> import jax.numpy as jnp
     >>> from convjax import ndimage
