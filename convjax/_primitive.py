@@ -23,7 +23,7 @@ from convjax._lowerings import LOWERINGS
 from convjax._lowerings._lowering import Lowering
 from convjax._rules import RULES
 from convjax._sharding import vary, varying
-from convjax._spec import ConvSpec, extent
+from convjax._spec import ConvSpec, countable, extent
 
 conv_p = Primitive("convjax_conv")
 
@@ -52,6 +52,8 @@ def slide(x: jax.Array, w: jax.Array, padding) -> jax.Array:
 def _abstract(x, w, *, spec: ConvSpec, algorithm: str):
     # The plain lax form knows the shape, the dtype, the sharding and the axes of shard_map that the result varies over.
     (aval,) = jax.make_jaxpr(partial(LOWERINGS["direct"].run, spec=spec, convolve=None))(x, w).out_avals
+    # The functions see to it for their own results; jax.vmap makes larger ones.
+    countable("conv", ("padding", spec.padding, aval.shape), item_bytes=max(4, aval.dtype.itemsize))
     return aval
 
 

@@ -78,6 +78,8 @@ def init_conv(
     dtype = _spec.float_dtype(function, dtype)
     rows, columns = (in_channels, out_channels) if transpose else (out_channels, in_channels)
     shape = (rows, columns // groups, *kernel)
+    made = ("in_channels", in_channels, (in_channels,)), ("out_channels", out_channels, shape[:2])
+    _spec.countable(function, *made, ("kernel_size", kernel_size, shape))
     bound = 1 / math.sqrt(math.prod(shape[1:]))
     weight_key, bias_key = jax.random.split(key)
     weight = jax.random.uniform(weight_key, shape, dtype, -bound, bound)

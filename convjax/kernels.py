@@ -177,7 +177,7 @@ def box(size: int = 3, *, channels: int = 1, dtype: DTypeLike = jnp.float32) -> 
     >>> convjax.kernels.box(2)[0, 0].tolist()
     [[0.25, 0.25], [0.25, 0.25]]
     """
-    size = _spec.integer("kernels.box", "size", size, 1)
+    size = _side("box", size)
     return _stack("box", np.full((1, size, size), 1 / size**2), channels, dtype)
 
 
@@ -316,6 +316,7 @@ def _compass(ring: tuple) -> list[np.ndarray]:
 def _stack(name: str, kernels: Any, channels: int, dtype: DTypeLike) -> jax.Array:
     function = f"kernels.{name}"
     channels = _spec.integer(function, "channels", channels, 1)
+    _spec.countable(function, ("channels", channels, (channels, *np.shape(kernels))))
     dtype = _spec.float_dtype(function, dtype)
     return jnp.tile(jnp.asarray(kernels, dtype)[:, None], (channels, 1, 1, 1))
 
@@ -356,7 +357,9 @@ def _size(name: str, size: int | None, **positive: Any) -> int:
     for argument, value in positive.items():
         if isinstance(value, jax.core.Tracer):
             raise _check.size_of_traced_scale(function, argument)
-    return 2 * int(float(_reach(**positive)) + 0.5) + 1
+    size = 2 * int(min(float(_reach(**positive)) + 0.5, 2.0**62)) + 1
+    _spec.countable(function, ("sigma", positive["sigma"], (size, size)))
+    return size
 
 
 def _reach(sigma: Any, truncate: Any, ratio: Any = 1, aspect: Any = 1, wavelength: Any = None) -> Any:
@@ -377,7 +380,13 @@ def _is_real(value: Any) -> bool:
 
 
 def _odd(name: str, size: int) -> int:
-    size = _spec.integer(f"kernels.{name}", "size", size, 1)
+    size = _side(name, size)
     if size % 2 == 0:
         raise _check.not_odd(f"kernels.{name}", "size", size)
+    return size
+
+
+def _side(name: str, size: int) -> int:
+    size = _spec.integer(f"kernels.{name}", "size", size, 1)
+    _spec.countable(f"kernels.{name}", ("size", size, (size, size)))
     return size

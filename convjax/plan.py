@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax.extend.core import subjaxprs
 
-from convjax import _check, _primitive, _select, _spec, functional
+from convjax import _arrays, _check, _primitive, _select, _spec, functional
 from convjax._lowerings import LOWERINGS, _pieces
 from convjax._spec import ConvSpec
 
@@ -194,7 +194,7 @@ def _step(platform: str, direction: str, equation) -> Step:
 
 def _struct(function: str, argument: str, value: Any) -> jax.ShapeDtypeStruct:
     if not (hasattr(value, "shape") and hasattr(value, "dtype")):
-        value = _spec.array(function, argument, value)
+        value = _arrays.array(function, argument, value)
     return jax.ShapeDtypeStruct(value.shape, value.dtype)
 
 

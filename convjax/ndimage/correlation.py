@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from convjax import _check_scipy, _spec
+from convjax import _arrays, _check_scipy, _spec
 from convjax._lowerings import _pieces
 from convjax.ndimage import _arguments, _passes
 from convjax.ndimage._passes import Pass
@@ -144,6 +144,7 @@ def _windowed(function: str, input: Any, weights: Any, mode: Any, cval: Any, ori
     kind = _arguments.one_kind(function, mode)
     origins = _arguments.origins(function, origin, axes, x.ndim)
     pads = _arguments.placed(axes, x.ndim, _reaches(function, w.shape, origins, flip), (0, 0))
+    _arguments.bordered(function, "weights", w.shape, x.shape, dict(enumerate(pads)))
     w = w.reshape(_arguments.placed(axes, x.ndim, w.shape, 1))
     return _passes.windowed(x, w, _arguments.fill(function, cval, x.dtype), kind=kind, pads=pads)
 
@@ -154,12 +155,15 @@ def _line(function: str, input: Any, weights: Any, axis: Any, mode: Any, cval: A
         raise _check_scipy.wrong_weights(function, "weights", w.shape, 1)
     axis, kind = _arguments.axis(function, axis, x.ndim), _arguments.kind(function, mode)
     (reach,) = _reaches(function, w.shape, origin, flip)
+    _arguments.bordered(function, "weights", w.shape, x.shape, {axis: reach})
     step, cval = Pass(axis, kind, reach), _arguments.fill(function, cval, x.dtype)
     return _passes.separable(x, ((w,),), cval, chains=((step,),), combine=_pieces.total)
 
 
 def _means(function: str, x: jax.Array, axes: Any, sizes: Any, mode: Any, cval: Any, origin: Any) -> jax.Array:
     kinds, reaches = _arguments.kinds(function, mode, len(axes)), _arguments.reaches(function, sizes, origin)
+    for axis, reach, n in zip(axes, reaches, sizes, strict=True):
+        _arguments.bordered(function, "size", n, x.shape, {axis: reach})
     chain = tuple(map(Pass, axes, kinds, reaches, sizes))
     ones = tuple(jnp.ones(n) for n in sizes if n > 1)
     chain = tuple(step for step in chain if step.divisor > 1)
@@ -169,7 +173,7 @@ def _means(function: str, x: jax.Array, axes: Any, sizes: Any, mode: Any, cval: 
 
 
 def _weights(function: str, weights: Any, flip: bool) -> jax.Array:
-    w = _spec.array(function, "weights", weights)
+    w = _arrays.array(function, "weights", weights)
     return jnp.flip(w) if flip else jnp.conj(w)
 
 

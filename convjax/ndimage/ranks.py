@@ -205,6 +205,7 @@ def _extreme(name: str, input: Any, size: Any, axis: Any, mode: Any, cval: Any, 
     x = _arguments.image(name, input, booleans=True, complexes=False)
     axis = _arguments.axis(name, axis, x.ndim)
     reach = _arguments.reach(name, _spec.integer(name, "size", size, 1), origin)
+    _arguments.bordered(name, "size", size, x.shape, {axis: reach})
     step = Pass(axis, _arguments.kind(name, mode), reach)
     return _boxed(x, _arguments.fill(name, cval, x.dtype), steps=(step,), largest=largest)
 
@@ -216,6 +217,8 @@ def _ranked(
     axes = _arguments.axes(name, axes, x.ndim)
     window = _footprint(name, size, footprint, len(axes))
     shape = _arguments.sizes(name, size, len(axes)) if window is None else window.shape
+    argument: tuple[str, Any] = ("size", size) if window is None else ("footprint", shape)
+    _spec.countable(name, (*argument, shape))
     count = math.prod(shape) if window is None else int(window.sum())
     rank = find(count)
     cval = _arguments.fill(name, cval, x.dtype)
@@ -226,11 +229,14 @@ def _ranked(
             # the order of the image's.
             axes, origin = tuple(sorted(axes)), _arguments.origins(name, origin, axes, x.ndim)
         reaches = _arguments.reaches(name, shape, origin)
+        for axis, reach in zip(axes, reaches, strict=True):
+            _arguments.bordered(name, *argument, x.shape, {axis: reach})
         steps = [Pass(axis, kinds[axis], reach) for axis, reach in zip(axes, reaches, strict=True) if sum(reach)]
         return _boxed(x, cval, steps=tuple(steps), largest=rank > 0)
     kind = _arguments.one_kind(name, mode)
     reaches = _arguments.reaches(name, shape, _arguments.origins(name, origin, axes, x.ndim))
     pads = _arguments.placed(axes, x.ndim, reaches, (0, 0))
+    _arguments.bordered(name, *argument, x.shape, dict(enumerate(pads)))
     window = np.ones(shape, bool) if window is None else window
     window = window.reshape(_arguments.placed(axes, x.ndim, shape, 1))
     offsets = tuple(map(tuple, np.argwhere(window).tolist()))
