@@ -15,6 +15,8 @@ def array(function: str, argument: str, value: Any) -> jax.Array:
     if not isinstance(value, jax.Array):
         try:
             value = jnp.asarray(value)
+        except jax.errors.JaxRuntimeError:  # memory, or jax.transfer_guard: the value is not at fault
+            raise
         except (TypeError, ValueError, OverflowError, RuntimeError) as error:  # torch's tensors raise the last
             raise _check.not_an_array(function, argument, value) from error
     if not (jnp.issubdtype(value.dtype, jnp.number) or value.dtype == np.bool_):
@@ -31,6 +33,11 @@ def arrays(function: str, x: Any, weight: Any, bias: Any) -> tuple[jax.Array, ja
     if operands[0].dtype == np.bool_:
         raise _check.wrong_dtype(function, "x", "bool", "numbers, in x or in weight", "x.astype(jax.numpy.float32)")
     return operands[0], operands[1], operands[2] if bias is not None else None
+
+
+def own(value: Any) -> jax.Array:
+    """A number, or a NumPy array that convjax made, as a JAX array: an explicit transfer to `jax.transfer_guard`."""
+    return jax.device_put(value)
 
 
 def promoted(*operands: jax.Array) -> list[jax.Array]:

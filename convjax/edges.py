@@ -144,6 +144,7 @@ def canny(
     for axis, each in enumerate(sigma):
         _arguments.radius(name, x, axis, each)
     cval = _arguments.fill(name, cval, x.dtype)
+    low, high = (v if isinstance(v, jax.Array) else _arrays.own(v) for v in (low, high))
     return _canny(
         x, mask, low, high, cval, sigma=tuple(sigma), largest=largest, quantiles=bool(use_quantiles), mode=mode
     )
@@ -167,7 +168,7 @@ def _canny(x, mask, low, high, cval, *, sigma, largest, quantiles, mode):
     x = x.astype(dtype)
     if largest != 1:
         x = jnp.maximum(x * (1 / largest), -1)
-    blurred = partial(gaussian_filter, sigma=sigma, mode=mode, cval=cval)
+    blurred = partial(gaussian_filter, sigma=sigma, mode=mode, cval=0 if cval is None else cval)
     if mask is None and mode != "constant":
         smooth = blurred(x)
     else:

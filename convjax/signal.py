@@ -13,6 +13,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from convjax import _arrays, _boundary, _check, _check_scipy, _spec, _spectral
@@ -197,13 +198,13 @@ def correlation_lags(in1_len: int, in2_len: int, mode: str = "full") -> jax.Arra
     n, k = (_spec.integer(name, a, v, 1) for a, v in (("in1_len", in1_len), ("in2_len", in2_len)))
     _spec.countable(name, ("in1_len", n, (n,)), ("in2_len", k, (n + k,)))
     _mode(name, mode)
+    first, last = 1 - k, n
     if mode == "valid":
-        return jnp.arange(n - k + 1) if n >= k else jnp.arange(n - k, 1)
-    lags = jnp.arange(1 - k, n)
-    if mode == "full":
-        return lags
-    first = lags.size // 2 - n // 2
-    return lags[first : first + n]
+        first, last = min(n - k, 0), max(n - k, 0) + 1
+    elif mode == "same":
+        first += (n + k - 1) // 2 - n // 2
+        last = first + n
+    return _arrays.own(np.arange(first, last))
 
 
 # ---- arguments ----
@@ -269,10 +270,11 @@ def _convolve(function: str, a: jax.Array, b: jax.Array, mode: str, method: str)
         method = _faster(a.shape, b.shape, mode, a.dtype)
     if method == "direct":
         return _direct(a, b, mode)
-    y = _cropped(_spectral.full(*_inexact(a, b), axes), a.shape, b.shape, mode, axes)
+    y = _transformed(a, b, mode=mode, axes=tuple(axes), product=_spectral.full)
     return y if jnp.issubdtype(a.dtype, jnp.inexact) else jnp.round(y).astype(a.dtype)
 
 
+@partial(jax.jit, static_argnames="mode", inline=True)
 def _direct(a: jax.Array, b: jax.Array, mode: str) -> jax.Array:
     if mode != "valid" and b.size > a.size:  # the smaller one slides
         y = _direct(b, a, "full")
@@ -341,8 +343,13 @@ def _along_axes(function: str, in1: Any, in2: Any, mode: str, axes: Any, product
         raise _check_scipy.shapes_do_not_broadcast(function, a.shape, b.shape, chosen)
     _countable(function, a, b, chosen)
     a, b, _ = _swapped(function, a, b, mode, chosen)
-    y = product(*_inexact(a, b), chosen) if chosen else a * b
-    return _cropped(y, a.shape, b.shape, mode, chosen)
+    return _transformed(a, b, mode=mode, axes=tuple(chosen), product=product)
+
+
+@partial(jax.jit, static_argnames=("mode", "axes", "product"), inline=True)
+def _transformed(a: jax.Array, b: jax.Array, *, mode: str, axes: tuple[int, ...], product: Callable) -> jax.Array:
+    y = product(*_inexact(a, b), axes) if axes else a * b
+    return _cropped(y, a.shape, b.shape, mode, axes)
 
 
 def _cropped(y: jax.Array, shape1: tuple, shape2: tuple, mode: str, axes: Sequence[int]) -> jax.Array:

@@ -2,6 +2,7 @@
 
 import operator
 from collections.abc import Callable, Iterable, Sequence
+from numbers import Number
 from typing import Any
 
 import jax
@@ -125,11 +126,16 @@ def bordered(function: str, argument: str, value: Any, shape: Sizes, reaches: di
     _spec.countable(function, (argument, value, sizes))
 
 
-def fill(function: str, value: Any, dtype: Any, argument: str = "cval") -> jax.Array:
-    """What lies beyond an image of this dtype: a number, which may be traced, and is complex only if the image is."""
+def fill(function: str, value: Any, dtype: Any, argument: str = "cval") -> jax.Array | None:
+    """What lies beyond an image of this dtype: a number, which may be traced, and is complex only if the image is.
+
+    None for 0, which is then part of the program and no transfer.
+    """
     if value is None or isinstance(value, (str, bytes)):
         raise _check_scipy.wrong_fill(function, argument, value, dtype)
-    number = _arrays.array(function, argument, value)
+    if type(value) in (int, float) and str(value) in ("0", "0.0"):
+        return None
+    number = _arrays.array(function, argument, _arrays.own(value) if isinstance(value, (Number, np.generic)) else value)
     if number.ndim or (jnp.iscomplexobj(number) and not jnp.issubdtype(dtype, jnp.complexfloating)):
         raise _check_scipy.wrong_fill(function, argument, value, dtype)
     return number

@@ -42,6 +42,17 @@ def separable(x: jax.Array, weights: Any, cval: Any, *, chains: tuple[tuple[Pass
     return stored(combine(results), x.dtype)
 
 
+@partial(jax.jit, static_argnames=("weights", "chains", "combine"))
+def fixed(x: jax.Array, cval: Any, *, weights: tuple, chains: tuple[tuple[Pass, ...], ...], combine: Callable):
+    """`separable` with numbers for weights, which are part of the program and no transfer; None stands for ones."""
+
+    def array(numbers, step):
+        return jnp.ones(sum(step.reach) + 1) if numbers is None else jnp.array(numbers, float)
+
+    arrays = [list(map(array, *pair)) for pair in zip(weights, chains, strict=True)]
+    return separable(x, arrays, cval, chains=chains, combine=combine)
+
+
 def _chain(x, passes, weights, cval):
     whole = jnp.issubdtype(x.dtype, jnp.integer)
     y = x

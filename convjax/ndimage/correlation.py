@@ -165,11 +165,9 @@ def _means(function: str, x: jax.Array, axes: Any, sizes: Any, mode: Any, cval: 
     for axis, reach, n in zip(axes, reaches, sizes, strict=True):
         _arguments.bordered(function, "size", n, x.shape, {axis: reach})
     chain = tuple(map(Pass, axes, kinds, reaches, sizes))
-    ones = tuple(jnp.ones(n) for n in sizes if n > 1)
     chain = tuple(step for step in chain if step.divisor > 1)
-    return _passes.separable(
-        x, (ones,), _arguments.fill(function, cval, x.dtype), chains=(chain,), combine=_pieces.total
-    )
+    ones, cval = (None,) * len(chain), _arguments.fill(function, cval, x.dtype)
+    return _passes.fixed(x, cval, weights=(ones,), chains=(chain,), combine=_pieces.total)
 
 
 def _weights(function: str, weights: Any, flip: bool) -> jax.Array:

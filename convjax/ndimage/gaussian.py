@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from convjax import _spec
+from convjax import _arrays, _spec
 from convjax._lowerings import _pieces
 from convjax.ndimage import _arguments, _passes
 from convjax.ndimage._passes import Pass
@@ -176,11 +176,19 @@ def _filtered(name, x, axes, kinds, sigmas, radii, orders, cval, combine) -> jax
     cval = _arguments.fill(name, cval, x.dtype)
     used = [i for i, sigma in enumerate(sigmas) if _arguments.smooths(sigma)]
     chains = tuple(tuple(Pass(axes[i], row[i], (radii[i], radii[i])) for i in used) for row in kinds)
-    weights = tuple(tuple(_weights(sigmas[i], row[i], radii[i]) for i in used) for row in orders)
+    made: dict[tuple, jax.Array] = {}  # axes that are smoothed alike share one transfer
+
+    def kernel(i, order):
+        key = sigmas[i] if isinstance(sigmas[i], float) else i, order, radii[i]
+        if key not in made:
+            made[key] = _weights(sigmas[i], order, radii[i])
+        return made[key]
+
+    weights = tuple(tuple(kernel(i, row[i]) for i in used) for row in orders)
     return _passes.separable(x, weights, cval, chains=chains, combine=combine)
 
 
-def _weights(sigma: Any, order: int, radius: int) -> Any:
+def _weights(sigma: Any, order: int, radius: int) -> jax.Array:
     """The order-th derivative at j elements to the right: by Hermite's polynomials, He_n+1(t) = t He_n - n He_n-1,
 
     g^(n)(j) = (-1 / sigma)^n He_n(j / sigma) g(j); of these, `correlate` wants the mirror image.
@@ -196,4 +204,6 @@ def _weights(sigma: Any, order: int, radius: int) -> Any:
     for n in range(order):
         before, polynomial = polynomial, t * polynomial - n * before
     weights = (-1 / sigma) ** order * polynomial * (bell / bell.sum())
-    return jnp.where(given > _arguments.NOTHING, weights, jnp.where(steps == 0, 1.0, 0.0)) if traced else weights
+    if not traced:
+        return _arrays.own(weights)
+    return jnp.where(given > _arguments.NOTHING, weights, jnp.where(steps == 0, 1.0, 0.0))

@@ -7,7 +7,7 @@ share it.
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -268,9 +268,7 @@ def _footprint(name: str, size: Any, footprint: Any, count: int) -> np.ndarray |
 def _boxed(x: jax.Array, cval: Any, *, steps: tuple[Pass, ...], largest: bool) -> jax.Array:
     for step in steps if x.size else ():
         pads = [step.reach if axis == step.axis else (0, 0) for axis in range(x.ndim)]
-        x = _order.extreme(
-            _boundary.extend(x, step.kind, pads, _passes.stored(cval, x.dtype)), step.axis, sum(step.reach) + 1, largest
-        )
+        x = _order.extreme(_extended(x, step.kind, pads, cval), step.axis, sum(step.reach) + 1, largest)
     return x
 
 
@@ -278,4 +276,8 @@ def _boxed(x: jax.Array, cval: Any, *, steps: tuple[Pass, ...], largest: bool) -
 def _picked(x: jax.Array, cval: Any, *, kind: str, pads: Pads, offsets: _order.Offsets, rank: int) -> jax.Array:
     if 0 in x.shape:
         return x
-    return _order.nth_smallest(_boundary.extend(x, kind, pads, _passes.stored(cval, x.dtype)), offsets, x.shape, rank)
+    return _order.nth_smallest(_extended(x, kind, pads, cval), offsets, x.shape, rank)
+
+
+def _extended(x: jax.Array, kind: str, pads: Sequence[tuple[int, int]], cval: jax.Array | None) -> jax.Array:
+    return _boundary.extend(x, kind, pads, None if cval is None else _passes.stored(cval, x.dtype))
