@@ -55,14 +55,14 @@ NDIMAGE = {
 }
 
 
-def extend(x: jax.Array, kind: str, padding: Sequence[tuple[int, int]], value: Any = 0) -> jax.Array:
-    """Continue the last len(padding) axes of x by (low, high) elements each.
+def extend(x: jax.Array, kind: str, padding: Sequence[tuple[int, int]], value: Any = None) -> jax.Array:
+    """Continue the last len(padding) axes of x by (low, high) elements each; as a value, None is 0.
 
     Slices and concatenations, no gather, so that the derivative holds no scatter.
     """
     first = x.ndim - len(padding)
     if kind == "constant":
-        fill = jnp.asarray(value, x.dtype)
+        fill = jnp.asarray(0 if value is None else value, x.dtype)
         return lax.pad(x, fill, [(0, 0, 0)] * first + [(low, high, 0) for low, high in padding])
     for axis, (low, high) in enumerate(padding, first):
         sides = _edges if kind == "edge" else _PERIODIC[kind]

@@ -198,10 +198,10 @@ def too_large(function: str, argument: str, value: Any) -> Exception:
         ValueError,
         function,
         argument,
-        "is too large for a size.",
+        "is too large.",
         f"{argument}={_shown(value)}",
-        "numbers, and sizes that follow from them, below 2**63",
-        "a smaller number",
+        "numbers, and the bytes of each array that follows from them, below 2**63",
+        "a smaller one",
     )
 
 

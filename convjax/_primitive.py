@@ -25,7 +25,7 @@ from convjax._lowerings import LOWERINGS
 from convjax._lowerings._lowering import Lowering
 from convjax._rules import RULES
 from convjax._sharding import is_partitioned, vary, varying
-from convjax._spec import ConvSpec, extent
+from convjax._spec import ConvSpec, countable, extent
 
 conv_p = Primitive("convjax_conv")
 
@@ -54,6 +54,8 @@ def slide(x: jax.Array, w: jax.Array, padding, weight: str | None = "kernel") ->
 def _abstract(x, w, *, spec: ConvSpec, algorithm: str):
     # The plain lax form knows the shape, the dtype, the sharding and the axes of shard_map that the result varies over.
     (aval,) = jax.make_jaxpr(partial(LOWERINGS["direct"].run, spec=spec, convolve=None))(x, w).out_avals
+    # The functions see to it for their own results; jax.vmap makes larger ones.
+    countable("conv", ("padding", spec.padding, aval.shape), item_bytes=max(4, aval.dtype.itemsize))
     return aval
 
 
@@ -205,7 +207,7 @@ def _taylor(operands, series, *, spec: ConvSpec, algorithm: str):
     return coefficients[0], coefficients[1:]
 
 
-jet_rules[conv_p] = _taylor
+jet_rules[conv_p] = _taylor  # type: ignore[assignment]
 
 
 ad.defbilinear(conv_p, partial(_transpose, _input_gradient, "x"), partial(_transpose, _weight_gradient, "w"))

@@ -4,6 +4,7 @@ It never looks at a value and never tries one lowering to fall back on another. 
 holds, and whose lowering does not refuse, wins; "direct" serves what is left.
 """
 
+import math
 from typing import Any, NamedTuple
 
 from convjax import _check
@@ -11,7 +12,7 @@ from convjax._facts import facts
 from convjax._lowerings import LOWERINGS
 from convjax._lowerings._lowering import Lowering
 from convjax._rules import RULES
-from convjax._spec import known_name
+from convjax._spec import extent, known_name
 
 
 class Choice(NamedTuple):
@@ -37,13 +38,13 @@ def select(spec, x, w, platform: str, algorithm: str = "auto", partitioned: bool
     if algorithm not in CHOOSING and not (wrong and algorithm == "direct"):
         return Choice(LOWERINGS[algorithm], "asked for by name")
     rules = RULES.get(platform, ())
-    if rules and _known(x, w) and 0 not in (*x.shape, *w.shape):
+    if rules and _direct_alone(spec, x, w) is None and 0 not in (*x.shape, *w.shape):
         found = facts(spec, x, w)
         for rule in rules:
             lowering = LOWERINGS[rule.lowering]
             if algorithm == "local" and not lowering.local(spec, x, w):
                 continue
-            if refusal(lowering, spec, x, w) is None and rule.holds(found):
+            if lowering.refuses(spec, x, w) is None and rule.holds(found):
                 return Choice(lowering, rule.because)
     if wrong:
         return _without_xla(spec, x, w, algorithm)
@@ -60,13 +61,25 @@ def _without_xla(spec, x, w, algorithm: str) -> Choice:
 
 def refusal(lowering: Lowering, spec, x, w) -> str | None:
     """Why a lowering cannot serve, None where it can."""
-    if lowering.name != "direct" and not _known(x, w):
+    reason = None if lowering.name == "direct" else _direct_alone(spec, x, w)
+    return reason or lowering.refuses(spec, x, w)
+
+
+# Elements of an array. XLA counts bytes in 64 bits and ends the process where these do not suffice; beside 16 bytes an
+# element this leaves room for axes that a lowering fills up. Only "direct" makes nothing but the result.
+_COUNTED = 2**56
+
+
+def _direct_alone(spec, x, w) -> str | None:
+    """Why no lowering but "direct" can serve, None where others may."""
+    if not all(isinstance(n, int) for n in (*x.shape, *w.shape)):
         return "sizes that are not known before the call"
-    return lowering.refuses(spec, x, w)
-
-
-def _known(x, w) -> bool:
-    return all(isinstance(n, int) for n in (*x.shape, *w.shape))
+    dims = zip(x.shape[2:], w.shape[2:], spec.stride, spec.padding, *spec.dilations, strict=True)
+    room = math.prod(extent(n, a) + abs(low) + abs(high) + extent(k, r) + s for n, k, s, (low, high), a, r in dims)
+    images = max(x.shape[0] * max(x.shape[1], w.shape[0]), math.prod(w.shape[:2])) * room
+    if max(images, LOWERINGS["direct"].multiply_adds(spec, x, w)) > _COUNTED:
+        return "paddings, dilations or strides so wide that what it makes could not be counted"
+    return None
 
 
 def known_algorithm(function: str, algorithm: Any) -> None:

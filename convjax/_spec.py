@@ -1,13 +1,14 @@
 """What one convolution is (`ConvSpec`), its geometry, and the only normaliser of arguments.
 
-A public function hands its arguments to `arrays` and to `conv_call` or `conv_transpose_call`, and gets back operands of
-one dtype and a frozen, hashable `ConvCall`. Nothing below the public functions looks at an unchecked argument.
+A public function hands its arrays to `_arrays`, its other arguments to `conv_call` or `conv_transpose_call`, and gets
+back operands of one dtype and a frozen, hashable `ConvCall`. Nothing below the public functions looks at an unchecked
+argument.
 """
 
 import math
 import operator
 from collections.abc import Callable, Iterable, Sequence
-from operator import eq, lt
+from operator import add, eq, lt
 from typing import Any, NamedTuple
 
 import jax
@@ -15,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import InconclusiveDimensionOperation
 
-from convjax import _boundary, _check
+from convjax import _boundary, _check, _windows
 
 Sizes = tuple[int, ...]
 Pads = tuple[tuple[int, int], ...]
@@ -101,39 +102,6 @@ def certainly(holds: Callable[..., bool], *sizes: Any) -> bool:
         return False
 
 
-# ---- operands ----
-
-
-def array(function: str, argument: str, value: Any) -> jax.Array:
-    if isinstance(value, (str, bytes)) or value is None:
-        raise _check.not_an_array(function, argument, value)
-    if not isinstance(value, jax.Array):
-        try:
-            value = jnp.asarray(value)
-        except (TypeError, ValueError, OverflowError, RuntimeError) as error:  # torch's tensors raise the last
-            raise _check.not_an_array(function, argument, value) from error
-    if not (jnp.issubdtype(value.dtype, jnp.number) or value.dtype == np.bool_):
-        raise _check.wrong_dtype(function, argument, value.dtype, "numbers", "jax.random.normal, or .astype")
-    return value
-
-
-def arrays(function: str, x: Any, weight: Any, bias: Any) -> tuple[jax.Array, jax.Array, jax.Array | None]:
-    """The operands as JAX arrays of one dtype."""
-    operands = [array(function, "x", x), array(function, "weight", weight)]
-    if bias is not None:
-        operands.append(array(function, "bias", bias))
-    operands = promoted(*operands)
-    if operands[0].dtype == np.bool_:
-        raise _check.wrong_dtype(function, "x", "bool", "numbers, in x or in weight", "x.astype(jax.numpy.float32)")
-    return operands[0], operands[1], operands[2] if bias is not None else None
-
-
-def promoted(*operands: jax.Array) -> list[jax.Array]:
-    """Of one dtype. The only place where arrays are promoted, by JAX's rules."""
-    dtype = jnp.result_type(*operands)
-    return [a if a.dtype == dtype else a.astype(dtype) for a in operands]
-
-
 # ---- single arguments ----
 
 
@@ -147,7 +115,7 @@ def integers(function: str, argument: str, value: Any, dims: int, minimum: int) 
     return tuple(_integer(function, argument, entry, minimum, value) for entry in entries)
 
 
-_LARGEST = 2**63 - 1  # XLA counts in 64 bits
+_LARGEST = 2**63 - 1  # XLA counts elements and bytes in 64 bits
 
 
 def integer(function: str, argument: str, value: Any, minimum: int) -> int:
@@ -274,6 +242,23 @@ def out_dtype(function: str, value: Any, operands: Any) -> Any:
 # ---- whole calls ----
 
 
+def countable(function: str, *made: tuple[str, Any, Sequence[int]], item_bytes: int = 16) -> None:
+    """Raise for the first (argument, value, shape made of it) that XLA cannot count; it would end the process."""
+    for argument, value, shape in made:
+        if certainly(lt, _LARGEST, math.prod(shape) * item_bytes):
+            raise _check.too_large(function, argument, value)
+
+
+def _countable(function: str, x, weight, spec: ConvSpec, channels: Sizes, images: Iterable[tuple]) -> None:
+    """The same of a convolution and its derivatives, which make the same kernels, and images of either channels."""
+    lead, kernel = x.shape[: -spec.dims - 1], tuple(map(extent, weight.shape[2:], spec.rhs_dilation))
+    made = [("weight", weight.shape, weight.shape), ("dilation", spec.rhs_dilation, (*weight.shape[:2], *kernel))]
+    made += [(argument, value, (*lead, c, *sizes)) for argument, value, sizes in images for c in channels]
+    # 16-bit numbers are summed in 32 bits.
+    item_bytes = max(4, *(jnp.dtype(dtype).itemsize for dtype in (x.dtype, spec.out_dtype or x.dtype)))
+    countable(function, *made, item_bytes=item_bytes)
+
+
 class Options(NamedTuple):
     """The keyword-only arguments that every convolution has, as given."""
 
@@ -306,17 +291,17 @@ def conv_call(
     extents = tuple(map(extent, kernel, dilation))
     if any(certainly(lt, p, e) for p, e in zip(padded, extents, strict=True)):
         raise _check.kernel_too_large(function, "weight", padded, extents)
-    if any(certainly(lt, _LARGEST, p) for p in padded):
-        raise _check.too_large(function, "padding", padding)
     spec = ConvSpec(
-        stride=stride,
+        stride=_steps(stride, padded),
         padding=((0, 0),) * dims if boundary else pairs,
         lhs_dilation=(1,) * dims,
-        rhs_dilation=dilation,
+        rhs_dilation=_steps(dilation, padded),
         groups=groups,
         precision=precisions(function, options.precision),
         out_dtype=out_dtype(function, options.preferred_element_type, x.dtype),
     )
+    images = ("x", x.shape, x.shape[batched + 1 :]), ("padding", padding, padded)
+    _countable(function, x, weight, spec, (channels, weight.shape[0]), images)
     return ConvCall(spec, boundary, batched, False, options.algorithm)
 
 
@@ -346,7 +331,8 @@ def conv_transpose_call(
         raise _check.groups_do_not_divide(function, groups, "input", weight.shape[0], 0, weight.shape)
     if channels != weight.shape[0]:
         raise _check.channels_do_not_match(function, x.shape, weight.shape, channels, groups, weight.shape[0])
-    _bias(function, bias, weight.shape[1] * groups)
+    outputs = weight.shape[1] * groups
+    _bias(function, bias, outputs)
     stride = integers(function, "stride", stride, dims, 1)
     dilation = integers(function, "dilation", dilation, dims, 1)
     if isinstance(padding, str):
@@ -356,14 +342,12 @@ def conv_transpose_call(
     if any(e >= max(s, d) for e, s, d in zip(extra, stride, dilation, strict=True)):
         raise _check.output_padding_too_large(function, extra, stride, dilation)
     extents = tuple(map(extent, kernel, dilation))
-    full = tuple(
-        extent(n, s) - 1 + k + e for n, s, k, e in zip(x.shape[batched + 1 :], stride, extents, extra, strict=True)
-    )
+    dilated = tuple(map(extent, x.shape[batched + 1 :], stride))
+    spread = tuple(n - 1 + k for n, k in zip(dilated, extents, strict=True))
+    full = tuple(map(add, spread, extra))
     size = tuple(f - low - high for f, (low, high) in zip(full, pairs, strict=True))
     if any(certainly(lt, n, 1) for n in size):
         raise _check.output_is_empty(function, size)
-    if any(certainly(lt, _LARGEST, n) for n in full):
-        raise _check.too_large(function, "stride", stride)
     boundary = _boundaries(function, options.padding_mode, pairs, size)
     cropped = ((0, 0),) * dims if boundary else pairs
     spec = ConvSpec(
@@ -371,14 +355,21 @@ def conv_transpose_call(
         padding=tuple(
             (k - 1 - low, k - 1 - high + e) for k, (low, high), e in zip(extents, cropped, extra, strict=True)
         ),
-        lhs_dilation=stride,
-        rhs_dilation=dilation,
+        lhs_dilation=_steps(stride, full),
+        rhs_dilation=_steps(dilation, full),
         groups=groups,
         precision=precisions(function, options.precision),
         out_dtype=out_dtype(function, options.preferred_element_type, x.dtype),
         turned=True,
     )
+    images = ("stride", stride, dilated), ("dilation", dilation, spread), ("output_padding", extra, full)
+    _countable(function, x, weight, spec, (channels, outputs), (("x", x.shape, x.shape[batched + 1 :]), *images))
     return ConvCall(spec, boundary, batched, True, options.algorithm)
+
+
+def _steps(steps: Sizes, sizes: Sizes) -> Sizes:
+    """None is larger than its axis. Such a step is never taken, but a lowering may round the axis up to it."""
+    return tuple(n if certainly(lt, n, step) else step for step, n in zip(steps, sizes, strict=True))
 
 
 def grid(function: str, shape: Sizes, kernel_size, dilation, padding, stride) -> Grid:
@@ -391,7 +382,9 @@ def grid(function: str, shape: Sizes, kernel_size, dilation, padding, stride) ->
     for axis, size in enumerate(shape[-dims - 1 :]):
         if certainly(eq, size, 0):
             raise _check.empty_axis(function, "x", shape, "a channel axis" if axis == 0 else f"spatial axis {axis - 1}")
-    return _grid(function, sizes, kernel, dilation, padding, stride)
+    found = _grid(function, sizes, kernel, dilation, padding, stride)
+    _countable_patches(function, math.prod(shape[:-dims]), found, ("x", shape), padding)
+    return found
 
 
 def kernel_sizes(function: str, value: Any) -> Sizes:
@@ -415,7 +408,17 @@ def _grid(function: str, sizes: Sizes, kernel: Sizes, dilation, padding, stride)
     if any(certainly(lt, p, e) for p, e in zip(padded, extents, strict=True)):
         raise _check.kernel_too_large(function, "kernel_size", padded, extents)
     counts = tuple((p - e) // s + 1 for p, e, s in zip(padded, extents, stride, strict=True))
-    return Grid(sizes, kernel, stride, dilation, pairs, counts)
+    return Grid(sizes, kernel, _steps(stride, padded), _steps(dilation, padded), pairs, counts)
+
+
+def _countable_patches(function: str, images: int, grid: Grid, given: tuple[str, Any], padding: Any) -> None:
+    """What `_call.unfold` and `_call.fold` make of so many images, axis by axis; `given` says what sizes them."""
+    padded = tuple(n + low + high for n, (low, high) in zip(grid.sizes, grid.padding, strict=True))
+    countable(function, (*given, (images, *grid.sizes)), ("padding", padding, (images, *padded)))
+    for axis, (k, m) in enumerate(zip(grid.kernel, grid.counts, strict=True)):
+        made = _windows.elements(padded[axis], k, grid.stride[axis], grid.dilation[axis], m)
+        countable(function, ("kernel_size", grid.kernel, (images, made, *padded[axis + 1 :])))
+        images *= k * m
 
 
 def fold_grid(function: str, shape: Sizes, output_size, kernel_size, dilation, padding, stride) -> tuple[Grid, int]:
@@ -430,6 +433,8 @@ def fold_grid(function: str, shape: Sizes, output_size, kernel_size, dilation, p
         raise _check.patch_not_divisible(function, shape[-2], taps)
     if shape[-1] != count:
         raise _check.wrong_patch_count(function, shape, count, found.counts)
+    images = math.prod(shape[:-1]) // taps
+    _countable_patches(function, images, found, ("output_size", output_size), padding)
     return found, shape[-2] // taps
 
 

@@ -30,6 +30,15 @@ def windows(x: jax.Array, axis: int, size: int, stride: int, dilation: int, coun
     return lax.slice_in_dim(x, 0, (count - 1) * stride + 1, stride, axis=axis + 1)
 
 
+def elements(n: int, size: int, stride: int, dilation: int, count: int) -> int:
+    """The most that an axis of n becomes in `windows` and in `sum_windows`."""
+    if stride > 1 and dilation == 1:
+        blocks = -(-size // stride)
+        rows = count + blocks - 1
+        return stride * max(elements(rows, blocks, 1, 1, count), rows)
+    return size * (n + dilation) + n
+
+
 def sum_windows(x: jax.Array, axis: int, n: int, stride: int, dilation: int) -> jax.Array:
     """The transpose of `windows`, step by step: (size, count) at `axis` become n elements, overlapping ones summed."""
     lead, size, count, rest = x.shape[:axis], x.shape[axis], x.shape[axis + 1], x.shape[axis + 2 :]

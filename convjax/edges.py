@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from convjax import _check, _check_scipy, _spec
+from convjax import _arrays, _check, _check_scipy
 from convjax._lowerings import _pieces
 from convjax.ndimage import _arguments, _passes, gaussian_filter, sobel
 
@@ -52,18 +52,19 @@ def gradient(image: Any, kernels: Any, mode: str = "reflect", cval: Any = 0.0) -
     ([0.0, 4.0, 4.0, 0.0], [0.0, 0.0, 0.0, 0.0])
     """
     name = "edges.gradient"
-    x = _spec.array(name, "image", image)
+    x = _arrays.array(name, "image", image)
     if not jnp.issubdtype(x.dtype, jnp.floating):
         raise _check.wrong_dtype(name, "image", x.dtype, "floats", "image.astype(float)")
     if x.ndim < 2:
         raise _check_scipy.not_an_image(name, x.shape, "(H, W), or several of them in front")
-    w = _spec.array(name, "kernels", kernels)
+    w = _arrays.array(name, "kernels", kernels)
     w = w[:, 0] if w.ndim == 4 and w.shape[1] == 1 else w
     if w.ndim != 3 or w.shape[0] != 2 or 0 in w.shape:
         raise _check_scipy.not_a_pair(name, jnp.shape(kernels))
     if jnp.iscomplexobj(w):
         raise _check_scipy.complex_kernels(name, w.dtype)
     pads = tuple(_arguments.reach(name, k, 0) for k in w.shape[1:])
+    _arguments.bordered(name, "kernels", w.shape, x.shape, {x.ndim - 2: pads[0], x.ndim - 1: pads[1]})
     cval = _arguments.fill(name, cval, x.dtype)
     return Gradient(*_gradient(x, w, cval, kind=_arguments.kind(name, mode), pads=pads))
 
@@ -135,12 +136,15 @@ def canny(
     if not any(isinstance(v, jax.core.Tracer) for v in (low, high)) and low > high:
         raise _check_scipy.thresholds_cross(name, low_threshold, high_threshold)
     if mask is not None:
-        mask = _spec.array(name, "mask", mask).astype(bool)
+        mask = _arrays.array(name, "mask", mask).astype(bool)
         if mask.shape != x.shape:
             raise _check_scipy.wrong_mask(name, mask.shape, x.shape)
     _arguments.kind(name, mode)
     sigma = [_arguments.positive(name, "sigma", s, zero=True) for s in _arguments.per_axis(name, "sigma", sigma, 2)]
+    for axis, each in enumerate(sigma):
+        _arguments.radius(name, x, axis, each)
     cval = _arguments.fill(name, cval, x.dtype)
+    low, high = (v if isinstance(v, jax.Array) else _arrays.own(v) for v in (low, high))
     return _canny(
         x, mask, low, high, cval, sigma=tuple(sigma), largest=largest, quantiles=bool(use_quantiles), mode=mode
     )
@@ -164,7 +168,7 @@ def _canny(x, mask, low, high, cval, *, sigma, largest, quantiles, mode):
     x = x.astype(dtype)
     if largest != 1:
         x = jnp.maximum(x * (1 / largest), -1)
-    blurred = partial(gaussian_filter, sigma=sigma, mode=mode, cval=cval)
+    blurred = partial(gaussian_filter, sigma=sigma, mode=mode, cval=0 if cval is None else cval)
     if mask is None and mode != "constant":
         smooth = blurred(x)
     else:

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jax.typing import ArrayLike, DTypeLike
 
-from convjax import _call, _select, _spec
+from convjax import _arrays, _call, _select, _spec
 from convjax._spec import Options
 
 Ints = int | Sequence[int]
@@ -344,7 +344,7 @@ def unfold(x: ArrayLike, kernel_size: Ints, dilation: Ints = 1, padding: Padding
     >>> bool(jnp.allclose(y, convjax.conv2d(x, weight)))
     True
     """
-    x = _spec.array("unfold", "x", x)
+    x = _arrays.array("unfold", "x", x)
     grid = _spec.grid("unfold", x.shape, kernel_size, dilation, padding, stride)
     return _call.unfold(x, grid=grid)
 
@@ -375,7 +375,7 @@ def fold(
            [2., 4., 4., 2.],
            [1., 2., 2., 1.]], dtype=float32)
     """
-    x = _spec.array("fold", "x", x)
+    x = _arrays.array("fold", "x", x)
     grid, channels = _spec.fold_grid("fold", x.shape, output_size, kernel_size, dilation, padding, stride)
     return _call.fold(x, grid=grid, channels=channels)
 
@@ -391,7 +391,7 @@ def _conv_transpose(function, dims, x, weight, bias, *arguments):
 def _run(check, function, dims, x, weight, bias, arguments):
     run = _repeated(check, function, dims, x, weight, bias, arguments)
     if run is None:
-        x, weight, bias = _spec.arrays(function, x, weight, bias)
+        x, weight, bias = _arrays.arrays(function, x, weight, bias)
         run = _checked(check, function, dims, x, weight, bias, arguments)
     return run(x, weight, bias)
 

@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import DTypeLike
 
-from convjax import _check, _spec
+from convjax import _arrays, _check, _spec
 
 
 class ConvParams(NamedTuple):
@@ -79,7 +80,9 @@ def init_conv(
     dtype = _spec.float_dtype(function, dtype)
     rows, columns = (in_channels, out_channels) if transpose else (out_channels, in_channels)
     shape = (rows, columns // groups, *kernel)
-    bound = 1 / math.sqrt(math.prod(shape[1:]))
+    made = ("in_channels", in_channels, (in_channels,)), ("out_channels", out_channels, shape[:2])
+    _spec.countable(function, *made, ("kernel_size", kernel_size, shape))
+    bound = _arrays.own(np.asarray(1 / math.sqrt(math.prod(shape[1:])), dtype))
     weight_key, bias_key = jax.random.split(key)
     weight = jax.random.uniform(weight_key, shape, dtype, -bound, bound)
     return ConvParams(weight, jax.random.uniform(bias_key, (out_channels,), dtype, -bound, bound) if bias else None)

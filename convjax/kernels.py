@@ -9,6 +9,8 @@ for every channel, to be used with `groups=channels`. And `dtype`, a floating dt
 """
 
 import math
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -16,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 
-from convjax import _check, _spec
+from convjax import _arrays, _check, _spec
 
 __all__ = [
     "box",
@@ -150,11 +152,7 @@ def sharpen(amount: float = 1.0, *, channels: int = 1, dtype: DTypeLike = jnp.fl
            [-1.,  5., -1.],
            [ 0., -1.,  0.]], dtype=float32)
     """
-    amount, y, x = _numbers("sharpen", 3, dtype, amount=amount)
-    distance = abs(y) + abs(x)  # 0 in the centre, 1 at its four neighbours
-    xp = _module(y)
-    kernel = xp.where(distance == 0, 1 + 4 * amount, xp.where(distance == 1, -amount, 0 * amount))
-    return _stack("sharpen", kernel[None], channels, dtype)
+    return _formed("sharpen", _sharpen, 3, channels, dtype, amount=amount)
 
 
 def identity(size: int = 3, *, channels: int = 1, dtype: DTypeLike = jnp.float32) -> jax.Array:
@@ -177,7 +175,7 @@ def box(size: int = 3, *, channels: int = 1, dtype: DTypeLike = jnp.float32) -> 
     >>> convjax.kernels.box(2)[0, 0].tolist()
     [[0.25, 0.25], [0.25, 0.25]]
     """
-    size = _spec.integer("kernels.box", "size", size, 1)
+    size = _side("box", size)
     return _stack("box", np.full((1, size, size), 1 / size**2), channels, dtype)
 
 
@@ -203,8 +201,7 @@ def gaussian(
      [0.01134374 0.08381951 0.01134374]]
     """
     size = _size("gaussian", size, sigma=sigma, truncate=truncate)
-    sigma, y, x = _numbers("gaussian", size, dtype, sigma=sigma)
-    return _stack("gaussian", _bell(sigma, y, x)[None], channels, dtype)
+    return _formed("gaussian", _bell, size, channels, dtype, sigma=sigma)
 
 
 def log(
@@ -226,9 +223,7 @@ def log(
     ((1, 1, 13, 13), True, True)
     """
     size = _size("log", size, sigma=sigma, truncate=truncate)
-    sigma, y, x = _numbers("log", size, dtype, sigma=sigma)
-    kernel = _bell(sigma, y, x) * (x**2 + y**2 - 2 * sigma**2) / sigma**4
-    return _stack("log", (kernel - kernel.mean())[None], channels, dtype)
+    return _formed("log", _log, size, channels, dtype, sigma=sigma)
 
 
 def dog(
@@ -250,8 +245,7 @@ def dog(
     (1, 1, 13, 13)
     """
     size = _size("dog", size, sigma=sigma, ratio=ratio, truncate=truncate)
-    sigma, ratio, y, x = _numbers("dog", size, dtype, sigma=sigma, ratio=ratio)
-    return _stack("dog", (_bell(sigma, y, x) - _bell(ratio * sigma, y, x))[None], channels, dtype)
+    return _formed("dog", _dog, size, channels, dtype, sigma=sigma, ratio=ratio)
 
 
 def gabor(
@@ -287,12 +281,35 @@ def gabor(
     """
     size = _size("gabor", size, wavelength=wavelength, sigma=sigma, aspect=aspect, truncate=truncate)
     given = {"wavelength": wavelength, "theta": theta, "sigma": sigma, "aspect": aspect, "phase": phase}
-    wavelength, theta, sigma, aspect, phase, y, x = _numbers("gabor", size, dtype, **given)
-    xp = _module(y)
+    return _formed("gabor", _gabor, size, channels, dtype, **given)
+
+
+# ---- formulas, of rows y and columns x counted from the centre; xp is numpy or jax.numpy ----
+
+
+def _sharpen(xp, y, x, amount):
+    distance = abs(y) + abs(x)  # 0 in the centre, 1 at its four neighbours
+    return xp.where(distance == 0, 1 + 4 * amount, xp.where(distance == 1, -amount, 0 * amount))
+
+
+def _bell(xp, y, x, sigma):
+    bell = xp.exp(-(x**2 + y**2) / (2 * sigma**2))
+    return bell / bell.sum()
+
+
+def _log(xp, y, x, sigma):
+    kernel = _bell(xp, y, x, sigma) * (x**2 + y**2 - 2 * sigma**2) / sigma**4
+    return kernel - kernel.mean()
+
+
+def _dog(xp, y, x, sigma, ratio):
+    return _bell(xp, y, x, sigma) - _bell(xp, y, x, ratio * sigma)
+
+
+def _gabor(xp, y, x, wavelength, theta, sigma, aspect, phase):
     u, v = x * xp.cos(theta) + y * xp.sin(theta), y * xp.cos(theta) - x * xp.sin(theta)
     wave = xp.cos(2 * math.pi * u / wavelength + phase)
-    kernel = xp.exp(-(u**2 + (aspect * v) ** 2) / (2 * sigma**2)) * wave
-    return _stack("gabor", kernel[None], channels, dtype)
+    return xp.exp(-(u**2 + (aspect * v) ** 2) / (2 * sigma**2)) * wave
 
 
 # ---- how they are made ----
@@ -314,35 +331,41 @@ def _compass(ring: tuple) -> list[np.ndarray]:
 
 
 def _stack(name: str, kernels: Any, channels: int, dtype: DTypeLike) -> jax.Array:
+    """Kernels made of numbers, for every channel."""
+    channels, dtype = _layout(name, np.shape(kernels), channels, dtype)
+    return _arrays.own(np.tile(np.asarray(kernels, dtype)[:, None], (channels, 1, 1, 1)))
+
+
+def _layout(name: str, shape: tuple[int, ...], channels: int, dtype: DTypeLike) -> tuple[int, Any]:
     function = f"kernels.{name}"
     channels = _spec.integer(function, "channels", channels, 1)
-    dtype = _spec.float_dtype(function, dtype)
-    return jnp.tile(jnp.asarray(kernels, dtype)[:, None], (channels, 1, 1, 1))
+    _spec.countable(function, ("channels", channels, (channels, *shape)))
+    return channels, _spec.float_dtype(function, dtype)
 
 
-def _numbers(name: str, size: int, dtype: DTypeLike, **values: Any) -> list[Any]:
-    """The values, then the rows and columns of a kernel counted from its centre.
-
-    In float64 by NumPy; where a value is JAX's, and may be traced, all by JAX and in float32 at least.
-    """
+def _formed(name: str, formula: Callable, size: int, channels: int, dtype: DTypeLike, **values: Any) -> jax.Array:
+    """The kernel of a formula: by NumPy in float64, or where a value is JAX's, and may be traced, by JAX."""
     for argument, value in values.items():
         if not _is_real(value):
             raise _check.not_a_number(f"kernels.{name}", argument, value)
-    half = (size - 1) / 2
-    numbers = [*values.values(), *np.meshgrid(*[np.arange(size) - half] * 2, indexing="ij")]
     if not any(isinstance(v, jax.Array) for v in values.values()):
-        return [np.asarray(v, np.float64) for v in numbers]
-    wide = max(_spec.float_dtype(f"kernels.{name}", dtype), jnp.dtype(jnp.float32), key=lambda d: d.itemsize)
-    return [jnp.asarray(v, wide) for v in numbers]
+        kernel = formula(np, *_places(size), **{k: np.float64(v) for k, v in values.items()})
+        return _stack(name, kernel[None], channels, dtype)
+    channels, dtype = _layout(name, (1, size, size), channels, dtype)
+    values = {k: v if isinstance(v, jax.Array) else _arrays.own(float(v)) for k, v in values.items()}
+    return _program(values, formula=formula, size=size, channels=channels, dtype=dtype)
 
 
-def _module(array: Any):
-    return jnp if isinstance(array, jax.Array) else np
+@partial(jax.jit, static_argnames=("formula", "size", "channels", "dtype"), inline=True)
+def _program(values: dict[str, jax.Array], *, formula: Callable, size: int, channels: int, dtype: Any) -> jax.Array:
+    wide = max(dtype, jnp.dtype(jnp.float32), key=lambda d: d.itemsize)
+    y, x = (jnp.asarray(places, wide) for places in _places(size))
+    kernel = formula(jnp, y, x, **{k: v.astype(wide) for k, v in values.items()})
+    return jnp.tile(kernel.astype(dtype), (channels, 1, 1, 1))
 
 
-def _bell(sigma: Any, y: Any, x: Any) -> Any:
-    bell = _module(y).exp(-(x**2 + y**2) / (2 * sigma**2))
-    return bell / bell.sum()
+def _places(size: int) -> Sequence[np.ndarray]:
+    return np.meshgrid(*[np.arange(size) - (size - 1) / 2] * 2, indexing="ij")
 
 
 def _size(name: str, size: int | None, **positive: Any) -> int:
@@ -356,7 +379,9 @@ def _size(name: str, size: int | None, **positive: Any) -> int:
     for argument, value in positive.items():
         if isinstance(value, jax.core.Tracer):
             raise _check.size_of_traced_scale(function, argument)
-    return 2 * int(float(_reach(**positive)) + 0.5) + 1
+    size = 2 * int(min(float(_reach(**jax.device_get(positive))) + 0.5, 2.0**62)) + 1
+    _spec.countable(function, ("sigma", positive["sigma"], (size, size)))
+    return size
 
 
 def _reach(sigma: Any, truncate: Any, ratio: Any = 1, aspect: Any = 1, wavelength: Any = None) -> Any:
@@ -365,7 +390,7 @@ def _reach(sigma: Any, truncate: Any, ratio: Any = 1, aspect: Any = 1, wavelengt
 
 
 def _is_positive(value: Any) -> bool:
-    return _is_real(value) and (isinstance(value, jax.core.Tracer) or bool(0 < value < math.inf))
+    return _is_real(value) and (isinstance(value, jax.core.Tracer) or bool(0 < jax.device_get(value) < math.inf))
 
 
 def _is_real(value: Any) -> bool:
@@ -377,7 +402,13 @@ def _is_real(value: Any) -> bool:
 
 
 def _odd(name: str, size: int) -> int:
-    size = _spec.integer(f"kernels.{name}", "size", size, 1)
+    size = _side(name, size)
     if size % 2 == 0:
         raise _check.not_odd(f"kernels.{name}", "size", size)
+    return size
+
+
+def _side(name: str, size: int) -> int:
+    size = _spec.integer(f"kernels.{name}", "size", size, 1)
+    _spec.countable(f"kernels.{name}", ("size", size, (size, size)))
     return size

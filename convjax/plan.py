@@ -2,7 +2,7 @@
 
 import inspect
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -10,11 +10,33 @@ import jax
 import jax.numpy as jnp
 from jax.extend.core import subjaxprs
 
-from convjax import _check, _primitive, _select, _spec, functional
+from convjax import _arrays, _check, _primitive, _select, _spec, functional
 from convjax._lowerings import LOWERINGS, _pieces
 from convjax._spec import ConvSpec
 
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
+
+
+class Others(Mapping):
+    """A mapping of names to words that cannot be changed, and so can be hashed, as the plan that holds it."""
+
+    def __init__(self, words: Mapping[str, str]):
+        self._words = dict(words)
+
+    def __getitem__(self, name: str) -> str:
+        return self._words[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._words)
+
+    def __len__(self) -> int:
+        return len(self._words)
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self._words.items()))
+
+    def __repr__(self) -> str:
+        return repr(self._words)
 
 
 class Step(NamedTuple):
@@ -25,7 +47,7 @@ class Step(NamedTuple):
     algorithm: str
     served_by: str  # the same, but for a lowering that restates the operation: what then serves that
     because: str
-    others: dict[str, str]  # every other lowering: why it cannot serve, or what it would cost
+    others: Others  # every other lowering: why it cannot serve, or what it would cost
     output_shape: tuple[int, ...]
     multiply_adds: int
     bytes: int
@@ -35,7 +57,7 @@ class Step(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What convjax would run for a call. Printing it shows it; `steps` holds the same as data."""
+    """What convjax would run for a call. Printing it shows it; `steps` holds the same as data, to compare or hash."""
 
     call: str
     output_shape: tuple[int, ...]
@@ -182,7 +204,7 @@ def _step(platform: str, direction: str, equation) -> Step:
         algorithm=choice.lowering.name,
         served_by=serves.name,
         because=choice.because,
-        others=others,
+        others=Others(others),
         output_shape=y.shape,
         multiply_adds=serves.multiply_adds(*inner),
         bytes=touched,
@@ -194,7 +216,7 @@ def _step(platform: str, direction: str, equation) -> Step:
 
 def _struct(function: str, argument: str, value: Any) -> jax.ShapeDtypeStruct:
     if not (hasattr(value, "shape") and hasattr(value, "dtype")):
-        value = _spec.array(function, argument, value)
+        value = _arrays.array(function, argument, value)
     return jax.ShapeDtypeStruct(value.shape, value.dtype)
 
 

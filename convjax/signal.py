@@ -13,9 +13,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
-from convjax import _boundary, _check, _check_scipy, _spec, _spectral
+from convjax import _arrays, _boundary, _check, _check_scipy, _spec, _spectral
 from convjax._primitive import slide
 from convjax.ndimage import _arguments, _passes
 
@@ -175,7 +176,7 @@ def choose_conv_method(in1: Any, in2: Any, mode: str = "full", measure: bool = F
     _mode(name, mode)
     if not measure:
         a, b = (
-            x if hasattr(x, "shape") and hasattr(x, "dtype") else _spec.array(name, argument, x)
+            x if hasattr(x, "shape") and hasattr(x, "dtype") else _arrays.array(name, argument, x)
             for argument, x in (("in1", in1), ("in2", in2))
         )
         _same_rank(name, a.shape, b.shape)
@@ -196,28 +197,29 @@ def correlation_lags(in1_len: int, in2_len: int, mode: str = "full") -> jax.Arra
     """
     name = "signal.correlation_lags"
     n, k = (_spec.integer(name, a, v, 1) for a, v in (("in1_len", in1_len), ("in2_len", in2_len)))
+    _spec.countable(name, ("in1_len", n, (n,)), ("in2_len", k, (n + k,)))
     _mode(name, mode)
+    first, last = 1 - k, n
     if mode == "valid":
-        return jnp.arange(n - k + 1) if n >= k else jnp.arange(n - k, 1)
-    lags = jnp.arange(1 - k, n)
-    if mode == "full":
-        return lags
-    first = lags.size // 2 - n // 2
-    return lags[first : first + n]
+        first, last = min(n - k, 0), max(n - k, 0) + 1
+    elif mode == "same":
+        first += (n + k - 1) // 2 - n // 2
+        last = first + n
+    return _arrays.own(np.arange(first, last))
 
 
 # ---- arguments ----
 
 
 def _operands(function: str, in1: Any, in2: Any) -> tuple[jax.Array, jax.Array]:
-    a, b = (_spec.array(function, name, value) for name, value in (("in1", in1), ("in2", in2)))
+    a, b = (_arrays.array(function, name, value) for name, value in (("in1", in1), ("in2", in2)))
     for name, x in (("in1", a), ("in2", b)):
         if x.dtype == jnp.bool_:
             raise _check.wrong_dtype(
                 function, name, x.dtype, "integers, floats or complex numbers", f"{name}.astype(int)"
             )
     _same_rank(function, a.shape, b.shape)
-    a, b = _spec.promoted(a, b)
+    a, b = _arrays.promoted(a, b)
     return a, b
 
 
@@ -230,6 +232,14 @@ def _not_empty(function: str, a: jax.Array, b: jax.Array) -> None:
 def _same_rank(function: str, shape1: tuple, shape2: tuple) -> None:
     if len(shape1) != len(shape2):
         raise _check_scipy.different_ranks(function, shape1, shape2)
+
+
+def _countable(function: str, a: jax.Array, b: jax.Array, axes: Sequence[int]) -> None:
+    """Raise where XLA cannot count the full convolution, of axes twice as long, to which transforms round them up."""
+    sizes = [n if k == 1 else k for n, k in zip(a.shape, b.shape, strict=True)]
+    for i in axes:
+        sizes[i] = 2 * (a.shape[i] + b.shape[i])
+    _spec.countable(function, ("in2", b.shape, sizes))
 
 
 def _mode(function: str, mode: Any) -> None:
@@ -255,15 +265,17 @@ def _convolve(function: str, a: jax.Array, b: jax.Array, mode: str, method: str)
     if a.ndim == 0:
         return a * b
     axes = range(a.ndim)
+    _countable(function, a, b, axes)
     a, b, _ = _swapped(function, a, b, mode, axes)
     if method == "auto":
         method = _faster(a.shape, b.shape, mode, a.dtype)
     if method == "direct":
         return _direct(a, b, mode)
-    y = _cropped(_spectral.full(*_inexact(a, b), axes), a.shape, b.shape, mode, axes)
+    y = _transformed(a, b, mode=mode, axes=tuple(axes), product=_spectral.full)
     return y if jnp.issubdtype(a.dtype, jnp.inexact) else _passes.stored(jnp.round(y), a.dtype)
 
 
+@partial(jax.jit, static_argnames="mode", inline=True)
 def _direct(a: jax.Array, b: jax.Array, mode: str) -> jax.Array:
     if mode != "valid" and b.size > a.size:  # the smaller one slides
         y = _direct(b, a, "full")
@@ -297,10 +309,11 @@ def _two_dimensional(
     _mode(function, mode)
     _spec.known_name(function, "boundary", boundary, _boundary.SIGNAL)
     fill = _arguments.fill(function, fillvalue, a.dtype, "fillvalue")
-    if jnp.issubdtype(a.dtype, jnp.integer) and not isinstance(fill, jax.core.Tracer):
+    if jnp.issubdtype(a.dtype, jnp.integer) and not (fill is None or isinstance(fill, jax.core.Tracer)):
         limits = jnp.iinfo(a.dtype)
         if not limits.min <= fill <= limits.max:
             raise _check_scipy.wrong_fill(function, "fillvalue", fillvalue, a.dtype)
+    _countable(function, a, b, (0, 1))
     a, b, swapped = _swapped(function, a, b, mode, (0, 1))
     pads = [_PADS[mode](k) for k in b.shape]
     pads = pads if flip else [pair[::-1] for pair in pads]
@@ -333,9 +346,15 @@ def _along_axes(function: str, in1: Any, in2: Any, mode: str, axes: Any, product
     chosen = [i for i in chosen if a.shape[i] != 1 and b.shape[i] != 1]
     if any(i not in chosen and a.shape[i] != b.shape[i] and 1 not in (a.shape[i], b.shape[i]) for i in range(a.ndim)):
         raise _check_scipy.shapes_do_not_broadcast(function, a.shape, b.shape, chosen)
+    _countable(function, a, b, chosen)
     a, b, _ = _swapped(function, a, b, mode, chosen)
-    y = product(*_inexact(a, b), chosen) if chosen else a * b
-    return _cropped(y, a.shape, b.shape, mode, chosen)
+    return _transformed(a, b, mode=mode, axes=tuple(chosen), product=product)
+
+
+@partial(jax.jit, static_argnames=("mode", "axes", "product"), inline=True)
+def _transformed(a: jax.Array, b: jax.Array, *, mode: str, axes: tuple[int, ...], product: Callable) -> jax.Array:
+    y = product(*_inexact(a, b), axes) if axes else a * b
+    return _cropped(y, a.shape, b.shape, mode, axes)
 
 
 def _cropped(y: jax.Array, shape1: tuple, shape2: tuple, mode: str, axes: Sequence[int]) -> jax.Array:

@@ -1,6 +1,7 @@
 """Every kind of mistake, in one table: what is raised, for which argument, and that the message says what to do."""
 
 import re
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -70,6 +71,43 @@ TABLE = [
     ("conv2d", {"stride": 2**63}, ValueError, "stride", "below 2**63"),
     ("conv2d", {"padding": 2**62}, ValueError, "padding", "below 2**63"),
     ("conv_transpose2d", {"stride": 2**62}, ValueError, "stride", "below 2**63"),
+    # sizes that XLA cannot count, in elements or in bytes: the process would end
+    ("conv2d", {"padding": 2**31}, ValueError, "padding", "below 2**63"),
+    ("conv2d", {"padding": 2**55}, ValueError, "padding", "below 2**63"),
+    ("conv2d", {"padding": 2**31, "stride": 2**31}, ValueError, "padding", "below 2**63"),
+    ("conv2d", {"padding": 2**31, "padding_mode": "replicate"}, ValueError, "padding", "below 2**63"),
+    ("conv2d", {"padding": 2**40, "dilation": 2**40}, ValueError, "dilation", "below 2**63"),
+    ("conv2d", {"padding": "same", "dilation": 2**40}, ValueError, "dilation", "below 2**63"),
+    ("conv1d", {"x": a(1, 1, 9), "weight": a(1, 1, 3), "padding": 2**60}, ValueError, "padding", "below 2**63"),
+    ("conv1d", {"x": a(1, 1, 9), "weight": a(64, 1, 3), "padding": 2**56}, ValueError, "padding", "below 2**63"),
+    ("conv_transpose2d", {"stride": 2**33}, ValueError, "stride", "below 2**63"),
+    ("conv_transpose2d", {"dilation": 2**33}, ValueError, "dilation", "below 2**63"),
+    ("conv_transpose2d", {"x": a(1, 4, 1, 1), "stride": 2**62, "output_padding": 2**62 - 1}, ValueError,
+     "output_padding", "below 2**63"),
+    ("unfold", {"padding": 2**33}, ValueError, "padding", "below 2**63"),
+    ("unfold", {"x": a(1, 1, 9), "kernel_size": (2**20,), "padding": 2**40}, ValueError, "kernel_size", "below 2**63"),
+    ("fold", {"x": a(1, 1, 1), "kernel_size": 1, "output_size": 2**33, "stride": 2**34}, ValueError, "output_size",
+     "below 2**63"),
+    ("init_conv", {"in_channels": 2**62}, ValueError, "in_channels", "below 2**63"),
+    ("init_conv", {"in_channels": 2**33, "out_channels": 2**33}, ValueError, "out_channels", "below 2**63"),
+    ("init_conv", {"kernel_size": 2**32}, ValueError, "kernel_size", "below 2**63"),
+    ("kernels.sobel", {"channels": 2**60}, ValueError, "channels", "below 2**63"),
+    ("kernels.box", {"size": 2**33}, ValueError, "size", "below 2**63"),
+    ("kernels.gaussian", {"size": 2**33 + 1}, ValueError, "size", "below 2**63"),
+    ("kernels.gaussian", {"sigma": 1e200, "truncate": 1e200}, ValueError, "sigma", "below 2**63"),
+    ("ndimage.uniform_filter", {"size": 2**62}, ValueError, "size", "below 2**63"),
+    ("ndimage.minimum_filter", {"size": 2**62}, ValueError, "size", "below 2**63"),
+    ("ndimage.maximum_filter1d", {"size": 2**62}, ValueError, "size", "below 2**63"),
+    ("ndimage.median_filter", {"size": 2**33}, ValueError, "size", "below 2**63"),
+    ("ndimage.gaussian_filter", {"radius": 2**60}, ValueError, "radius", "below 2**63"),
+    ("ndimage.gaussian_filter", {"sigma": 1e300, "truncate": 1e300}, ValueError, "sigma", "below 2**63"),
+    ("edges.canny", {"sigma": 1e30}, ValueError, "sigma", "below 2**63"),
+    ("signal.correlation_lags", {"in1_len": 2**62}, ValueError, "in1_len", "below 2**63"),
+    ("plan", {"padding": 2**31}, ValueError, "padding", "below 2**63"),
+    ("conv_output_shape", {"padding": 2**31}, ValueError, "padding", "below 2**63"),
+    ("conv_output_shape", {"x_shape": (2**62, 4, 8, 8)}, ValueError, "x", "below 2**63"),
+    ("conv_output_shape", {"x_shape": (1, 2**40, 8), "weight": (2**40, 2**40, 3)}, ValueError, "weight",
+     "below 2**63"),
     ("conv2d", {"stride": 2.0}, TypeError, "stride", "stride=2"),
     ("conv2d", {"stride": 1.5}, TypeError, "stride", "1.5"),
     ("conv2d", {"stride": (1, 2.0)}, TypeError, "stride", "(1, 2.0)"),
@@ -206,11 +244,19 @@ GOOD = {
     "unfold": {"x": X, "kernel_size": 3},
     "fold": {"x": COLUMNS, "output_size": 8, "kernel_size": 3},
     "init_conv": {"key": KEY, "in_channels": 4, "out_channels": 6, "kernel_size": (3, 3)},
+    "kernels.box": {},
     "kernels.gaussian": {},
     "kernels.gabor": {},
     "kernels.laplacian": {},
     "kernels.sharpen": {},
     "kernels.sobel": {},
+    "ndimage.uniform_filter": {"input": X},
+    "ndimage.gaussian_filter": {"input": X, "sigma": 1.0},
+    "ndimage.minimum_filter": {"input": X, "size": 3},
+    "ndimage.maximum_filter1d": {"input": X, "size": 3},
+    "ndimage.median_filter": {"input": X[0, 0], "size": 3},
+    "edges.canny": {"image": X[0, 0]},
+    "signal.correlation_lags": {"in1_len": 3, "in2_len": 2},
     "plan": {"x": X, "weight": W},
     "conv_output_shape": {"x_shape": X.shape, "weight": W.shape},
 }
@@ -257,6 +303,34 @@ def test_errors_come_at_trace_time():
         jax.jit(convjax.kernels.gaussian)(2.0)
     with pytest.raises(TypeError, match=r"mark padding as static"):
         jax.vmap(lambda p: convjax.conv2d(X, W, padding=((p, 1), (1, 1))))(jnp.arange(3))
+
+
+def test_wide_steps_within_what_can_be_counted():
+    """Only what is made need be counted: a window that moves once, and zeros that "direct" sees beyond the edge."""
+    x, weight = jnp.arange(4.0)[None, None], jnp.ones((1, 1, 1))
+    for stride in (2**40, 2**58):
+        f = partial(convjax.conv1d, padding=stride, stride=stride)
+        np.testing.assert_array_equal(f(x + 1, weight)[0, 0], [0, 1, 0])
+        loss = lambda x, weight: f(x, weight).sum()  # noqa: B023, E731
+        dx, dw = jax.vmap(jax.grad(loss, (0, 1)))(jnp.stack([x, x + 1] * 32), jnp.stack([weight] * 64))
+        np.testing.assert_array_equal(dx[:, 0, 0], [[1, 0, 0, 0]] * 64)
+        np.testing.assert_array_equal(dw[:2].ravel(), [0, 1])
+    for algorithm in ("auto", "shift", "phases"):
+        y = convjax.conv1d(x + 1, jnp.ones((1, 1, 2)), stride=2**62, padding=1, algorithm=algorithm)
+        np.testing.assert_array_equal(y, [[[1]]])
+    np.testing.assert_array_equal(convjax.conv1d(x, weight, dilation=2**63 - 1), x)
+    np.testing.assert_array_equal(convjax.conv_transpose1d(x[..., 1:2], weight, stride=2**62), [[[1]]])
+    np.testing.assert_array_equal(convjax.unfold(x, (2,), stride=2**62, padding=1), [[[0], [0]]])
+    np.testing.assert_array_equal(convjax.unfold(x, (1,), dilation=2**62), x)
+    (n,) = jax.export.symbolic_shape("n")
+    assert convjax.conv_output_shape((n, 1, n), (1, 1, 1), padding=2**40) == (n, 1, n + 2**41)
+    with pytest.raises(ValueError, match="`padding` is too large"):
+        convjax.conv_output_shape((n, 1, n), (1, 1, 1), padding=2**62)
+
+
+def test_vmap_makes_nothing_that_cannot_be_counted():
+    with pytest.raises(ValueError, match="`padding` is too large"):
+        jax.vmap(lambda w: convjax.conv1d(jnp.ones((1, 1, 1)), w, padding=2**50))(jnp.ones((2**12, 1, 1, 1)))
 
 
 def test_a_message_in_full():

@@ -1,5 +1,7 @@
 """Plans and output shapes: the truth about what runs, told without arrays."""
 
+import pickle
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -47,6 +49,21 @@ def test_plan_touches_no_array_and_takes_what_the_call_takes():
         convjax.plan(x, weight, groups=3)
     integers = convjax.plan(x.astype(jnp.int32), weight.astype(np.int32), platform="cpu")
     assert [s.direction for s in integers.steps] == ["forward"]
+
+
+def test_a_plan_can_be_hashed_and_compared():
+    x, weight = (jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((2, 4, 9, 9), (4, 4, 3, 3)))
+    plan, again = (convjax.plan(x, weight, padding=1) for _ in range(2))
+    assert plan == again
+    assert len({plan, again, convjax.plan(x, weight)}) == 2
+    assert pickle.loads(pickle.dumps(plan)) == plan
+    others = plan.step("cpu").others
+    assert dict(others) == others
+    assert set(others) == set(LOWERINGS) - {plan.step("cpu").algorithm}
+    assert others["direct"].endswith("multiply-adds")
+    assert repr(others) == repr(dict(others))
+    with pytest.raises(TypeError):
+        others["direct"] = "none"
 
 
 def test_plan_of_what_is_restated():

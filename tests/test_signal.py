@@ -222,6 +222,13 @@ def test_what_convjax_alone_refuses():
         signal.convolve2d(np.ones((3, 3)), np.ones((3, 3)), fillvalue=1j)
 
 
+@pytest.mark.parametrize("name", ["convolve", "correlate2d", "fftconvolve", "oaconvolve"])
+def test_what_xla_cannot_count_is_refused(name):
+    line, column = (jax.ShapeDtypeStruct(shape, np.float32) for shape in ((1, 2**31), (2**31, 1)))
+    with pytest.raises(ValueError, match="`in2` is too large"):
+        jax.eval_shape(getattr(signal, name), line, column)
+
+
 def test_signatures_and_examples():
     assert set(signal.__all__) == set(SIGNATURES)
     assert sorted(signal.__all__) == signal.__all__

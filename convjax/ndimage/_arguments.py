@@ -2,13 +2,14 @@
 
 import operator
 from collections.abc import Callable, Iterable, Sequence
+from numbers import Number
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from convjax import _boundary, _check, _check_scipy, _spec
+from convjax import _arrays, _boundary, _check, _check_scipy, _spec
 
 Sizes = tuple[int, ...]
 
@@ -16,7 +17,7 @@ Sizes = tuple[int, ...]
 def image(
     function: str, value: Any, argument: str = "input", *, booleans: bool = False, complexes: bool = True
 ) -> jax.Array:
-    x = _spec.array(function, argument, value)
+    x = _arrays.array(function, argument, value)
     if x.dtype == jnp.bool_ and not booleans:
         raise _check.wrong_dtype(
             function, argument, x.dtype, "integers, floats or complex numbers", f"{argument}.astype(float)"
@@ -119,11 +120,22 @@ def placed(axes: Sizes, dims: int, entries: Sequence[Any], nothing: Any) -> tupl
     return tuple(given.get(axis, nothing) for axis in range(dims))
 
 
-def fill(function: str, value: Any, dtype: Any, argument: str = "cval") -> jax.Array:
-    """What lies beyond an image of this dtype: a number, which may be traced, and is complex only if the image is."""
+def bordered(function: str, argument: str, value: Any, shape: Sizes, reaches: dict[int, tuple[int, int]]) -> None:
+    """Raise where XLA cannot count an image with borders of these widths along these axes."""
+    sizes = [n + sum(reaches.get(axis, ())) for axis, n in enumerate(shape)]
+    _spec.countable(function, (argument, value, sizes))
+
+
+def fill(function: str, value: Any, dtype: Any, argument: str = "cval") -> jax.Array | None:
+    """What lies beyond an image of this dtype: a number, which may be traced, and is complex only if the image is.
+
+    None for 0, which is then part of the program and no transfer.
+    """
     if value is None or isinstance(value, (str, bytes)):
         raise _check_scipy.wrong_fill(function, argument, value, dtype)
-    number = _spec.array(function, argument, value)
+    if type(value) in (int, float) and str(value) in ("0", "0.0"):
+        return None
+    number = _arrays.array(function, argument, _arrays.own(value) if isinstance(value, (Number, np.generic)) else value)
     if number.ndim or (jnp.iscomplexobj(number) and not jnp.issubdtype(dtype, jnp.complexfloating)):
         raise _check_scipy.wrong_fill(function, argument, value, dtype)
     return number
@@ -134,6 +146,28 @@ def scale(function: str, value: Any, *, zero: bool) -> Any:
     if isinstance(value, jax.core.Tracer) and value.ndim == 0:
         return value
     return positive(function, "sigma", value, zero=zero)
+
+
+NOTHING = 1e-15  # SciPy's bound, below which sigma counts as 0
+
+
+def smooths(sigma: Any) -> bool:
+    """Whether a scale does anything; a traced one may."""
+    return isinstance(sigma, jax.core.Tracer) or sigma > NOTHING
+
+
+def radius(function: str, x: jax.Array, axis: int, sigma: Any, truncate: Any = 4.0, given: Any = None) -> int:
+    """How many elements of a Gaussian to keep on each side."""
+    if given is not None:
+        argument, value, found = "radius", given, _spec.integer(function, "radius", given, 0)
+    elif isinstance(sigma, jax.core.Tracer):
+        raise _check_scipy.radius_of_traced_scale(function)
+    else:
+        reach = positive(function, "truncate", truncate, zero=True) * sigma + 0.5
+        argument, value, found = "sigma", sigma, int(min(reach, 2.0**63))
+    if smooths(sigma):
+        bordered(function, argument, value, x.shape, {axis: (found, found)})
+    return found
 
 
 def number(function: str, argument: str, value: Any) -> float:

@@ -90,7 +90,7 @@ def window(x: jax.Array, weights: Number, cval: Any, kind: str, pads: Pads) -> j
 
 def _padded(x: jax.Array, cval: Any, kind: str, pads: Pads) -> Number:
     number = _number(x)
-    fills = [cval, *[0] * (len(number) - 1)]
+    fills = [cval, *[None] * (len(number) - 1)]
     return tuple(
         _pieces.parted(_boundary.extend(part, kind, pads, fill)) for part, fill in zip(number, fills, strict=True)
     )

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from convjax import _boundary
+from convjax import _arrays, _boundary
 from convjax._lowerings import _pieces
 from convjax._primitive import slide
 from convjax._spec import Pads
@@ -47,7 +47,14 @@ def separable(x: jax.Array, weights: Any, cval: Any, *, chains: tuple[tuple[Pass
             for pair in zip(chains, weights, strict=True)
         )
         weights = [[w if w is None else _integers.split(w) for w in row] for row in weights]
-    return _separable(x, weights, cval, chains=chains, combine=combine)
+    return _separable(x, _placed(weights, x), cval, chains=chains, combine=combine)
+
+
+def _placed(weights: Any, x: jax.Array) -> Any:
+    """Weights of NumPy as operands of a compiled function, or as part of the program that x is traced for."""
+    if isinstance(x, jax.core.Tracer):
+        return weights
+    return jax.tree.map(lambda w: _arrays.own(w) if isinstance(w, np.ndarray) else w, weights)
 
 
 def _is_exact(x: jax.Array, *weights: Any) -> bool:
@@ -63,6 +70,13 @@ def _separable(x, weights, cval, *, chains, combine):
         return x
     results = [_chain(x, *pair, cval) for pair in zip(chains, weights, strict=True)]
     return stored(combine(results), x.dtype)
+
+
+@partial(jax.jit, static_argnames=("weights", "chains", "combine"))
+def fixed(x: jax.Array, cval: Any, *, weights: tuple, chains: tuple[tuple[Pass, ...], ...], combine: Callable):
+    """`separable` with numbers for weights, which are part of the program and no transfer."""
+    arrays = [[numbers and np.array(numbers, float) for numbers in row] for row in weights]
+    return separable(x, arrays, cval, chains=chains, combine=combine)
 
 
 def _chain(x, passes, weights, cval):
@@ -90,7 +104,7 @@ def _mean(x: jax.Array, cval: Any, step: Pass) -> jax.Array:
         padded = _pieces.parted(_boundary.extend(x, step.kind, pads, cval))
         return _pieces.parted(_means.window_sums(padded, size, step.axis))
 
-    if step.kind != "constant" and _integers.has_exact_mean(x.dtype, size):
+    if (step.kind != "constant" or cval is None) and _integers.has_exact_mean(x.dtype, size):
         return _integers.mean(x, size, sums)
     return sums(x.astype(sum_dtype(x.dtype))) / size
 
@@ -107,7 +121,7 @@ def _along(x: jax.Array, weights: jax.Array, cval: Any, step: Pass) -> jax.Array
 def windowed(x: jax.Array, weights: Any, cval: Any, *, kind: str, pads: Pads) -> jax.Array:
     """sum_j x[i + j - low] weights[j] over all axes, in the dtype of x."""
     weights = _integers.split(weights) if _is_exact(x, weights) else weights
-    return _windowed(x, weights, cval, kind=kind, pads=pads)
+    return _windowed(x, _placed(weights, x), cval, kind=kind, pads=pads)
 
 
 @partial(jax.jit, static_argnames=("kind", "pads"))

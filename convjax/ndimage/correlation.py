@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from convjax import _check_scipy, _spec
+from convjax import _arrays, _check_scipy, _spec
 from convjax._lowerings import _pieces
 from convjax.ndimage import _arguments, _passes
 from convjax.ndimage._passes import Pass
@@ -146,6 +146,7 @@ def _windowed(function: str, input: Any, weights: Any, mode: Any, cval: Any, ori
     kind = _arguments.one_kind(function, mode)
     origins = _arguments.origins(function, origin, axes, x.ndim)
     pads = _arguments.placed(axes, x.ndim, _reaches(function, w.shape, origins, flip), (0, 0))
+    _arguments.bordered(function, "weights", w.shape, x.shape, dict(enumerate(pads)))
     w = w.reshape(_arguments.placed(axes, x.ndim, w.shape, 1))
     return _passes.windowed(x, w, _arguments.fill(function, cval, x.dtype), kind=kind, pads=pads)
 
@@ -156,20 +157,23 @@ def _line(function: str, input: Any, weights: Any, axis: Any, mode: Any, cval: A
         raise _check_scipy.wrong_weights(function, "weights", w.shape, 1)
     axis, kind = _arguments.axis(function, axis, x.ndim), _arguments.kind(function, mode)
     (reach,) = _reaches(function, w.shape, origin, flip)
+    _arguments.bordered(function, "weights", w.shape, x.shape, {axis: reach})
     step, cval = Pass(axis, kind, reach), _arguments.fill(function, cval, x.dtype)
     return _passes.separable(x, ((w,),), cval, chains=((step,),), combine=_pieces.total)
 
 
 def _means(function: str, x: jax.Array, axes: Any, sizes: Any, mode: Any, cval: Any, origin: Any) -> jax.Array:
     kinds, reaches = _arguments.kinds(function, mode, len(axes)), _arguments.reaches(function, sizes, origin)
+    for axis, reach, n in zip(axes, reaches, sizes, strict=True):
+        _arguments.bordered(function, "size", n, x.shape, {axis: reach})
     chain = tuple(step for step, size in zip(map(Pass, axes, kinds, reaches), sizes, strict=True) if size > 1)
     none, cval = (None,) * len(chain), _arguments.fill(function, cval, x.dtype)
-    return _passes.separable(x, (none,), cval, chains=(chain,), combine=_pieces.total)
+    return _passes.fixed(x, cval, weights=(none,), chains=(chain,), combine=_pieces.total)
 
 
 def _weights(function: str, weights: Any, flip: bool) -> Any:
     """As a window slides them. What NumPy can hold stays with NumPy, in all its digits."""
-    w = _spec.array(function, "weights", weights)
+    w = _arrays.array(function, "weights", weights)
     mine = all(isinstance(a, (np.ndarray, np.generic, int, float, complex)) for a in jax.tree.leaves(weights))
     if mine and w.dtype != np.bool_:
         return (np.flip if flip else np.conj)(np.asarray(weights))

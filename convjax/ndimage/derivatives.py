@@ -1,11 +1,11 @@
 """Differences between neighbours, and what is built of any derivative: see `convjax.ndimage` for modes and dtypes."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from convjax import _check_scipy
 from convjax._lowerings import _pieces
@@ -70,8 +70,8 @@ def laplace(input: Any, mode: Any = "reflect", cval: Any = 0.0, *, axes: Any = N
     kinds = _arguments.kinds(name, mode, len(axes))
     cval = _arguments.fill(name, cval, x.dtype)
     chains = tuple((Pass(axis, kind, _NEAR),) for axis, kind in zip(axes, kinds, strict=True))
-    weights = ((np.array([1.0, -2.0, 1.0]),),) * len(chains)
-    return _passes.separable(x, weights, cval, chains=chains, combine=_pieces.total)
+    weights = (((1, -2, 1),),) * len(chains)
+    return _passes.fixed(x, cval, weights=weights, chains=chains, combine=_pieces.total)
 
 
 def generic_laplace(
@@ -143,8 +143,8 @@ def _smoothed_difference(name: str, input: Any, axis: Any, mode: Any, cval: Any,
     cval = _arguments.fill(name, cval, x.dtype)
     axes = [axis, *[i for i in range(x.ndim) if i != axis]]
     chain = tuple(Pass(i, kinds[i], _NEAR) for i in axes)
-    weights = (np.array([-1.0, 0.0, 1.0]), *[np.array(across, float)] * (x.ndim - 1))
-    return _passes.separable(x, (weights,), cval, chains=(chain,), combine=_pieces.total)
+    weights = ((-1, 0, 1), *[across] * (x.ndim - 1))
+    return _passes.fixed(x, cval, weights=(weights,), chains=(chain,), combine=_pieces.total)
 
 
 def _generic(name, input, argument, derivative, mode, cval, extra_arguments, extra_keywords, axes, combine):
@@ -159,4 +159,9 @@ def _generic(name, input, argument, derivative, mode, cval, extra_arguments, ext
         if getattr(result, "shape", None) != x.shape:
             raise _check_scipy.not_a_derivative(name, argument, result, x.shape)
     results = [jnp.asarray(result) for result in results]
-    return _passes.stored(combine(results), x.dtype) if results else x
+    return _combined(results, combine=combine, dtype=x.dtype) if results else x
+
+
+@partial(jax.jit, static_argnames=("combine", "dtype"))
+def _combined(results: list[jax.Array], *, combine: Callable, dtype: Any) -> jax.Array:
+    return _passes.stored(combine(results), dtype)

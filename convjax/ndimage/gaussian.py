@@ -1,12 +1,13 @@
 """The Gaussian and what is built of its derivatives: see `convjax.ndimage` for modes and dtypes."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from convjax import _check_scipy, _spec
+from convjax import _spec
 from convjax._lowerings import _pieces
 from convjax.ndimage import _arguments, _passes
 from convjax.ndimage._passes import Pass
@@ -55,7 +56,7 @@ def gaussian_filter(
     axes = _arguments.axes(name, axes, x.ndim)
     kinds = _arguments.kinds(name, mode, len(axes))
     sigmas = _arguments.per_axis(name, "sigma", sigma, len(axes))
-    sigmas, radii = _scales(name, sigmas, truncate, radius)
+    sigmas, radii = _scales(name, x, axes, sigmas, truncate, radius)
     orders = [_spec.integer(name, "order", n, 0) for n in _arguments.per_axis(name, "order", order, len(axes))]
     return _filtered(name, x, axes, [kinds], sigmas, radii, [orders], cval, _pieces.total)
 
@@ -85,7 +86,7 @@ def gaussian_filter1d(
     axes = (_arguments.axis(name, axis, x.ndim),)
     kinds = [(_arguments.kind(name, mode),)]
     sigmas = [_arguments.scale(name, sigma, zero=False)]
-    radii = [_radius(name, sigmas[0], truncate, radius)]
+    radii = [_arguments.radius(name, x, axes[0], sigmas[0], truncate, radius)]
     orders = [[_spec.integer(name, "order", order, 0)]]
     return _filtered(name, x, axes, kinds, sigmas, radii, orders, cval, _pieces.total)
 
@@ -159,35 +160,32 @@ def _derivatives(name, x, axes, sigmas, order: int, mode, cval, truncate, radius
     """The order-th derivative along each of the axes, each smoothed along all axes of the image."""
     # SciPy takes a derivative's own mode for the axes that are smoothed beside it, too.
     kinds = [[kind] * x.ndim for kind in _arguments.kinds(name, mode, len(axes))]
-    sigmas, radii = _scales(name, sigmas, truncate, radius)
+    sigmas, radii = _scales(name, x, range(x.ndim), sigmas, truncate, radius)
     orders = [[order * (other == axis) for other in range(x.ndim)] for axis in axes]
     return _filtered(name, x, range(x.ndim), kinds, sigmas, radii, orders, cval, combine)
 
 
-def _scales(name: str, sigmas: list[Any], truncate: Any, radius: Any) -> tuple[list[Any], list[int]]:
+def _scales(name: str, x: jax.Array, axes: Sequence[int], sigmas: list[Any], truncate: Any, radius: Any):
     radii = _arguments.per_axis(name, "radius", radius, len(sigmas))
     sigmas = [_arguments.scale(name, sigma, zero=True) for sigma in sigmas]
-    return sigmas, [_radius(name, s, truncate, r) for s, r in zip(sigmas, radii, strict=True)]
-
-
-def _radius(name: str, sigma: Any, truncate: Any, radius: Any) -> int:
-    if radius is not None:
-        return _spec.integer(name, "radius", radius, 0)
-    if isinstance(sigma, jax.core.Tracer):
-        raise _check_scipy.radius_of_traced_scale(name)
-    return int(_arguments.positive(name, "truncate", truncate, zero=True) * sigma + 0.5)
+    return sigmas, [_arguments.radius(name, x, i, s, truncate, r) for i, s, r in zip(axes, sigmas, radii, strict=True)]
 
 
 def _filtered(name, x, axes, kinds, sigmas, radii, orders, cval, combine) -> jax.Array:
     """One chain of passes for each list of kinds and of orders; axes whose sigma is 0 are left as they are."""
     cval = _arguments.fill(name, cval, x.dtype)
-    used = [i for i, s in enumerate(sigmas) if isinstance(s, jax.core.Tracer) or s > _NOTHING]
+    used = [i for i, sigma in enumerate(sigmas) if _arguments.smooths(sigma)]
     chains = tuple(tuple(Pass(axes[i], row[i], (radii[i], radii[i])) for i in used) for row in kinds)
-    weights = tuple(tuple(_weights(sigmas[i], row[i], radii[i]) for i in used) for row in orders)
+    made: dict[tuple, Any] = {}  # axes that are smoothed alike share their weights
+
+    def kernel(i, order):
+        key = sigmas[i] if isinstance(sigmas[i], float) else i, order, radii[i]
+        if key not in made:
+            made[key] = _weights(sigmas[i], order, radii[i])
+        return made[key]
+
+    weights = tuple(tuple(kernel(i, row[i]) for i in used) for row in orders)
     return _passes.separable(x, weights, cval, chains=chains, combine=combine)
-
-
-_NOTHING = 1e-15  # SciPy's bound, below which sigma counts as 0
 
 
 def _weights(sigma: Any, order: int, radius: int) -> Any:
@@ -200,7 +198,7 @@ def _weights(sigma: Any, order: int, radius: int) -> Any:
     traced = isinstance(sigma, jax.core.Tracer)
     if traced:
         given = sigma.astype(_passes.sum_dtype(sigma.dtype))
-        sigma, steps = jnp.where(given > _NOTHING, given, 1), jnp.asarray(steps, given.dtype)
+        sigma, steps = jnp.where(given > _arguments.NOTHING, given, 1), jnp.asarray(steps, given.dtype)
     variance = sigma * sigma
     library: Any = jnp if traced else np
     bell = library.exp(-0.5 / variance * steps**2)
@@ -214,4 +212,4 @@ def _weights(sigma: Any, order: int, radius: int) -> Any:
         powers = library.stack([steps**n for n in range(order + 1)], 1)
         weights = powers.dot(library.stack(polynomial)) * weights
     weights = weights[::-1]
-    return jnp.where(given > _NOTHING, weights, jnp.where(steps == 0, 1.0, 0.0)) if traced else weights
+    return jnp.where(given > _arguments.NOTHING, weights, jnp.where(steps == 0, 1.0, 0.0)) if traced else weights

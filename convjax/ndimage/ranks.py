@@ -7,7 +7,7 @@ share it.
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -205,6 +205,7 @@ def _extreme(name: str, input: Any, size: Any, axis: Any, mode: Any, cval: Any, 
     x = _arguments.image(name, input, booleans=True, complexes=False)
     axis = _arguments.axis(name, axis, x.ndim)
     reach = _arguments.reach(name, _spec.integer(name, "size", size, 1), origin)
+    _arguments.bordered(name, "size", size, x.shape, {axis: reach})
     step = Pass(axis, _arguments.kind(name, mode), reach)
     return _boxed(x, _arguments.fill(name, cval, x.dtype), steps=(step,), largest=largest)
 
@@ -216,6 +217,8 @@ def _ranked(
     axes = _arguments.axes(name, axes, x.ndim)
     window = _footprint(name, size, footprint, len(axes))
     shape = _arguments.sizes(name, size, len(axes)) if window is None else window.shape
+    argument: tuple[str, Any] = ("size", size) if window is None else ("footprint", shape)
+    _spec.countable(name, (*argument, shape))
     count = math.prod(shape) if window is None else int(window.sum())
     rank = find(count)
     cval = _arguments.fill(name, cval, x.dtype)
@@ -226,11 +229,14 @@ def _ranked(
             # the order of the image's.
             axes, origin = tuple(sorted(axes)), _arguments.origins(name, origin, axes, x.ndim)
         reaches = _arguments.reaches(name, shape, origin)
+        for axis, reach in zip(axes, reaches, strict=True):
+            _arguments.bordered(name, *argument, x.shape, {axis: reach})
         steps = [Pass(axis, kinds[axis], reach) for axis, reach in zip(axes, reaches, strict=True) if sum(reach)]
         return _boxed(x, cval, steps=tuple(steps), largest=rank > 0)
     kind = _arguments.one_kind(name, mode)
     reaches = _arguments.reaches(name, shape, _arguments.origins(name, origin, axes, x.ndim))
     pads = _arguments.placed(axes, x.ndim, reaches, (0, 0))
+    _arguments.bordered(name, *argument, x.shape, dict(enumerate(pads)))
     window = np.ones(shape, bool) if window is None else window
     window = window.reshape(_arguments.placed(axes, x.ndim, shape, 1))
     offsets = tuple(map(tuple, np.argwhere(window).tolist()))
@@ -262,9 +268,7 @@ def _footprint(name: str, size: Any, footprint: Any, count: int) -> np.ndarray |
 def _boxed(x: jax.Array, cval: Any, *, steps: tuple[Pass, ...], largest: bool) -> jax.Array:
     for step in steps if x.size else ():
         pads = [step.reach if axis == step.axis else (0, 0) for axis in range(x.ndim)]
-        x = _order.extreme(
-            _boundary.extend(x, step.kind, pads, _passes.stored(cval, x.dtype)), step.axis, sum(step.reach) + 1, largest
-        )
+        x = _order.extreme(_extended(x, step.kind, pads, cval), step.axis, sum(step.reach) + 1, largest)
     return x
 
 
@@ -272,4 +276,8 @@ def _boxed(x: jax.Array, cval: Any, *, steps: tuple[Pass, ...], largest: bool) -
 def _picked(x: jax.Array, cval: Any, *, kind: str, pads: Pads, offsets: _order.Offsets, rank: int) -> jax.Array:
     if 0 in x.shape:
         return x
-    return _order.nth_smallest(_boundary.extend(x, kind, pads, _passes.stored(cval, x.dtype)), offsets, x.shape, rank)
+    return _order.nth_smallest(_extended(x, kind, pads, cval), offsets, x.shape, rank)
+
+
+def _extended(x: jax.Array, kind: str, pads: Sequence[tuple[int, int]], cval: jax.Array | None) -> jax.Array:
+    return _boundary.extend(x, kind, pads, None if cval is None else _passes.stored(cval, x.dtype))

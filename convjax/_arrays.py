@@ -1,0 +1,46 @@
+"""The arrays that a public function is given, as JAX arrays."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from convjax import _check
+
+
+def array(function: str, argument: str, value: Any) -> jax.Array:
+    if isinstance(value, (str, bytes)) or value is None:
+        raise _check.not_an_array(function, argument, value)
+    if not isinstance(value, jax.Array):
+        try:
+            value = jnp.asarray(value)
+        except jax.errors.JaxRuntimeError:  # memory, or jax.transfer_guard: the value is not at fault
+            raise
+        except (TypeError, ValueError, OverflowError, RuntimeError) as error:  # torch's tensors raise the last
+            raise _check.not_an_array(function, argument, value) from error
+    if not (jnp.issubdtype(value.dtype, jnp.number) or value.dtype == np.bool_):
+        raise _check.wrong_dtype(function, argument, value.dtype, "numbers", "jax.random.normal, or .astype")
+    return value
+
+
+def arrays(function: str, x: Any, weight: Any, bias: Any) -> tuple[jax.Array, jax.Array, jax.Array | None]:
+    """The operands as JAX arrays of one dtype."""
+    operands = [array(function, "x", x), array(function, "weight", weight)]
+    if bias is not None:
+        operands.append(array(function, "bias", bias))
+    operands = promoted(*operands)
+    if operands[0].dtype == np.bool_:
+        raise _check.wrong_dtype(function, "x", "bool", "numbers, in x or in weight", "x.astype(jax.numpy.float32)")
+    return operands[0], operands[1], operands[2] if bias is not None else None
+
+
+def own(value: Any) -> jax.Array:
+    """A number, or a NumPy array that convjax made, as a JAX array: an explicit transfer to `jax.transfer_guard`."""
+    return jax.device_put(value)
+
+
+def promoted(*operands: jax.Array) -> list[jax.Array]:
+    """Of one dtype. The only place where arrays are promoted, by JAX's rules."""
+    dtype = jnp.result_type(*operands)
+    return [a if a.dtype == dtype else a.astype(dtype) for a in operands]

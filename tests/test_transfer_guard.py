@@ -1,0 +1,94 @@
+"""Every public function under jax.transfer_guard("disallow"): numbers of its own are no hidden transfers."""
+
+from functools import partial, reduce
+
+import jax
+import numpy as np
+import pytest
+from cases import normal
+
+import convjax
+from convjax import kernels, ndimage, signal
+
+EVERY = {
+    *(name for name in convjax.__all__ if name not in ("ConvParams", "Plan", "edges", "kernels", "ndimage", "signal")),
+    *(f"{module}.{name}" for module in ("kernels", "ndimage", "signal") for name in getattr(convjax, module).__all__),
+    *("edges.gradient", "edges.canny"),
+}
+
+
+def on_device(*shape, dtype=np.float32):
+    return jax.device_put(normal(0, shape, dtype))
+
+
+IMAGE, BYTES = on_device(12, 13), on_device(12, 13, dtype=np.uint8)
+LINE, SHORT, SQUARE = on_device(90), on_device(3), on_device(3, 3)
+X = {d: on_device(1, 2, *[6] * d) for d in (1, 2, 3)}
+KERNEL = {d: on_device(2, 2, *[3] * d) for d in (1, 2, 3)}
+BIAS, SIGMA = on_device(2), jax.device_put(np.float32(1.5))
+
+
+def called(name, *args, **options):
+    return partial(reduce(getattr, name.split("."), convjax), *args, **options)
+
+
+def second(x, axis, mode, cval):
+    return ndimage.correlate1d(x, SHORT, axis, mode, cval)
+
+
+WINDOWS = {
+    **dict.fromkeys(("correlate", "convolve"), (SQUARE,)),
+    **dict.fromkeys(("correlate1d", "convolve1d"), (SHORT,)),
+    **{name: (1.0,) for name in ndimage.__all__ if name.startswith("gaussian")},
+    **dict.fromkeys(("sobel", "prewitt", "laplace", "uniform_filter"), ()),
+    **{"generic_laplace": (second,), "generic_gradient_magnitude": (ndimage.sobel,)},
+    **{"rank_filter": (2, 3), "percentile_filter": (20, 3), "uniform_filter1d": (3,)},
+    **{name: (3,) for name in ndimage.__all__ if name.split("_")[0] in ("minimum", "maximum", "median")},
+}
+CALLS = [
+    *(called(f"conv{d}d", X[d], KERNEL[d], BIAS, 2, 1, padding_mode="replicate") for d in (1, 2, 3)),
+    *(called(f"conv_transpose{d}d", X[d], KERNEL[d], BIAS, 2, 1, 1) for d in (1, 2, 3)),
+    *(called(name, X[2], KERNEL[2]) for name in ("conv", "conv_transpose", "plan")),
+    called("unfold", X[2], 3, padding=1),
+    called("fold", on_device(1, 18, 16), 6, 3),
+    called("init_conv", jax.random.key(0), 3, 4, 3),
+    called("conv_output_shape", X[2].shape, KERNEL[2].shape),
+    *(called(f"kernels.{name}") for name in kernels.__all__),
+    *(called(f"kernels.{name}", size=5, sigma=SIGMA) for name in ("gaussian", "log", "dog", "gabor")),
+    *(called(f"ndimage.{name}", IMAGE, *args) for name, args in WINDOWS.items()),
+    *(called(f"ndimage.{name}", IMAGE, *args, mode="constant", cval=1.5) for name, args in WINDOWS.items()),
+    *(called(f"signal.{name}", LINE, SHORT) for name in signal.__all__ if "2d" not in name and "lags" not in name),
+    *(called(f"signal.{name}", SHORT, LINE, "same") for name in ("correlate", "fftconvolve", "oaconvolve")),
+    called("signal.convolve", BYTES, BYTES, method="fft"),
+    called("signal.choose_conv_method", LINE, SHORT, measure=True),
+    *(called(f"signal.{name}2d", IMAGE, SQUARE) for name in ("convolve", "correlate")),
+    *(called(f"signal.{name}2d", IMAGE, SQUARE, "same", fillvalue=2) for name in ("convolve", "correlate")),
+    *(called("signal.correlation_lags", 9, 4, mode) for mode in signal.MODES),
+    called("edges.gradient", IMAGE, SQUARE[:2, None] * SQUARE[:2, :, None]),
+    called("edges.canny", IMAGE),
+    called("edges.canny", BYTES, 1.0, 3, 9),
+]
+
+
+def test_numbers_of_its_own_are_no_hidden_transfers():
+    assert {call.func for call in CALLS} == {called(name).func for name in EVERY}
+    with jax.transfer_guard("disallow"):
+        for call in CALLS:
+            jax.block_until_ready(call())
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        called("conv2d", np.ones((1, 2, 6, 6), np.float32), KERNEL[2]),
+        called("conv2d", X[2], np.ones((2, 2, 3, 3), np.float32)),
+        called("unfold", np.ones((1, 2, 6, 6), np.float32), 3),
+        called("ndimage.correlate1d", IMAGE, [1.0, 2.0]),
+        called("ndimage.median_filter", np.ones((4, 4)), 3),
+        called("signal.fftconvolve", LINE, np.ones(3)),
+        called("edges.gradient", [[0.0, 1.0]] * 3, SQUARE[:2, None] * SQUARE[:2, :, None]),
+    ],
+)
+def test_the_guard_speaks_of_data_that_lie_on_the_host(call):
+    with jax.transfer_guard("disallow"), pytest.raises(jax.errors.JaxRuntimeError, match="Disallowed host-to-device"):
+        call()
