@@ -194,6 +194,9 @@ def _transpose(gradient, name: str, ct, x, w, *, spec: ConvSpec, algorithm: str)
     return gradient(ct, known, **{name: operand.aval}, spec=spec, algorithm=algorithm)
 
 
+ad.defbilinear(conv_p, partial(_transpose, _input_gradient, "x"), partial(_transpose, _weight_gradient, "w"))
+
+
 # Taylor series, for jax.experimental.jet. Its terms are coefficients, so that the k-th of a product is the sum of the
 # products of a j-th and a (k - j)-th (the rule of Leibniz).
 
@@ -208,9 +211,6 @@ def _taylor(operands, series, *, spec: ConvSpec, algorithm: str):
 
 
 jet_rules[conv_p] = _taylor  # type: ignore[assignment]
-
-
-ad.defbilinear(conv_p, partial(_transpose, _input_gradient, "x"), partial(_transpose, _weight_gradient, "w"))
 
 
 # ---- vmap ----

@@ -15,24 +15,35 @@ from jax import lax
 from jax.sharding import NamedSharding, PartitionSpec
 
 
-def laid_out(f: Callable, layout: Callable[..., Sequence[Any]], *operands: jax.Array | None) -> jax.Array:
-    """f(*operands), laid out as layout(*specs) says from the operands' own specs: mesh axes per axis of the result.
+def laid_out(f: Callable, layout: Callable[..., Sequence[Any]], *operands: Any) -> Any:
+    """f(*operands), each result laid out as layout(*specs) says from the specs of the operands, None for what is no
+    array: mesh axes per axis of the result.
 
     Where a mesh axis is asked for twice, or does not divide the size, that axis of the result is not sharded.
     """
-    mesh = next((m for m in (jax.typeof(a).sharding.mesh for a in operands if a is not None) if m.explicit_axes), None)
+    specs = [jax.typeof(a).sharding if isinstance(a, jax.Array) else None for a in operands]
+    mesh = next((s.mesh for s in specs if s is not None and s.mesh.explicit_axes), None)
     if mesh is None:
         return f(*operands)
     free = partial(jax.sharding.auto_axes, f, axes=tuple(mesh.explicit_axes))
-    shape = jax.eval_shape(free(out_sharding=NamedSharding(mesh, PartitionSpec())), *operands).shape
-    specs = [() if a is None else jax.typeof(a).sharding.spec for a in operands]
+    results = jax.eval_shape(free(out_sharding=NamedSharding(mesh, PartitionSpec())), *operands)
+    wanted = layout(*[() if s is None else s.spec for s in specs])
+    return free(out_sharding=jax.tree.map(partial(_divided, mesh, wanted), results))(*operands)
+
+
+def like_first(f: Callable, *operands: Any) -> Any:
+    """f(*operands), each result laid out as the first operand is."""
+    return laid_out(f, lambda first, *_: first, *operands)
+
+
+def _divided(mesh, wanted: Sequence[Any], result: jax.ShapeDtypeStruct) -> NamedSharding:
     chosen: list[tuple[str, ...] | None] = []
-    for size, wanted in zip(shape, layout(*specs), strict=True):
-        axes = mesh_axes(wanted)
+    for size, entry in zip(result.shape, wanted, strict=True):
+        axes = mesh_axes(entry)
         taken = any(set(axes) & set(other or ()) for other in chosen)
         divides = size % math.prod(mesh.shape[axis] for axis in axes) == 0
         chosen.append(axes if axes and divides and not taken else None)
-    return free(out_sharding=NamedSharding(mesh, PartitionSpec(*chosen)))(*operands)
+    return NamedSharding(mesh, PartitionSpec(*chosen))
 
 
 def whole(a: jax.Array, *axes: int) -> jax.Array:

@@ -53,6 +53,7 @@ class Step(NamedTuple):
     bytes: int
     error: float | None  # how far off a result may be, over `relative`; None for integers, which are exact
     relative: str
+    local: bool  # whether a NaN or an infinity of x reaches only the results whose window holds it
     spec: ConvSpec
 
 
@@ -81,6 +82,8 @@ class Plan(NamedTuple):
                 by = "" if step.served_by == step.algorithm else f", which {step.served_by} serves"
                 lines.append(f"{'':21}  by {LOWERINGS[step.algorithm].summary}{by}")
                 lines.append(f"{'':21}  for {step.because}")
+                if not step.local and step.direction != "weight gradient":
+                    lines.append(f"{'':21}  spreads a NaN to results that do not see it; algorithm='local' does not")
                 lines += [f"{'':21}  not {name}: {why}" for name, why in step.others.items()]
         return "\n".join(lines)
 
@@ -210,6 +213,7 @@ def _step(platform: str, direction: str, equation) -> Step:
         bytes=touched,
         error=error,
         relative=serves.relative,
+        local=all(each.lowering.local(*operands) for each, operands in chosen),
         spec=spec,
     )
 

@@ -18,6 +18,7 @@ from jax import lax
 
 from convjax import _arrays, _boundary, _check, _check_scipy, _spec, _spectral
 from convjax._primitive import slide
+from convjax._sharding import like_first
 from convjax.ndimage import _arguments, _passes
 
 __all__ = [
@@ -270,8 +271,8 @@ def _convolve(function: str, a: jax.Array, b: jax.Array, mode: str, method: str)
     if method == "auto":
         method = _faster(a.shape, b.shape, mode, a.dtype)
     if method == "direct":
-        return _direct(a, b, mode)
-    y = _transformed(a, b, mode=mode, axes=tuple(axes), product=_spectral.full)
+        return like_first(partial(_direct, mode=mode), a, b)
+    y = like_first(partial(_transformed, mode=mode, axes=tuple(axes), product=_spectral.full), a, b)
     return y if jnp.issubdtype(a.dtype, jnp.inexact) else _passes.stored(jnp.round(y), a.dtype)
 
 
@@ -319,10 +320,14 @@ def _two_dimensional(
     pads = pads if flip else [pair[::-1] for pair in pads]
     kind = _boundary.SIGNAL[boundary]
     zeros = kind == "constant" and isinstance(fillvalue, (int, float)) and fillvalue == 0
-    if mode != "valid" and not zeros:  # zeros the sum itself sees beyond the edge
-        a, pads = _boundary.extend(a, kind, pads, fill), [(0, 0)] * 2
-    y = _slide(a, _reversed(b) if flip else jnp.conj(b), pads)
-    return _reversed(y) if swapped and not flip else y
+
+    def run(a: jax.Array, b: jax.Array, fill: jax.Array | None) -> jax.Array:
+        extended = mode != "valid" and not zeros  # zeros the sum itself sees beyond the edge
+        a = _boundary.extend(a, kind, pads, fill) if extended else a
+        y = _slide(a, _reversed(b) if flip else jnp.conj(b), [(0, 0)] * 2 if extended else pads)
+        return _reversed(y) if swapped and not flip else y
+
+    return like_first(run, a, b, fill)
 
 
 # ---- the convolution theorem ----
@@ -348,7 +353,7 @@ def _along_axes(function: str, in1: Any, in2: Any, mode: str, axes: Any, product
         raise _check_scipy.shapes_do_not_broadcast(function, a.shape, b.shape, chosen)
     _countable(function, a, b, chosen)
     a, b, _ = _swapped(function, a, b, mode, chosen)
-    return _transformed(a, b, mode=mode, axes=tuple(chosen), product=product)
+    return like_first(partial(_transformed, mode=mode, axes=tuple(chosen), product=product), a, b)
 
 
 @partial(jax.jit, static_argnames=("mode", "axes", "product"), inline=True)

@@ -125,7 +125,7 @@ def test_large_kernels(layout):
     same(f(*placed(layout, AxisType.Auto, x, w, ct)), f(x, w, ct))
 
 
-@pytest.mark.parametrize("axes", [AxisType.Auto])
+@pytest.mark.parametrize("axes", [AxisType.Auto, AxisType.Explicit])
 def test_two_sharded_signals(axes):
     """Neither of which is the weight of a layer."""
     a, b = jnp.asarray(normal(0, (16, 16))), jnp.asarray(normal(1, (16, 16)))

@@ -37,6 +37,17 @@ def test_plan_and_shape_of_every_case(case):
     assert groups == plan.step("cpu").spec.groups
 
 
+def test_plan_says_where_a_nan_spreads():
+    x, w = (jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((8, 64, 56, 56), (64, 64, 3, 3)))
+    spread = convjax.plan(x, w, padding=1, platform="cpu")
+    assert not spread.step("cpu").local
+    assert "spreads a NaN" in str(spread)
+    kept = convjax.plan(x, w, padding=1, platform="cpu", algorithm="local")
+    assert kept.step("cpu").local
+    assert kept.step("cpu", "input gradient").local
+    assert "spreads a NaN" not in str(kept)
+
+
 def test_plan_touches_no_array_and_takes_what_the_call_takes():
     x, weight = jnp.zeros((1, 4, 8, 8), jnp.float32), np.zeros((2, 4, 3, 3), np.float32)
     plan = convjax.plan(x, weight, None, 2, padding=1, platform="tpu")

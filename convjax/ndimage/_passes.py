@@ -17,6 +17,7 @@ import numpy as np
 from convjax import _arrays, _boundary
 from convjax._lowerings import _pieces
 from convjax._primitive import slide
+from convjax._sharding import like_first
 from convjax._spec import Pads
 from convjax.ndimage import _integers, _means
 
@@ -68,8 +69,12 @@ def _is_exact(x: jax.Array, *weights: Any) -> bool:
 def _separable(x, weights, cval, *, chains, combine):
     if not chains:
         return x
-    results = [_chain(x, *pair, cval) for pair in zip(chains, weights, strict=True)]
-    return stored(combine(results), x.dtype)
+
+    def run(x, weights, cval):
+        results = [_chain(x, *pair, cval) for pair in zip(chains, weights, strict=True)]
+        return stored(combine(results), x.dtype)
+
+    return like_first(run, x, weights, cval)
 
 
 @partial(jax.jit, static_argnames=("weights", "chains", "combine"))
@@ -126,9 +131,12 @@ def windowed(x: jax.Array, weights: Any, cval: Any, *, kind: str, pads: Pads) ->
 
 @partial(jax.jit, static_argnames=("kind", "pads"))
 def _windowed(x, weights, cval, *, kind, pads):
-    if isinstance(weights, tuple):
-        return _integers.window(x, weights, cval, kind, pads) if x.size else x
-    return stored(slid(x[None, None], weights[None, None], cval, kind, pads)[0, 0], x.dtype)
+    def run(x, weights, cval):
+        if isinstance(weights, tuple):
+            return _integers.window(x, weights, cval, kind, pads) if x.size else x
+        return stored(slid(x[None, None], weights[None, None], cval, kind, pads)[0, 0], x.dtype)
+
+    return like_first(run, x, weights, cval)
 
 
 def slid(x: jax.Array, weights: jax.Array, cval: Any, kind: str, pads: Pads) -> jax.Array:
