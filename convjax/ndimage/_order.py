@@ -15,16 +15,14 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
 from convjax._lowerings import _pieces
-from convjax.ndimage import _passes
-
-Offsets = tuple[tuple[int, ...], ...]
+from convjax._sharding import vary, varying
+from convjax.ndimage import _passes, _ties, _tiles
+from convjax.ndimage._offsets import Offsets, box, folded
 
 WRITTEN = 81  # elements of the largest window whose network is written out
-TOGETHER = 32  # elements of a window that one turn of a loop sees
 
 
 def nth_smallest(x: jax.Array, offsets: Offsets, shape: tuple[int, ...], rank: int) -> jax.Array:
@@ -53,18 +51,10 @@ def _differentiable(select: Callable, offsets: Offsets, shape: tuple[int, ...]) 
         y = chosen(*primals)  # which has a derivative itself
         keys, found = _ordered(*primals), _ordered(y)
 
-        dtype = _passes.sum_dtype(y.dtype)
-
-        def term(key, tangent):
-            here = key == found
-            return jnp.where(here, tangent, 0), here.astype(dtype)
-
-        def join(a, b):
-            return a[0] + b[0], a[1] + b[1]
-
-        start = (jnp.zeros(shape, dtype),) * 2
         # Cast once, so that cotangents, too, are summed in this dtype.
-        total, count = _folded((keys, tangents[0].astype(dtype)), offsets, shape, term, join, start)
+        dtype = _passes.sum_dtype(y.dtype)
+        total = _ties.ties(keys, found, tangents[0].astype(dtype), offsets)
+        count = _ties.ties(keys, found, jnp.ones(keys.shape, dtype), offsets)
         return y, (total / count).astype(y.dtype)
 
     return lambda x: chosen(x) if jnp.issubdtype(x.dtype, jnp.floating) else run(x)
@@ -114,9 +104,9 @@ def _nth(key: jax.Array, *, offsets: Offsets, shape: tuple[int, ...], rank: int)
     if rank in (0, count - 1):
         pick = lax.min if rank == 0 else lax.max
         first = lax.slice(key, offsets[0], [o + n for o, n in zip(offsets[0], shape, strict=True)])
-        return _folded((key,), offsets[1:], shape, lambda part: part, pick, first)
+        return folded((key,), offsets[1:], shape, lambda part: part, pick, first)
     if count > WRITTEN:
-        return _bit_by_bit(key, offsets, shape, rank)
+        return _of_many(key, offsets, shape, rank)
     parts = [lax.slice(key, at, [o + n for o, n in zip(at, shape, strict=True)]) for at in offsets]
     for i, j, low, high in network(count, rank):
         a, b = parts[i], parts[j]
@@ -150,6 +140,14 @@ def network(count: int, rank: int) -> tuple[tuple[int, int, bool, bool], ...]:
     return tuple(reversed(kept))
 
 
+def _of_many(key: jax.Array, offsets: Offsets, shape: tuple[int, ...], rank: int) -> jax.Array:
+    sizes = box(offsets)
+    if sizes is None or not _tiles.suits(sizes) or not all(isinstance(n, int) for n in shape):  # or symbolic
+        return _bit_by_bit(key, offsets, shape, rank)
+    ends = [o + n + size - 1 for o, n, size in zip(offsets[0], shape, sizes, strict=True)]
+    return _tiles.nth_of_box(lax.slice(key, offsets[0], ends), sizes, rank)
+
+
 def _bit_by_bit(key: jax.Array, offsets: Offsets, shape: tuple[int, ...], rank: int) -> jax.Array:
     """The largest number that no more than `rank` elements are smaller than, from the highest bit down."""
     info = jnp.iinfo(key.dtype)
@@ -161,24 +159,8 @@ def _bit_by_bit(key: jax.Array, offsets: Offsets, shape: tuple[int, ...], rank: 
         def smaller(part):
             return (part < more).astype(jnp.int32)
 
-        count = _folded((key,), offsets, shape, smaller, lax.add, jnp.zeros(shape, jnp.int32))
+        count = folded((key,), offsets, shape, smaller, lax.add, jnp.zeros(shape, jnp.int32))
         return jnp.where(count <= rank, more, found)
 
-    return lax.fori_loop(0, info.bits, with_bit, jnp.full(shape, info.min, key.dtype))
-
-
-def _folded(arrays, offsets: Offsets, shape: tuple[int, ...], term: Callable, join: Callable, start: Any) -> Any:
-    """join(... join(start, term(*parts at the first offset)) ..., term(*parts at the last)), in a loop if many."""
-
-    def turn(result, some):
-        for at in some:
-            result = join(result, term(*[lax.dynamic_slice(a, at, shape) for a in arrays]))
-        return result
-
-    turns = len(offsets) // TOGETHER if len(offsets) > 2 * TOGETHER else 0
-    if turns:
-        table = jnp.asarray(np.array(offsets[: turns * TOGETHER]).reshape(turns, TOGETHER, -1), jnp.int32)
-        start = lax.fori_loop(
-            0, turns, lambda n, result: turn(result, list(map(list, table[_pieces.shared(n)]))), start
-        )
-    return turn(start, offsets[turns * TOGETHER :])
+    start = vary(jnp.full(shape, info.min, key.dtype), varying(key))
+    return lax.fori_loop(0, info.bits, with_bit, start)
