@@ -11,6 +11,7 @@ from jax import lax
 
 from convjax import _arrays, _check, _check_scipy
 from convjax._lowerings import _pieces
+from convjax._sharding import like_first
 from convjax.ndimage import _arguments, _passes, gaussian_filter, sobel
 
 __all__ = ["Gradient", "canny", "gradient"]
@@ -66,7 +67,8 @@ def gradient(image: Any, kernels: Any, mode: str = "reflect", cval: Any = 0.0) -
     pads = tuple(_arguments.reach(name, k, 0) for k in w.shape[1:])
     _arguments.bordered(name, "kernels", w.shape, x.shape, {x.ndim - 2: pads[0], x.ndim - 1: pads[1]})
     cval = _arguments.fill(name, cval, x.dtype)
-    return Gradient(*_gradient(x, w, cval, kind=_arguments.kind(name, mode), pads=pads))
+    measured = partial(_gradient, kind=_arguments.kind(name, mode), pads=pads)
+    return Gradient(*like_first(measured, x, w, cval))
 
 
 @partial(jax.jit, static_argnames=("kind", "pads"))
@@ -145,9 +147,8 @@ def canny(
         _arguments.radius(name, x, axis, each)
     cval = _arguments.fill(name, cval, x.dtype)
     low, high = (v if isinstance(v, jax.Array) else _arrays.own(v) for v in (low, high))
-    return _canny(
-        x, mask, low, high, cval, sigma=tuple(sigma), largest=largest, quantiles=bool(use_quantiles), mode=mode
-    )
+    found = partial(_canny, sigma=tuple(sigma), largest=largest, quantiles=bool(use_quantiles), mode=mode)
+    return like_first(found, x, mask, low, high, cval)
 
 
 def _threshold(name: str, argument: str, value: Any, largest: float, quantiles: Any) -> Any:

@@ -15,6 +15,7 @@ import jax
 import numpy as np
 
 from convjax import _boundary, _check_scipy, _spec
+from convjax._sharding import like_first
 from convjax._spec import Pads
 from convjax.ndimage import _arguments, _order, _passes
 from convjax.ndimage._passes import Pass
@@ -207,7 +208,7 @@ def _extreme(name: str, input: Any, size: Any, axis: Any, mode: Any, cval: Any, 
     reach = _arguments.reach(name, _spec.integer(name, "size", size, 1), origin)
     _arguments.bordered(name, "size", size, x.shape, {axis: reach})
     step = Pass(axis, _arguments.kind(name, mode), reach)
-    return _boxed(x, _arguments.fill(name, cval, x.dtype), steps=(step,), largest=largest)
+    return like_first(partial(_boxed, steps=(step,), largest=largest), x, _arguments.fill(name, cval, x.dtype))
 
 
 def _ranked(
@@ -232,7 +233,7 @@ def _ranked(
         for axis, reach in zip(axes, reaches, strict=True):
             _arguments.bordered(name, *argument, x.shape, {axis: reach})
         steps = [Pass(axis, kinds[axis], reach) for axis, reach in zip(axes, reaches, strict=True) if sum(reach)]
-        return _boxed(x, cval, steps=tuple(steps), largest=rank > 0)
+        return like_first(partial(_boxed, steps=tuple(steps), largest=rank > 0), x, cval)
     kind = _arguments.one_kind(name, mode)
     reaches = _arguments.reaches(name, shape, _arguments.origins(name, origin, axes, x.ndim))
     pads = _arguments.placed(axes, x.ndim, reaches, (0, 0))
@@ -240,7 +241,7 @@ def _ranked(
     window = np.ones(shape, bool) if window is None else window
     window = window.reshape(_arguments.placed(axes, x.ndim, shape, 1))
     offsets = tuple(map(tuple, np.argwhere(window).tolist()))
-    return _picked(x, cval, kind=kind, pads=pads, offsets=offsets, rank=rank)
+    return like_first(partial(_picked, kind=kind, pads=pads, offsets=offsets, rank=rank), x, cval)
 
 
 def _footprint(name: str, size: Any, footprint: Any, count: int) -> np.ndarray | None:
