@@ -13,7 +13,7 @@ from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import convjax
-from convjax import _select, signal
+from convjax import _select, edges, kernels, ndimage, signal
 
 LAYOUTS = {  # sizes and names of the axes of the mesh, and where the image lies
     "rows": ((8,), ("space",), P(None, None, "space")),
@@ -155,6 +155,35 @@ def test_kernels_and_channels_that_are_sharded_beside_space_under_explicit_axes(
         x, w = jax.device_put(x, image), jax.device_put(w, kernels)
         layout = jax.typeof(jax.eval_shape(f, x, w, ct)[0]).sharding.spec
         same(f(x, w, jax.device_put(ct, layout)), want)
+
+
+KERNEL = normal(1, (5, 3))
+IMAGES = {
+    "gaussian_filter": lambda x: ndimage.gaussian_filter(x, 1.5),
+    "sobel": ndimage.sobel,
+    "correlate": lambda x: ndimage.correlate(x, KERNEL, "wrap"),
+    "uniform_filter": lambda x: ndimage.uniform_filter(x, 19),
+    "median_filter": lambda x: ndimage.median_filter(x, 3),
+    "maximum_filter": lambda x: ndimage.maximum_filter(x, 5),
+    "canny": edges.canny,
+    "gradient": lambda x: edges.gradient(x, kernels.sobel()),
+    "fftconvolve": lambda x: signal.fftconvolve(x, KERNEL, "same"),
+    "correlate2d": lambda x: signal.correlate2d(x, KERNEL, "same", "symm"),
+    "oaconvolve": lambda x: signal.oaconvolve(x, KERNEL),
+}
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_images_under_explicit_axes(name):
+    """The result lies as the image does, where the mesh divides it."""
+    x = jnp.asarray(normal(0, (32, 24)))
+    want = jax.jit(IMAGES[name])(x)
+    mesh = jax.make_mesh((2, 4), ("data", "space"), axis_types=(AxisType.Explicit,) * 2)
+    with jax.sharding.set_mesh(mesh):
+        got = IMAGES[name](jax.device_put(x, P("data", "space")))
+    for g, w in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
+        assert jax.typeof(g).sharding.spec == (P("data", "space") if g.shape == x.shape else P("data", None))
+        np.testing.assert_allclose(g, w, rtol=1e-5, atol=1e-5)
 
 
 def test_what_nothing_serves_raises():
