@@ -55,8 +55,17 @@ NDIMAGE = {
 }
 
 
-def extend(x: jax.Array, kind: str, padding: Sequence[tuple[int, int]], value: Any = None) -> jax.Array:
+def extend(
+    x: jax.Array,
+    kind: str,
+    padding: Sequence[tuple[int, int]],
+    value: Any = None,
+    materialized: Callable[[jax.Array], jax.Array] = lambda a: a,
+) -> jax.Array:
     """Continue the last len(padding) axes of x by (low, high) elements each; as a value, None is 0.
+
+    `materialized` is to keep a border from being fused into the loop that joins it to x, where XLA's CPU compiler tests
+    every element of a line (14 ms for 10^6 elements, not 0.2; jax 0.10.2). A wide border is cheaper fused.
 
     Slices and concatenations, no gather, so that the derivative holds no scatter.
     """
@@ -67,6 +76,8 @@ def extend(x: jax.Array, kind: str, padding: Sequence[tuple[int, int]], value: A
     for axis, (low, high) in enumerate(padding, first):
         sides = _edges if kind == "edge" else _PERIODIC[kind]
         before, after = sides(x, axis, low, high)
+        if isinstance(x.shape[axis], int) and 8 * (low + high) < x.shape[axis]:
+            before, after = materialized(before), materialized(after)
         x = lax.concatenate([before, x, after], axis)
     return x
 

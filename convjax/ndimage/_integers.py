@@ -92,7 +92,8 @@ def _padded(x: jax.Array, cval: Any, kind: str, pads: Pads) -> Number:
     number = _number(x)
     fills = [cval, *[None] * (len(number) - 1)]
     return tuple(
-        _pieces.parted(_boundary.extend(part, kind, pads, fill)) for part, fill in zip(number, fills, strict=True)
+        _pieces.parted(_boundary.extend(part, kind, pads, fill, _pieces.parted))
+        for part, fill in zip(number, fills, strict=True)
     )
 
 

@@ -106,7 +106,7 @@ def _mean(x: jax.Array, cval: Any, step: Pass) -> jax.Array:
 
     def sums(x: jax.Array) -> jax.Array:
         # The border is made before the loop that reads it, which else tests every element against it.
-        padded = _pieces.parted(_boundary.extend(x, step.kind, pads, cval))
+        padded = _pieces.parted(_boundary.extend(x, step.kind, pads, cval, _pieces.parted))
         return _pieces.parted(_means.window_sums(padded, size, step.axis))
 
     if (step.kind != "constant" or cval is None) and _integers.has_exact_mean(x.dtype, size):
@@ -145,7 +145,7 @@ def slid(x: jax.Array, weights: jax.Array, cval: Any, kind: str, pads: Pads) -> 
     if 0 in x.shape:
         return jnp.zeros((x.shape[0], weights.shape[0], *x.shape[2:]), dtype)
     # The border is made before the loop that reads it, which else tests every element against it.
-    x = _pieces.parted(_boundary.extend(x.astype(dtype), kind, pads, cval))
+    x = _pieces.parted(_boundary.extend(x.astype(dtype), kind, pads, cval, _pieces.parted))
     y = slide(x, weights.astype(dtype), ((0, 0),) * len(pads))
     # So is a long sum, which would be taken anew by each loop that it were fused into.
     return _pieces.parted(y) if weights.size > FEW else y
