@@ -14,7 +14,7 @@ def array(function: str, argument: str, value: Any) -> jax.Array:
         raise _check.not_an_array(function, argument, value)
     if not isinstance(value, jax.Array):
         try:
-            value = jnp.asarray(value)
+            value = jnp.asarray(_native(value))
         except jax.errors.JaxRuntimeError:  # memory, or jax.transfer_guard: the value is not at fault
             raise
         except (TypeError, ValueError, OverflowError, RuntimeError) as error:  # torch's tensors raise the last
@@ -33,6 +33,33 @@ def arrays(function: str, x: Any, weight: Any, bias: Any) -> tuple[jax.Array, ja
     if operands[0].dtype == np.bool_:
         raise _check.wrong_dtype(function, "x", "bool", "numbers, in x or in weight", "x.astype(jax.numpy.float32)")
     return operands[0], operands[1], operands[2] if bias is not None else None
+
+
+def _native(value: Any) -> Any:
+    """torch's tensors without their history, and arrays in the byte order of this machine, which JAX needs."""
+    if hasattr(value, "detach") and hasattr(value, "numpy"):
+        return value.detach().numpy()
+    if not _swapped(value):
+        return value
+    array = np.asarray(value)
+    return array.astype(array.dtype.newbyteorder("="))
+
+
+def _swapped(value: Any) -> bool:
+    """Whether numbers have the other byte order; of those in a list, the first ones tell."""
+    while isinstance(value, (list, tuple)) and value:
+        value = value[0]
+    dtype = getattr(value, "dtype", None)
+    return isinstance(dtype, np.dtype) and not dtype.isnative
+
+
+def struct(function: str, argument: str, value: Any) -> jax.ShapeDtypeStruct:
+    """The shape and the dtype of anything that has them as NumPy does, else of the array that it is."""
+    try:
+        return jax.ShapeDtypeStruct(value.shape, np.dtype(value.dtype).newbyteorder("="))
+    except (AttributeError, TypeError):
+        value = array(function, argument, value)
+        return jax.ShapeDtypeStruct(value.shape, value.dtype)
 
 
 def own(value: Any) -> jax.Array:

@@ -8,6 +8,8 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 
 def _error(kind, function: str, argument: str, problem: str, got: str, expected: str, remedy: str) -> Exception:
     return kind(
@@ -17,7 +19,7 @@ def _error(kind, function: str, argument: str, problem: str, got: str, expected:
 
 def _shown(value: Any) -> str:
     """A value as a person would recognise it, with its type where that is the mistake."""
-    text = repr(value)
+    text = " ".join(repr(value).split())
     return f"{text if len(text) <= 60 else text[:57] + '...'} ({type(value).__name__})"
 
 
@@ -30,6 +32,9 @@ def _listed(names: Iterable[Any]) -> str:
 
 
 def not_an_array(function: str, argument: str, value: Any) -> Exception:
+    remedy = f"jax.numpy.asarray({argument}), or check that the array was loaded"
+    if hasattr(value, "detach"):  # a tensor of torch
+        remedy = f"{argument}.detach().cpu().numpy(), with .float() in front of .numpy() for bfloat16"
     return _error(
         TypeError,
         function,
@@ -37,7 +42,7 @@ def not_an_array(function: str, argument: str, value: Any) -> Exception:
         "is not an array of numbers.",
         _shown(value),
         "a JAX or NumPy array, or nested lists of numbers of equal length",
-        f"jax.numpy.asarray({argument}), or check that the array was loaded",
+        remedy,
     )
 
 
@@ -109,56 +114,6 @@ def empty_axis(function: str, argument: str, shape: tuple, axis: str) -> Excepti
     )
 
 
-def channels_do_not_match(function: str, x: tuple, weight: tuple, channels: int, groups: int, takes: int) -> Exception:
-    transposed = function.startswith("conv_transpose")
-    remedy = f"a weight made for {channels} channels"
-    fitting = None if transposed else _fitting_groups(channels, weight)
-    if x[-1] == takes:
-        remedy = f"jax.numpy.moveaxis(x, -1, {len(x) + 1 - len(weight)}), if the channels of x stand last"
-    elif transposed and weight[1] == channels:
-        remedy = "weight.swapaxes(0, 1): a transposed convolution takes (C, O/groups, *kernel)"
-    elif fitting is not None:
-        remedy = f"groups={fitting}, if each kernel is meant to see {weight[1]} of the {channels} channels"
-    return _error(
-        ValueError,
-        function,
-        "weight",
-        "does not fit the channels of `x`.",
-        f"x {x} has {channels} channels; weight {weight} with groups={groups} takes {takes}",
-        f"x with {takes} channels",
-        remedy,
-    )
-
-
-def _fitting_groups(channels: Any, weight: tuple) -> int | None:
-    """The one number of groups under which a weight fits x, if there is one."""
-    if not isinstance(channels, int) or channels % weight[1]:
-        return None
-    groups = channels // weight[1]
-    return groups if groups and weight[0] % groups == 0 else None
-
-
-def groups_do_not_divide(
-    function: str, groups: int, what: str, inputs: Any, outputs: int, weight: tuple = ()
-) -> Exception:
-    """`outputs` is 0 where any number of them can be had, and `weight` is empty where there is none yet."""
-    fitting = _fitting_groups(inputs, weight) if weight and outputs else None
-    remedy = f"groups={fitting}"
-    if fitting is None:
-        common = math.gcd(inputs, outputs) if isinstance(inputs, int) else 1
-        divisors = [str(g) for g in range(1, min(common, 1000) + 1) if common % g == 0]
-        remedy = f"groups={', '.join(divisors)}" + ", with a weight to match" * bool(weight)
-    return _error(
-        ValueError,
-        function,
-        "groups",
-        f"does not divide the {what} channels.",
-        f"groups={groups}, {inputs if what == 'input' else outputs} {what} channels",
-        "groups that divide both the input and the output channels",
-        remedy,
-    )
-
-
 def not_an_integer(function: str, argument: str, entry: Any, whole: Any) -> Exception:
     remedy = f"{argument}=1, or a tuple of ints"
     if type(entry).__name__.endswith("Tracer"):
@@ -207,8 +162,11 @@ def too_large(function: str, argument: str, value: Any) -> Exception:
 
 def wrong_count(function: str, argument: str, value: Any, dims: int, pairs: bool) -> Exception:
     remedy = f"one int for all dimensions, or {dims} of them"
-    if pairs and dims == 1 and isinstance(value, (tuple, list)) and len(value) == 2:
-        remedy = f"{argument}=(({value[0]}, {value[1]}),) for a low and a high side"
+    if pairs and len(value) == 2 * dims and all(isinstance(entry, (int, np.integer)) for entry in value):
+        ends = tuple(zip(map(int, value[::2]), map(int, value[1::2]), strict=True))
+        remedy = f"{argument}={ends}, a (low, high) pair for each dimension"
+        if ends != ends[::-1]:
+            remedy = f"{argument}={ends[::-1]}, if the last dimension stands first as in torch's F.pad, or {ends}"
     return _error(
         ValueError,
         function,
@@ -218,21 +176,6 @@ def wrong_count(function: str, argument: str, value: Any, dims: int, pairs: bool
         f"an int, or {dims} entries{', each an int or a (low, high) pair' * pairs}, for {dims} spatial dimension"
         f"{'s' * (dims > 1)}",
         remedy,
-    )
-
-
-def unknown_name(function: str, argument: str, value: Any, known: Iterable[Any], remedy: str = "") -> Exception:
-    known = list(known)
-    is_text = isinstance(value, str)
-    close = [name for name in known if is_text and str(name).lower()[:3] == value.lower()[:3]] or known
-    return _error(
-        ValueError if any(type(value) is type(name) for name in known) else TypeError,
-        function,
-        argument,
-        "is not a name that is known here.",
-        _shown(value),
-        f"one of {_listed(known)}",
-        remedy or f"{argument}={close[0]!r}",
     )
 
 
@@ -269,18 +212,6 @@ def pad_too_wide(function: str, mode: str, pad: int, size: int, limit: int) -> E
         f"a padding of {pad} on an axis of size {size}",
         f"at most {limit}",
         "padding_mode='replicate', which fills any width, or a smaller padding",
-    )
-
-
-def kernel_too_large(function: str, argument: str, padded: tuple, kernel: tuple) -> Exception:
-    return _error(
-        ValueError,
-        function,
-        argument,
-        "spans more than the padded input.",
-        f"kernel extent {kernel} (dilation included), padded input {padded}",
-        "an extent of at most the padded size in every dimension",
-        "more padding, less dilation, or a smaller kernel",
     )
 
 

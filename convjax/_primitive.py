@@ -26,12 +26,14 @@ from convjax._lowerings._lowering import Lowering
 from convjax._rules import RULES
 from convjax._sharding import is_partitioned, vary, varying
 from convjax._spec import ConvSpec, countable, extent
+from convjax._wide import narrowed
 
 conv_p = Primitive("convjax_conv")
 
 
 def convolve(x: jax.Array, w: jax.Array, spec: ConvSpec, algorithm: str = "auto") -> jax.Array:
     """Bind the primitive. The only way to it, for the public functions and for its own rules."""
+    x, spec = narrowed(x, w, spec)
     axes = [varying(a) for a in (x, w)]
     if axes[0] != axes[1]:
         # Under shard_map, a replicated operand beside a varying one must be cast, or its cotangent, which is a sum over
@@ -54,7 +56,7 @@ def slide(x: jax.Array, w: jax.Array, padding, weight: str | None = "kernel") ->
 def _abstract(x, w, *, spec: ConvSpec, algorithm: str):
     # The plain lax form knows the shape, the dtype, the sharding and the axes of shard_map that the result varies over.
     (aval,) = jax.make_jaxpr(partial(LOWERINGS["direct"].run, spec=spec, convolve=None))(x, w).out_avals
-    # The functions see to it for their own results; jax.vmap makes larger ones.
+    # The public functions see to it for one call; jax.vmap makes more.
     countable("conv", ("padding", spec.padding, aval.shape), item_bytes=max(4, aval.dtype.itemsize))
     return aval
 

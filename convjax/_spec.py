@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import InconclusiveDimensionOperation
 
-from convjax import _boundary, _check, _windows
+from convjax import _boundary, _check, _check_channels, _check_names, _windows
 
 Sizes = tuple[int, ...]
 Pads = tuple[tuple[int, int], ...]
@@ -125,8 +125,8 @@ def integer(function: str, argument: str, value: Any, minimum: int) -> int:
 def _entries(value: Any) -> Sequence[Any] | None:
     if isinstance(value, (tuple, list)):
         return value
-    if isinstance(value, np.ndarray) and value.ndim == 1:
-        return list(value)
+    if isinstance(value, (np.ndarray, jax.Array)) and not isinstance(value, jax.core.Tracer) and value.ndim:
+        return list(np.asarray(value))
     return None
 
 
@@ -180,7 +180,7 @@ def pads(function: str, value: Any, dims: int) -> Pads:
 
 def known_name(function: str, argument: str, value: Any, known: Iterable[str]) -> None:
     if not isinstance(value, str) or value not in known:
-        raise _check.unknown_name(function, argument, value, known)
+        raise _check_names.unknown_name(function, argument, value, known)
 
 
 _PRECISIONS = tuple(level.name.lower() for level in jax.lax.Precision)
@@ -207,7 +207,7 @@ def _precision(function: str, value: Any, whole: Any) -> jax.lax.Precision | Non
     try:
         return jax.lax.Precision(value)
     except (ValueError, TypeError) as error:
-        raise _check.unknown_name(function, "precision", whole, _PRECISIONS) from error
+        raise _check_names.unknown_name(function, "precision", whole, _PRECISIONS) from error
 
 
 def dtype(function: str, argument: str, value: Any) -> Any:
@@ -215,7 +215,7 @@ def dtype(function: str, argument: str, value: Any) -> Any:
     try:
         if value is None:
             raise TypeError
-        return jax.dtypes.canonicalize_dtype(value)
+        return jax.dtypes.canonicalize_dtype(jnp.dtype(value).newbyteorder("="))
     except (TypeError, ValueError) as error:
         raise _check.not_a_dtype(function, argument, value) from error
 
@@ -277,11 +277,13 @@ def conv_call(
     channels, kernel = x.shape[batched], weight.shape[2:]
     if channels != weight.shape[1] * groups:
         if certainly(lambda c: c % groups, channels):
-            raise _check.groups_do_not_divide(function, groups, "input", channels, weight.shape[0], weight.shape)
+            raise _check_channels.groups_do_not_divide(
+                function, groups, "input", channels, weight.shape[0], weight.shape
+            )
         takes = weight.shape[1] * groups
-        raise _check.channels_do_not_match(function, x.shape, weight.shape, channels, groups, takes)
+        raise _check_channels.channels_do_not_match(function, x.shape, weight.shape, channels, groups, takes)
     if weight.shape[0] % groups:
-        raise _check.groups_do_not_divide(function, groups, "output", channels, weight.shape[0], weight.shape)
+        raise _check_channels.groups_do_not_divide(function, groups, "output", channels, weight.shape[0], weight.shape)
     _bias(function, bias, weight.shape[0])
     stride = integers(function, "stride", stride, dims, 1)
     dilation = integers(function, "dilation", dilation, dims, 1)
@@ -290,7 +292,8 @@ def conv_call(
     padded = tuple(n + low + high for n, (low, high) in zip(x.shape[batched + 1 :], pairs, strict=True))
     extents = tuple(map(extent, kernel, dilation))
     if any(certainly(lt, p, e) for p, e in zip(padded, extents, strict=True)):
-        raise _check.kernel_too_large(function, "weight", padded, extents)
+        turned = _check_channels.another_layout(False, weight.shape, channels, groups)
+        raise _check_channels.kernel_too_large(function, "weight", padded, extents, turned)
     spec = ConvSpec(
         stride=_steps(stride, padded),
         padding=((0, 0),) * dims if boundary else pairs,
@@ -328,9 +331,9 @@ def conv_transpose_call(
     groups = integer(function, "groups", groups, 1)
     channels, kernel = x.shape[batched], weight.shape[2:]
     if weight.shape[0] % groups:
-        raise _check.groups_do_not_divide(function, groups, "input", weight.shape[0], 0, weight.shape)
+        raise _check_channels.groups_do_not_divide(function, groups, "input", weight.shape[0], 0, weight.shape)
     if channels != weight.shape[0]:
-        raise _check.channels_do_not_match(function, x.shape, weight.shape, channels, groups, weight.shape[0])
+        raise _check_channels.channels_do_not_match(function, x.shape, weight.shape, channels, groups, weight.shape[0])
     outputs = weight.shape[1] * groups
     _bias(function, bias, outputs)
     stride = integers(function, "stride", stride, dims, 1)
@@ -406,7 +409,7 @@ def _grid(function: str, sizes: Sizes, kernel: Sizes, dilation, padding, stride)
     extents = tuple(map(extent, kernel, dilation))
     padded = tuple(n + low + high for n, (low, high) in zip(sizes, pairs, strict=True))
     if any(certainly(lt, p, e) for p, e in zip(padded, extents, strict=True)):
-        raise _check.kernel_too_large(function, "kernel_size", padded, extents)
+        raise _check_channels.kernel_too_large(function, "kernel_size", padded, extents, None)
     counts = tuple((p - e) // s + 1 for p, e, s in zip(padded, extents, stride, strict=True))
     return Grid(sizes, kernel, _steps(stride, padded), _steps(dilation, padded), pairs, counts)
 

@@ -10,6 +10,7 @@ import numpy as np
 from jax import lax
 
 from convjax import _arrays, _check, _check_scipy
+from convjax._check_names import explained
 from convjax._lowerings import _pieces
 from convjax._sharding import like_first
 from convjax.ndimage import _arguments, _passes, gaussian_filter, sobel
@@ -24,6 +25,7 @@ class Gradient(NamedTuple):
     direction: jax.Array
 
 
+@explained
 def gradient(image: Any, kernels: Any, mode: str = "reflect", cval: Any = 0.0) -> Gradient:
     """The magnitude and direction of the gradient that a pair of `convjax.kernels` measures.
 
@@ -80,6 +82,7 @@ def _gradient(x, w, cval, *, kind, pads):
     return _passes.magnitude(rises).astype(x.dtype), direction.astype(x.dtype)
 
 
+@explained
 def canny(
     image: Any,
     sigma: Any = 1.0,

@@ -9,6 +9,7 @@ import numpy as np
 from jax.typing import ArrayLike, DTypeLike
 
 from convjax import _arrays, _call, _select, _spec
+from convjax._check_names import explained
 from convjax._spec import Options
 
 Ints = int | Sequence[int]
@@ -16,6 +17,7 @@ Padding = int | Sequence[int] | Sequence[tuple[int, int]] | Literal["same", "val
 Precision = Any
 
 
+@explained
 def conv(
     x: ArrayLike,
     weight: ArrayLike,
@@ -93,6 +95,7 @@ def conv(
     return _conv("conv", None, x, weight, bias, stride, padding, dilation, groups, options)
 
 
+@explained
 def conv1d(
     x: ArrayLike,
     weight: ArrayLike,
@@ -120,6 +123,7 @@ def conv1d(
     return _conv("conv1d", 1, x, weight, bias, stride, padding, dilation, groups, options)
 
 
+@explained
 def conv2d(
     x: ArrayLike,
     weight: ArrayLike,
@@ -148,6 +152,7 @@ def conv2d(
     return _conv("conv2d", 2, x, weight, bias, stride, padding, dilation, groups, options)
 
 
+@explained
 def conv3d(
     x: ArrayLike,
     weight: ArrayLike,
@@ -174,6 +179,7 @@ def conv3d(
     return _conv("conv3d", 3, x, weight, bias, stride, padding, dilation, groups, options)
 
 
+@explained
 def conv_transpose(
     x: ArrayLike,
     weight: ArrayLike,
@@ -230,6 +236,7 @@ def conv_transpose(
     )
 
 
+@explained
 def conv_transpose1d(
     x: ArrayLike,
     weight: ArrayLike,
@@ -259,6 +266,7 @@ def conv_transpose1d(
     )
 
 
+@explained
 def conv_transpose2d(
     x: ArrayLike,
     weight: ArrayLike,
@@ -289,6 +297,7 @@ def conv_transpose2d(
     )
 
 
+@explained
 def conv_transpose3d(
     x: ArrayLike,
     weight: ArrayLike,
@@ -318,6 +327,7 @@ def conv_transpose3d(
     )
 
 
+@explained
 def unfold(x: ArrayLike, kernel_size: Ints, dilation: Ints = 1, padding: Padding = 0, stride: Ints = 1) -> jax.Array:
     """`torch.nn.functional.unfold` (im2col): the patches that a convolution sees, as columns.
 
@@ -349,6 +359,7 @@ def unfold(x: ArrayLike, kernel_size: Ints, dilation: Ints = 1, padding: Padding
     return _call.unfold(x, grid=grid)
 
 
+@explained
 def fold(
     x: ArrayLike, output_size: Ints, kernel_size: Ints, dilation: Ints = 1, padding: Padding = 0, stride: Ints = 1
 ) -> jax.Array:

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 
-from convjax import _arrays, _check, _spec
+from convjax import _arrays, _check, _check_channels, _spec
+from convjax._check_names import explained
 
 
 class ConvParams(NamedTuple):
@@ -23,6 +24,7 @@ class ConvParams(NamedTuple):
     bias: jax.Array | None = None
 
 
+@explained
 def init_conv(
     key: jax.Array,
     in_channels: int,
@@ -72,7 +74,7 @@ def init_conv(
     groups = _spec.integer(function, "groups", groups, 1)
     for count, what in ((in_channels, "input"), (out_channels, "output")):
         if count % groups:
-            raise _check.groups_do_not_divide(function, groups, what, in_channels, out_channels)
+            raise _check_channels.groups_do_not_divide(function, groups, what, in_channels, out_channels)
     kernel = _spec.kernel_sizes(function, kernel_size)
     for name, flag in (("bias", bias), ("transpose", transpose)):
         if not isinstance(flag, bool):

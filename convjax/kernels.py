@@ -18,7 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 
-from convjax import _arrays, _check, _spec
+from convjax import _arrays, _check, _check_names, _spec
+from convjax._check_names import explained
 
 __all__ = [
     "box",
@@ -38,6 +39,7 @@ __all__ = [
 ]
 
 
+@explained
 def sobel(*, channels: int = 1, dtype: DTypeLike = jnp.float32) -> jax.Array:
     """The Sobel pair, (2, 1, 3, 3): Gx = [[1, 0, -1], [2, 0, -2], [1, 0, -1]] and Gy, its transpose.
 
@@ -53,6 +55,7 @@ def sobel(*, channels: int = 1, dtype: DTypeLike = jnp.float32) -> jax.Array:
     return _pair("sobel", (1, 2, 1), channels, dtype)
 
 
+@explained
 def prewitt(*, channels: int = 1, dtype: DTypeLike = jnp.float32) -> jax.Array:
     """The Prewitt pair, (2, 1, 3, 3): Gx = [[1, 0, -1], [1, 0, -1], [1, 0, -1]] and Gy, its transpose.
 
@@ -67,6 +70,7 @@ def prewitt(*, channels: int = 1, dtype: DTypeLike = jnp.float32) -> jax.Array:
     return _pair("prewitt", (1, 1, 1), channels, dtype)
 
 
+@explained
 def scharr(*, channels: int = 1, dtype: DTypeLike = jnp.float32) -> jax.Array:
     """The Scharr pair, (2, 1, 3, 3): Gx = [[3, 0, -3], [10, 0, -10], [3, 0, -3]] and Gy, its transpose.
 
@@ -82,6 +86,7 @@ def scharr(*, channels: int = 1, dtype: DTypeLike = jnp.float32) -> jax.Array:
     return _pair("scharr", (3, 10, 3), channels, dtype)
 
 
+@explained
 def roberts(*, channels: int = 1, dtype: DTypeLike = jnp.float32) -> jax.Array:
     """The Roberts cross, (2, 1, 2, 2): differences along the two diagonals.
 
@@ -94,6 +99,7 @@ def roberts(*, channels: int = 1, dtype: DTypeLike = jnp.float32) -> jax.Array:
     return _stack("roberts", [[[1, 0], [0, -1]], [[0, 1], [-1, 0]]], channels, dtype)
 
 
+@explained
 def kirsch(*, channels: int = 1, dtype: DTypeLike = jnp.float32) -> jax.Array:
     """The eight Kirsch compass kernels, (8, 1, 3, 3): north first, then clockwise.
 
@@ -109,6 +115,7 @@ def kirsch(*, channels: int = 1, dtype: DTypeLike = jnp.float32) -> jax.Array:
     return _stack("kirsch", _compass((5, 5, 5, -3, -3, -3, -3, -3)), channels, dtype)
 
 
+@explained
 def robinson(*, channels: int = 1, dtype: DTypeLike = jnp.float32) -> jax.Array:
     """The eight Robinson compass kernels, (8, 1, 3, 3): the Sobel kernel turned by 45 degrees, north first, clockwise.
 
@@ -123,6 +130,7 @@ def robinson(*, channels: int = 1, dtype: DTypeLike = jnp.float32) -> jax.Array:
     return _stack("robinson", _compass((1, 2, 1, 0, -1, -2, -1, 0)), channels, dtype)
 
 
+@explained
 def laplacian(neighbours: int = 4, *, channels: int = 1, dtype: DTypeLike = jnp.float32) -> jax.Array:
     """The Laplacian, (1, 1, 3, 3): the sum of the 4 or 8 neighbours less as many times the centre.
 
@@ -135,12 +143,13 @@ def laplacian(neighbours: int = 4, *, channels: int = 1, dtype: DTypeLike = jnp.
            [ 0.,  1.,  0.]], dtype=float32)
     """
     if not isinstance(neighbours, int) or neighbours not in (4, 8):
-        raise _check.unknown_name("kernels.laplacian", "neighbours", neighbours, (4, 8), "neighbours=4")
+        raise _check_names.unknown_name("kernels.laplacian", "neighbours", neighbours, (4, 8), "neighbours=4")
     corner = int(neighbours == 8)
     kernel = [[corner, 1, corner], [1, -neighbours, 1], [corner, 1, corner]]
     return _stack("laplacian", [kernel], channels, dtype)
 
 
+@explained
 def sharpen(amount: float = 1.0, *, channels: int = 1, dtype: DTypeLike = jnp.float32) -> jax.Array:
     """The image less `amount` times its Laplacian, (1, 1, 3, 3).
 
@@ -155,6 +164,7 @@ def sharpen(amount: float = 1.0, *, channels: int = 1, dtype: DTypeLike = jnp.fl
     return _formed("sharpen", _sharpen, 3, channels, dtype, amount=amount)
 
 
+@explained
 def identity(size: int = 3, *, channels: int = 1, dtype: DTypeLike = jnp.float32) -> jax.Array:
     """The kernel that changes nothing, (1, 1, size, size): 1 in the centre of zeros; size is odd.
 
@@ -168,6 +178,7 @@ def identity(size: int = 3, *, channels: int = 1, dtype: DTypeLike = jnp.float32
     return _stack("identity", kernel, channels, dtype)
 
 
+@explained
 def box(size: int = 3, *, channels: int = 1, dtype: DTypeLike = jnp.float32) -> jax.Array:
     """The mean over a square, (1, 1, size, size), as `scipy.ndimage.uniform_filter` has it.
 
@@ -179,6 +190,7 @@ def box(size: int = 3, *, channels: int = 1, dtype: DTypeLike = jnp.float32) -> 
     return _stack("box", np.full((1, size, size), 1 / size**2), channels, dtype)
 
 
+@explained
 def gaussian(
     sigma: Any = 1.0,
     size: int | None = None,
@@ -204,6 +216,7 @@ def gaussian(
     return _formed("gaussian", _bell, size, channels, dtype, sigma=sigma)
 
 
+@explained
 def log(
     sigma: Any = 1.0,
     size: int | None = None,
@@ -226,6 +239,7 @@ def log(
     return _formed("log", _log, size, channels, dtype, sigma=sigma)
 
 
+@explained
 def dog(
     sigma: Any = 1.0,
     size: int | None = None,
@@ -248,6 +262,7 @@ def dog(
     return _formed("dog", _dog, size, channels, dtype, sigma=sigma, ratio=ratio)
 
 
+@explained
 def gabor(
     wavelength: Any = 4.0,
     theta: Any = 0.0,

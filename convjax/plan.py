@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax.extend.core import subjaxprs
 
-from convjax import _arrays, _check, _primitive, _select, _spec, functional
+from convjax import _arrays, _check, _check_names, _primitive, _select, _spec, functional
 from convjax._lowerings import LOWERINGS, _pieces
 from convjax._spec import ConvSpec
 
@@ -106,7 +106,7 @@ def plan(
       x, weight: arrays, or anything with a shape and a dtype, such as `jax.ShapeDtypeStruct`.
       *args, **options: as `function` takes them after x and weight.
       function: `convjax.conv` or any other convolution of convjax.
-      platform: "cpu", "cuda", "rocm" or "tpu"; None is all of them.
+      platform: "cpu", "cuda" ("gpu" means that too), "rocm" or "tpu"; None is all of them.
 
     Returns:
       A `Plan`, to be printed or read: per platform the forward convolution and both gradients, each with the lowering
@@ -133,12 +133,13 @@ def plan(
     'reduce'
     """
     name = _name("plan", function, functional.CONVOLUTIONS)
-    if platform is not None and platform not in PLATFORMS:
-        raise _check.unknown_name("plan", "platform", platform, PLATFORMS)
-    x, weight = (_struct("plan", *pair) for pair in (("x", x), ("weight", weight)))
+    if platform is not None:
+        _spec.known_name("plan", "platform", platform, (*PLATFORMS, "gpu"))
+        platform = "cuda" if platform == "gpu" else platform
+    x, weight = (_arrays.struct("plan", *pair) for pair in (("x", x), ("weight", weight)))
     given = _bound("plan", function, x, weight, *args, **options)
     shown = [f"{k} {_typed(given.pop(k))}" for k in ("x", "weight")]
-    bias = None if given.get("bias") is None else _struct("plan", "bias", given.pop("bias"))
+    bias = None if given.get("bias") is None else _arrays.struct("plan", "bias", given.pop("bias"))
     shown += [] if bias is None else [f"bias {_typed(bias)}"]
 
     def call(x, weight):
@@ -218,12 +219,6 @@ def _step(platform: str, direction: str, equation) -> Step:
     )
 
 
-def _struct(function: str, argument: str, value: Any) -> jax.ShapeDtypeStruct:
-    if not (hasattr(value, "shape") and hasattr(value, "dtype")):
-        value = _arrays.array(function, argument, value)
-    return jax.ShapeDtypeStruct(value.shape, value.dtype)
-
-
 def _typed(a: jax.ShapeDtypeStruct) -> str:
     return f"{a.dtype}{list(a.shape)}"
 
@@ -236,8 +231,13 @@ def _name(caller: str, function: Any, known: Sequence[Callable]) -> str:
 
 def _bound(caller: str, function: Callable, *args: Any, **options: Any) -> dict[str, Any]:
     """The arguments of a call by their names."""
+    signature = inspect.signature(function)
+    for name, value in options.items():
+        if name not in signature.parameters:
+            target = function.__name__
+            raise _check_names.unknown_argument(caller, target, list(signature.parameters), name, value)
     try:
-        return dict(inspect.signature(function).bind(*args, **options).arguments)
+        return dict(signature.bind(*args, **options).arguments)
     except TypeError as error:
         raise _check.wrong_arguments(caller, function.__name__, str(error)) from error
 

@@ -17,6 +17,7 @@ import numpy as np
 from jax import lax
 
 from convjax import _arrays, _boundary, _check, _check_scipy, _spec, _spectral
+from convjax._check_names import explained
 from convjax._primitive import slide
 from convjax._sharding import like_first
 from convjax.ndimage import _arguments, _passes
@@ -36,6 +37,7 @@ MODES = ("full", "same", "valid")
 METHODS = ("auto", "direct", "fft")
 
 
+@explained
 def convolve(in1: Any, in2: Any, mode: str = "full", method: str = "auto") -> jax.Array:
     """`scipy.signal.convolve`: the convolution of two N-dimensional arrays.
 
@@ -65,6 +67,7 @@ def convolve(in1: Any, in2: Any, mode: str = "full", method: str = "auto") -> ja
     return _convolve("signal.convolve", in1, in2, mode, method)
 
 
+@explained
 def correlate(in1: Any, in2: Any, mode: str = "full", method: str = "auto") -> jax.Array:
     """`scipy.signal.correlate`: the cross-correlation of two N-dimensional arrays.
 
@@ -81,6 +84,7 @@ def correlate(in1: Any, in2: Any, mode: str = "full", method: str = "auto") -> j
     return _convolve("signal.correlate", in1, _reversed(jnp.conj(in2)), mode, method)
 
 
+@explained
 def convolve2d(in1: Any, in2: Any, mode: str = "full", boundary: str = "fill", fillvalue: Any = 0) -> jax.Array:
     """`scipy.signal.convolve2d`: the convolution of two images, with a choice of border.
 
@@ -108,6 +112,7 @@ def convolve2d(in1: Any, in2: Any, mode: str = "full", boundary: str = "fill", f
     return _two_dimensional("signal.convolve2d", in1, in2, mode, boundary, fillvalue, flip=True)
 
 
+@explained
 def correlate2d(in1: Any, in2: Any, mode: str = "full", boundary: str = "fill", fillvalue: Any = 0) -> jax.Array:
     """`scipy.signal.correlate2d`: the cross-correlation of two images, with a choice of border.
 
@@ -122,6 +127,7 @@ def correlate2d(in1: Any, in2: Any, mode: str = "full", boundary: str = "fill", 
     return _two_dimensional("signal.correlate2d", in1, in2, mode, boundary, fillvalue, flip=False)
 
 
+@explained
 def fftconvolve(in1: Any, in2: Any, mode: str = "full", axes: int | Sequence[int] | None = None) -> jax.Array:
     """`scipy.signal.fftconvolve`: the convolution of two arrays along some axes, by the convolution theorem.
 
@@ -145,6 +151,7 @@ def fftconvolve(in1: Any, in2: Any, mode: str = "full", axes: int | Sequence[int
     return _along_axes("signal.fftconvolve", in1, in2, mode, axes, _spectral.full)
 
 
+@explained
 def oaconvolve(in1: Any, in2: Any, mode: str = "full", axes: int | Sequence[int] | None = None) -> jax.Array:
     """`scipy.signal.oaconvolve`: `fftconvolve` by the overlap-add method, for operands of very different lengths.
 
@@ -159,6 +166,7 @@ def oaconvolve(in1: Any, in2: Any, mode: str = "full", axes: int | Sequence[int]
     return _along_axes("signal.oaconvolve", in1, in2, mode, axes, _spectral.overlap_add)
 
 
+@explained
 def choose_conv_method(in1: Any, in2: Any, mode: str = "full", measure: bool = False):
     """`scipy.signal.choose_conv_method`: "direct" or "fft", whichever `convolve` should run faster with.
 
@@ -176,10 +184,7 @@ def choose_conv_method(in1: Any, in2: Any, mode: str = "full", measure: bool = F
     name = "signal.choose_conv_method"
     _mode(name, mode)
     if not measure:
-        a, b = (
-            x if hasattr(x, "shape") and hasattr(x, "dtype") else _arrays.array(name, argument, x)
-            for argument, x in (("in1", in1), ("in2", in2))
-        )
+        a, b = (_arrays.struct(name, *pair) for pair in (("in1", in1), ("in2", in2)))
         _same_rank(name, a.shape, b.shape)
         return _faster(a.shape, b.shape, mode, jnp.result_type(a.dtype, b.dtype))
     in1, in2 = _operands(name, in1, in2)
@@ -189,6 +194,7 @@ def choose_conv_method(in1: Any, in2: Any, mode: str = "full", measure: bool = F
     return min(seconds, key=seconds.__getitem__), seconds
 
 
+@explained
 def correlation_lags(in1_len: int, in2_len: int, mode: str = "full") -> jax.Array:
     """`scipy.signal.correlation_lags`: how far in2 is shifted at each element of a 1-D `correlate`.
 

@@ -1,7 +1,6 @@
 """Every kind of mistake, in one table: what is raised, for which argument, and that the message says what to do."""
 
 import re
-from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -56,6 +55,23 @@ TABLE = [
     ("conv2d", {"weight": a(8, 1, 3, 3)}, ValueError, "weight", "groups=4"),
     ("conv2d", {"weight": a(8, 2, 3, 3), "groups": 3}, ValueError, "groups", "groups=2"),
     ("conv1d", {"x": a(1, 1, 9), "weight": a(3)}, ValueError, "weight", "weight[None, None]"),
+    ("conv2d", {"x": a(2, 64, 9, 9), "weight": a(3, 3, 64, 128)}, ValueError, "weight", "looks like HWIO"),
+    ("conv2d", {"x": a(2, 64, 9, 9), "weight": a(3, 3, 64, 96)}, ValueError, "weight", "weight.transpose(3, 2, 0, 1)"),
+    ("conv2d", {"x": a(2, 3, 9, 9), "weight": a(3, 3, 3, 64)}, ValueError, "weight", "weight.transpose(3, 2, 0, 1)"),
+    ("conv2d", {"x": a(2, 1, 9, 9), "weight": a(3, 3, 1, 1)}, ValueError, "weight", "weight.transpose(3, 2, 0, 1)"),
+    ("conv2d", {"x": a(2, 64, 9, 9), "weight": a(3, 3, 1, 64), "groups": 64}, ValueError, "weight", "looks like HWIO"),
+    ("conv2d", {"x": a(2, 9, 9, 64), "weight": a(3, 3, 64, 128)}, ValueError, "weight",
+     "moveaxis(x, -1, 1), if the channels of x stand last, and weight.transpose(3, 2, 0, 1)"),
+    ("conv2d", {"x": a(2, 64, 9, 9), "weight": a(96, 3, 3, 64)}, ValueError, "weight", "weight.transpose(0, 3, 1, 2)"),
+    ("conv2d", {"x": a(2, 3, 9, 9), "weight": a(6, 1, 3, 3)}, ValueError, "weight", "groups=3"),
+    ("conv1d", {"x": a(2, 64, 9), "weight": a(3, 64, 128)}, ValueError, "weight", "weight.transpose(2, 1, 0)"),
+    ("conv3d", {"x": a(2, 64, 5, 5, 5), "weight": a(3, 3, 3, 64, 128)}, ValueError, "weight",
+     "weight.transpose(4, 3, 0, 1, 2)"),
+    ("conv", {"x": a(2, 64, 2, 2, 2, 2), "weight": a(2, 2, 2, 2, 64, 9)}, ValueError, "weight", "like ...IO"),
+    ("conv_transpose2d", {"x": a(2, 64, 9, 9), "weight": a(3, 3, 64, 96)}, ValueError, "weight",
+     "weight.transpose(2, 3, 0, 1)"),
+    ("conv_transpose2d", {"x": a(2, 64, 9, 9), "weight": a(3, 3, 96, 64)}, ValueError, "weight",
+     "weight.transpose(3, 2, 0, 1)"),
     ("conv2d", {"groups": 3}, ValueError, "groups", "4 input channels"),
     ("conv2d", {"weight": a(3, 2, 3, 3), "groups": 2}, ValueError, "groups", "3 output channels"),
     ("conv2d", {"x": a(1, 2, 8, 8), "weight": a(3, 1, 3, 3), "groups": 2}, ValueError, "groups", "groups=1, with"),
@@ -131,7 +147,11 @@ TABLE = [
     ("conv2d", {"padding": 0.5}, TypeError, "padding", "0.5"),
     ("conv2d", {"padding": None}, TypeError, "padding", "NoneType"),
     ("conv2d", {"padding": (1, 1, 1)}, ValueError, "padding", "2 entries"),
-    ("conv2d", {"padding": (1, 1, 1, 1)}, ValueError, "padding", "pair"),
+    ("conv2d", {"padding": (1, 1, 1, 1)}, ValueError, "padding", "padding=((1, 1), (1, 1))"),
+    ("conv2d", {"padding": [1, 2, 3, 4]}, ValueError, "padding", "padding=((3, 4), (1, 2)), if the last dimension"),
+    ("conv2d", {"padding": np.array([1, 2, 3, 4])}, ValueError, "padding", "or ((1, 2), (3, 4))"),
+    ("conv2d", {"padding": np.ones((3, 2), int)}, ValueError, "padding", "2 entries"),
+    ("conv2d", {"padding": np.ones((2, 2))}, TypeError, "padding", "ndarray"),
     ("conv2d", {"padding": ((1, 1),)}, ValueError, "padding", "2 entries"),
     ("conv2d", {"padding": ((1, 1, 1), (1, 1, 1))}, ValueError, "padding", "pair"),
     ("conv2d", {"padding": ((1, 1), None)}, TypeError, "padding", "None"),
@@ -139,7 +159,14 @@ TABLE = [
     ("conv2d", {"padding": "full"}, ValueError, "padding", "'valid'"),
     ("conv2d", {"padding": "same", "stride": 2}, ValueError, "padding", "padding=((1, 1), (1, 1))"),
     ("conv1d", {"x": a(1, 1, 9), "weight": a(1, 1, 3), "padding": (1, 2)}, ValueError, "padding", "((1, 2),)"),
-    ("conv2d", {"padding_mode": "symmetric"}, ValueError, "padding_mode", "'reflect'"),
+    ("conv2d", {"padding_mode": "symmetric"}, ValueError, "padding_mode", "'reflect', which leaves the edge out"),
+    ("conv2d", {"padding_mode": "constant"}, ValueError, "padding_mode", "try:      padding_mode='zeros'"),
+    ("conv2d", {"padding_mode": "edge"}, ValueError, "padding_mode", "try:      padding_mode='replicate'"),
+    ("conv2d", {"padding_mode": "nearest"}, ValueError, "padding_mode", "try:      padding_mode='replicate'"),
+    ("conv2d", {"padding_mode": "wrap"}, ValueError, "padding_mode", "try:      padding_mode='circular'"),
+    ("conv2d", {"padding_mode": "Mirror"}, ValueError, "padding_mode", "try:      padding_mode='reflect'"),
+    ("conv2d", {"padding_mode": "refelct"}, ValueError, "padding_mode", "try:      padding_mode='reflect'"),
+    ("conv2d", {"padding": "causal"}, ValueError, "padding", "try:      padding=((dilation * (kernel - 1), 0),)"),
     ("conv2d", {"padding_mode": None}, TypeError, "padding_mode", "NoneType"),
     ("conv2d", {"padding_mode": ["zeros"]}, TypeError, "padding_mode", "list"),
     ("conv2d", {"padding_mode": "reflect", "padding": 8}, ValueError, "padding", "at most 7"),
@@ -161,6 +188,43 @@ TABLE = [
     ("conv2d", {"preferred_element_type": jnp.bfloat16}, TypeError, "preferred_element_type", "bfloat16"),
     ("conv2d", {"preferred_element_type": jnp.int32}, TypeError, "preferred_element_type", "int32"),
     ("conv2d", {"algorithm": "fastest"}, ValueError, "algorithm", "'direct'"),
+    ("conv2d", {"algorithm": "im2col"}, ValueError, "algorithm", "try:      algorithm='unfold'"),
+    ("conv2d", {"algorithm": "GEMM"}, ValueError, "algorithm", "try:      algorithm='matmul'"),
+    ("conv2d", {"algorithm": "xla"}, ValueError, "algorithm", "try:      algorithm='direct'"),
+    ("conv2d", {"algorithm": "depthwise"}, ValueError, "algorithm", "try:      algorithm='shift'"),
+    ("conv2d", {"algorithm": "winnograd"}, ValueError, "algorithm", "try:      algorithm='winograd'"),
+    # what other libraries call it
+    ("conv2d", {"data_format": "NHWC"}, TypeError, "data_format", "jax.numpy.moveaxis(x, -1, 1)"),
+    ("conv2d", {"dimension_numbers": ("NHWC", "HWIO", "NHWC")}, TypeError, "dimension_numbers", "moveaxis"),
+    ("conv2d", {"feature_group_count": 2}, TypeError, "feature_group_count", "try:      groups=2"),
+    ("conv2d", {"kernel_size": 3}, TypeError, "kernel_size", "those of `weight`"),
+    ("conv2d", {"rhs_dilation": (2, 2)}, TypeError, "rhs_dilation", "try:      dilation=(2, 2)"),
+    ("conv2d", {"window_strides": (2, 2)}, TypeError, "window_strides", "try:      stride=(2, 2)"),
+    ("conv2d", {"strides": 2}, TypeError, "strides", "expected: some of x, weight, bias, stride"),
+    ("conv2d", {"lhs_dilation": 2}, TypeError, "lhs_dilation", "convjax.conv_transpose, whose stride it is"),
+    ("conv2d", {"batch_group_count": 2}, TypeError, "batch_group_count", "jax.vmap"),
+    ("conv2d", {"transpose": True}, TypeError, "transpose", "convjax.conv_transpose"),
+    ("conv2d", {"kernel": W}, TypeError, "kernel", "try:      weight=..."),
+    ("conv2d", {"dtype": "float32"}, TypeError, "dtype", "preferred_element_type='float32'"),
+    ("conv2d", {"paddding": 1}, TypeError, "paddding", "try:      padding=1"),
+    ("conv2d", {"colour": 1}, TypeError, "colour", "help(convjax.conv2d)"),
+    ("conv_transpose2d", {"outputpadding": 1}, TypeError, "outputpadding", "try:      output_padding=1"),
+    ("unfold", {"input": X}, TypeError, "input", "try:      x=..."),
+    ("unfold", {"strides": 2}, TypeError, "strides", "try:      stride=2"),
+    ("fold", {"size": 8}, TypeError, "size", "try:      output_size=8"),
+    ("init_conv", {"use_bias": False}, TypeError, "use_bias", "try:      bias=False"),
+    ("init_conv", {"rng": 0}, TypeError, "rng", "try:      key=0"),
+    ("kernels.sobel", {"ksize": 5}, TypeError, "ksize", "help(convjax.kernels.sobel)"),
+    ("kernels.box", {"kernel_size": 5}, TypeError, "kernel_size", "try:      size=5"),
+    ("ndimage.uniform_filter", {"output": X}, TypeError, "output", "take the result"),
+    ("ndimage.uniform_filter", {"kernel_size": 5}, TypeError, "kernel_size", "try:      size=5"),
+    ("ndimage.median_filter", {"padding_mode": "wrap"}, TypeError, "padding_mode", "try:      mode='wrap'"),
+    ("ndimage.median_filter", {"mode": "edge"}, ValueError, "mode", "try:      mode='nearest'"),
+    ("ndimage.gaussian_filter", {"channel_axis": -1}, TypeError, "channel_axis", "jax.vmap"),
+    ("signal.convolve2d", {"mode": "sane"}, ValueError, "mode", "try:      mode='same'"),
+    ("signal.convolve2d", {"boundary": "periodic"}, ValueError, "boundary", "try:      boundary='wrap'"),
+    ("signal.convolve2d", {"cval": 1}, TypeError, "cval", "try:      fillvalue=1"),
+    ("edges.canny", {"threshold": 1}, TypeError, "threshold", "try:      low_threshold=1"),
     ("conv2d", {"algorithm": np.array([])}, TypeError, "algorithm", "ndarray"),
     ("conv2d", {"algorithm": None}, TypeError, "algorithm", "NoneType"),
     # transposed
@@ -227,12 +291,16 @@ TABLE = [
     ("plan", {"platform": "abacus"}, ValueError, "platform", "'cuda'"),
     ("plan", {"function": jax.lax.conv}, TypeError, "function", "convjax.conv"),
     ("plan", {"x": None}, TypeError, "x", "NoneType"),
-    ("plan", {"strides": 2}, TypeError, "function", "strides"),
+    ("plan", {"platform": "nvidia"}, ValueError, "platform", "try:      platform='cuda'"),
+    ("plan", {"strides": 2}, TypeError, "strides", "try:      stride=2"),
+    ("plan", {"transpose": True}, TypeError, "transpose", "try:      function=convjax.conv_transpose"),
+    ("plan", {"data_format": "NHWC"}, TypeError, "data_format", "is not an argument of convjax.conv."),
     ("conv_output_shape", {"x_shape": 8}, TypeError, "x_shape", "not a shape"),
     ("conv_output_shape", {"x_shape": (1, 2.0, 3)}, TypeError, "x_shape", "2.0"),
     ("conv_output_shape", {"x_shape": (2, -4, 8, 8)}, ValueError, "x_shape", "below 0"),
     ("conv_output_shape", {"function": "conv"}, TypeError, "function", "convjax.conv"),
-    ("conv_output_shape", {"strides": 2}, TypeError, "function", "strides"),
+    ("conv_output_shape", {"strides": 2}, TypeError, "strides", "try:      stride=2"),
+    ("conv_output_shape", {"transpose": True}, TypeError, "transpose", "try:      function=convjax.conv_transpose"),
 ]  # fmt: skip
 
 GOOD = {
@@ -256,6 +324,7 @@ GOOD = {
     "ndimage.maximum_filter1d": {"input": X, "size": 3},
     "ndimage.median_filter": {"input": X[0, 0], "size": 3},
     "edges.canny": {"image": X[0, 0]},
+    "signal.convolve2d": {"in1": X[0, 0], "in2": W[0, 0]},
     "signal.correlation_lags": {"in1_len": 3, "in2_len": 2},
     "plan": {"x": X, "weight": W},
     "conv_output_shape": {"x_shape": X.shape, "weight": W.shape},
@@ -305,32 +374,32 @@ def test_errors_come_at_trace_time():
         jax.vmap(lambda p: convjax.conv2d(X, W, padding=((p, 1), (1, 1))))(jnp.arange(3))
 
 
-def test_wide_steps_within_what_can_be_counted():
-    """Only what is made need be counted: a window that moves once, and zeros that "direct" sees beyond the edge."""
-    x, weight = jnp.arange(4.0)[None, None], jnp.ones((1, 1, 1))
-    for stride in (2**40, 2**58):
-        f = partial(convjax.conv1d, padding=stride, stride=stride)
-        np.testing.assert_array_equal(f(x + 1, weight)[0, 0], [0, 1, 0])
-        loss = lambda x, weight: f(x, weight).sum()  # noqa: B023, E731
-        dx, dw = jax.vmap(jax.grad(loss, (0, 1)))(jnp.stack([x, x + 1] * 32), jnp.stack([weight] * 64))
-        np.testing.assert_array_equal(dx[:, 0, 0], [[1, 0, 0, 0]] * 64)
-        np.testing.assert_array_equal(dw[:2].ravel(), [0, 1])
-    for algorithm in ("auto", "shift", "phases"):
-        y = convjax.conv1d(x + 1, jnp.ones((1, 1, 2)), stride=2**62, padding=1, algorithm=algorithm)
-        np.testing.assert_array_equal(y, [[[1]]])
-    np.testing.assert_array_equal(convjax.conv1d(x, weight, dilation=2**63 - 1), x)
-    np.testing.assert_array_equal(convjax.conv_transpose1d(x[..., 1:2], weight, stride=2**62), [[[1]]])
-    np.testing.assert_array_equal(convjax.unfold(x, (2,), stride=2**62, padding=1), [[[0], [0]]])
-    np.testing.assert_array_equal(convjax.unfold(x, (1,), dilation=2**62), x)
-    (n,) = jax.export.symbolic_shape("n")
-    assert convjax.conv_output_shape((n, 1, n), (1, 1, 1), padding=2**40) == (n, 1, n + 2**41)
-    with pytest.raises(ValueError, match="`padding` is too large"):
-        convjax.conv_output_shape((n, 1, n), (1, 1, 1), padding=2**62)
+def test_the_turned_weight_fits():
+    """What the message shows, done."""
+    calls = [
+        (name, wrong) for name, wrong, *_, phrase in TABLE if "weight.transpose(" in phrase and "x, -1" not in phrase
+    ]
+    assert len(calls) >= 8
+    for name, wrong in calls:
+        with pytest.raises(ValueError, match="transpose") as caught:
+            public(name)(**wrong)
+        order = eval(re.search(r"weight\.transpose(\(.*?\))", str(caught.value))[1])
+        public(name)(**{**wrong, "weight": wrong["weight"].transpose(order)})
 
 
-def test_vmap_makes_nothing_that_cannot_be_counted():
-    with pytest.raises(ValueError, match="`padding` is too large"):
-        jax.vmap(lambda w: convjax.conv1d(jnp.ones((1, 1, 1)), w, padding=2**50))(jnp.ones((2**12, 1, 1, 1)))
+def test_what_python_itself_says_stands():
+    with pytest.raises(TypeError, match=r"^conv2d\(\) missing 1 required positional argument: 'weight'$"):
+        convjax.conv2d(X)
+    with pytest.raises(TypeError, match=r"takes from 2 to 7 positional arguments but 8 were given"):
+        convjax.conv2d(X, W, None, 1, 1, 1, 1, "zeros")
+    with pytest.raises(TypeError, match=r"got multiple values for argument 'weight'"):
+        convjax.conv2d(X, W, weight=W)
+    with pytest.raises(TypeError, match="from within"):  # and so does what a function raises that is called
+        convjax.ndimage.generic_laplace(X, derivative2=failing)
+
+
+def failing(*_):
+    raise TypeError("from within")
 
 
 def test_a_message_in_full():

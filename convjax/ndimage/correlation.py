@@ -7,11 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from convjax import _arrays, _check_scipy, _spec
+from convjax._check_names import explained
 from convjax._lowerings import _pieces
 from convjax.ndimage import _arguments, _passes
 from convjax.ndimage._passes import Pass
 
 
+@explained
 def correlate(
     input: Any, weights: Any, mode: str = "reflect", cval: Any = 0.0, origin: Any = 0, *, axes: Any = None
 ) -> jax.Array:
@@ -41,6 +43,7 @@ def correlate(
     return _windowed("ndimage.correlate", input, weights, mode, cval, origin, axes, flip=False)
 
 
+@explained
 def convolve(
     input: Any, weights: Any, mode: str = "reflect", cval: Any = 0.0, origin: Any = 0, *, axes: Any = None
 ) -> jax.Array:
@@ -58,6 +61,7 @@ def convolve(
     return _windowed("ndimage.convolve", input, weights, mode, cval, origin, axes, flip=True)
 
 
+@explained
 def correlate1d(
     input: Any, weights: Any, axis: int = -1, mode: str = "reflect", cval: Any = 0.0, origin: int = 0
 ) -> jax.Array:
@@ -77,6 +81,7 @@ def correlate1d(
     return _line("ndimage.correlate1d", input, weights, axis, mode, cval, origin, flip=False)
 
 
+@explained
 def convolve1d(
     input: Any, weights: Any, axis: int = -1, mode: str = "reflect", cval: Any = 0.0, origin: int = 0
 ) -> jax.Array:
@@ -92,6 +97,7 @@ def convolve1d(
     return _line("ndimage.convolve1d", input, weights, axis, mode, cval, origin, flip=True)
 
 
+@explained
 def uniform_filter(
     input: Any, size: Any = 3, mode: Any = "reflect", cval: Any = 0.0, origin: Any = 0, *, axes: Any = None
 ) -> jax.Array:
@@ -117,6 +123,7 @@ def uniform_filter(
     return _means(name, x, axes, sizes, mode, cval, origin)
 
 
+@explained
 def uniform_filter1d(
     input: Any, size: int, axis: int = -1, mode: str = "reflect", cval: Any = 0.0, origin: int = 0
 ) -> jax.Array:

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from convjax import _check_scipy
+from convjax._check_names import explained
 from convjax._lowerings import _pieces
 from convjax.ndimage import _arguments, _passes
 from convjax.ndimage._passes import Pass
@@ -15,6 +16,7 @@ from convjax.ndimage._passes import Pass
 _NEAR = (1, 1)  # a window of three
 
 
+@explained
 def sobel(input: Any, axis: int = -1, mode: Any = "reflect", cval: Any = 0.0) -> jax.Array:
     """`scipy.ndimage.sobel`: the central difference along one axis, smoothed by (1, 2, 1) along the others.
 
@@ -37,6 +39,7 @@ def sobel(input: Any, axis: int = -1, mode: Any = "reflect", cval: Any = 0.0) ->
     return _smoothed_difference("ndimage.sobel", input, axis, mode, cval, (1, 2, 1))
 
 
+@explained
 def prewitt(input: Any, axis: int = -1, mode: Any = "reflect", cval: Any = 0.0) -> jax.Array:
     """`scipy.ndimage.prewitt`: the central difference along one axis, summed over (1, 1, 1) along the others.
 
@@ -50,6 +53,7 @@ def prewitt(input: Any, axis: int = -1, mode: Any = "reflect", cval: Any = 0.0) 
     return _smoothed_difference("ndimage.prewitt", input, axis, mode, cval, (1, 1, 1))
 
 
+@explained
 def laplace(input: Any, mode: Any = "reflect", cval: Any = 0.0, *, axes: Any = None) -> jax.Array:
     """`scipy.ndimage.laplace`: the sum of the second differences x[i - 1] - 2 x[i] + x[i + 1] along each axis.
 
@@ -74,6 +78,7 @@ def laplace(input: Any, mode: Any = "reflect", cval: Any = 0.0, *, axes: Any = N
     return _passes.fixed(x, cval, weights=weights, chains=chains, combine=_pieces.total)
 
 
+@explained
 def generic_laplace(
     input: Any,
     derivative2: Callable[..., Any],
@@ -103,6 +108,7 @@ def generic_laplace(
     return _generic(*call, axes, _pieces.total)
 
 
+@explained
 def generic_gradient_magnitude(
     input: Any,
     derivative: Callable[..., Any],

@@ -8,11 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from convjax import _spec
+from convjax._check_names import explained
 from convjax._lowerings import _pieces
 from convjax.ndimage import _arguments, _passes
 from convjax.ndimage._passes import Pass
 
 
+@explained
 def gaussian_filter(
     input: Any,
     sigma: Any,
@@ -61,6 +63,7 @@ def gaussian_filter(
     return _filtered(name, x, axes, [kinds], sigmas, radii, [orders], cval, _pieces.total)
 
 
+@explained
 def gaussian_filter1d(
     input: Any,
     sigma: Any,
@@ -91,6 +94,7 @@ def gaussian_filter1d(
     return _filtered(name, x, axes, kinds, sigmas, radii, orders, cval, _pieces.total)
 
 
+@explained
 def gaussian_laplace(
     input: Any,
     sigma: Any,
@@ -121,6 +125,7 @@ def gaussian_laplace(
     return _derivatives(name, x, axes, sigmas, 2, mode, cval, truncate, radius, _pieces.total)
 
 
+@explained
 def gaussian_gradient_magnitude(
     input: Any,
     sigma: Any,

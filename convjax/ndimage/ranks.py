@@ -15,12 +15,14 @@ import jax
 import numpy as np
 
 from convjax import _boundary, _check_scipy, _spec
+from convjax._check_names import explained
 from convjax._sharding import like_first
 from convjax._spec import Pads
 from convjax.ndimage import _arguments, _order, _passes
 from convjax.ndimage._passes import Pass
 
 
+@explained
 def minimum_filter(
     input: Any,
     size: Any = None,
@@ -56,6 +58,7 @@ def minimum_filter(
     return _ranked("ndimage.minimum_filter", input, size, footprint, mode, cval, origin, axes, lambda count: 0)
 
 
+@explained
 def maximum_filter(
     input: Any,
     size: Any = None,
@@ -78,6 +81,7 @@ def maximum_filter(
     return _ranked("ndimage.maximum_filter", input, size, footprint, mode, cval, origin, axes, lambda count: count - 1)
 
 
+@explained
 def median_filter(
     input: Any,
     size: Any = None,
@@ -100,6 +104,7 @@ def median_filter(
     return _ranked("ndimage.median_filter", input, size, footprint, mode, cval, origin, axes, lambda count: count // 2)
 
 
+@explained
 def rank_filter(
     input: Any,
     rank: int,
@@ -134,6 +139,7 @@ def rank_filter(
     return _ranked(name, input, size, footprint, mode, cval, origin, axes, chosen)
 
 
+@explained
 def percentile_filter(
     input: Any,
     percentile: float,
@@ -169,6 +175,7 @@ def percentile_filter(
     return _ranked(name, input, size, footprint, mode, cval, origin, axes, chosen)
 
 
+@explained
 def minimum_filter1d(
     input: Any, size: int, axis: int = -1, mode: str = "reflect", cval: Any = 0.0, origin: int = 0
 ) -> jax.Array:
@@ -184,6 +191,7 @@ def minimum_filter1d(
     return _extreme("ndimage.minimum_filter1d", input, size, axis, mode, cval, origin, largest=False)
 
 
+@explained
 def maximum_filter1d(
     input: Any, size: int, axis: int = -1, mode: str = "reflect", cval: Any = 0.0, origin: int = 0
 ) -> jax.Array:
@@ -251,7 +259,7 @@ def _footprint(name: str, size: Any, footprint: Any, count: int) -> np.ndarray |
             raise _check_scipy.no_window(name)
         return None
     if size is not None:
-        warnings.warn(f"convjax.{name}: ignoring size because footprint is set", UserWarning, stacklevel=4)
+        warnings.warn(f"convjax.{name}: ignoring size because footprint is set", UserWarning, stacklevel=5)
     if isinstance(footprint, jax.core.Tracer):
         raise _check_scipy.traced_footprint(name)
     try:

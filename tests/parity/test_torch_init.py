@@ -29,6 +29,14 @@ def both(layer, inputs, outputs, kernel, options, seed=0):
     return params, layer(inputs, outputs, kernel, **options)
 
 
+def test_a_layer_hands_over_its_parameters_as_they_are():
+    x, layer = torch.randn(2, 4, 9, 9), torch.nn.Conv2d(4, 6, 3, padding=1)
+    got = convjax.conv2d(x, layer.weight, layer.bias, padding=1)
+    np.testing.assert_allclose(got, layer(x).detach(), rtol=1e-5, atol=1e-5)
+    with pytest.raises(TypeError, match=r"`weight` is not an array.*\n.*\n.*\n.*with \.float\(\)"):
+        convjax.conv2d(x, layer.weight.bfloat16())
+
+
 @pytest.mark.parametrize(("layer", "inputs", "outputs", "kernel", "options"), LAYERS)
 def test_shapes_and_dtypes(layer, inputs, outputs, kernel, options):
     params, module = both(layer, inputs, outputs, kernel, options)
