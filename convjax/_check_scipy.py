@@ -225,6 +225,18 @@ def not_an_image(function: str, shape: tuple, expected: str) -> Exception:
     )
 
 
+def colours_last(function: str, shape: tuple) -> Exception:
+    return _error(
+        ValueError,
+        function,
+        "image",
+        "looks like a picture whose colours stand last.",
+        f"shape {shape}, which would be {shape[-3]} images of {shape[-2]} x {shape[-1]} pixels",
+        "(..., H, W)",
+        "jax.numpy.moveaxis(image, -1, 0) for an image of each colour, or image.mean(axis=-1) for one of all",
+    )
+
+
 def not_a_pair(function: str, shape: tuple) -> Exception:
     return _error(
         ValueError,

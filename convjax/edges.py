@@ -35,17 +35,19 @@ def gradient(image: Any, kernels: Any, mode: str = "reflect", cval: Any = 0.0) -
     an image that rises to the right, pi / 2 one that rises downwards, in -pi to pi.
 
     Args:
-      image: (..., H, W), floats.
+      image: (..., H, W), floats, or integers or booleans, which are converted to the default float as they are.
       kernels: (2, 1, k, l), as `kernels.sobel()`, `prewitt()`, `scharr()` or `roberts()` give, or (2, k, l). The
         directions of the Roberts cross are counted from its own first diagonal, pi / 4 below the horizontal.
       mode, cval: what lies beyond the edge, as in `convjax.ndimage`.
 
     Returns:
-      (magnitude, direction), each (..., H, W) in the dtype of image. A flat pixel has magnitude 0 and direction 0, and
+      (magnitude, direction), each (..., H, W) in the floating dtype of image. The magnitude neither overflows nor
+      vanishes where its square would, as with `numpy.hypot`. A flat pixel has magnitude 0 and direction 0, and
       both have derivative 0 there.
 
     Raises:
-      ValueError, TypeError: for an image that is not one or not of floats, kernels of another shape, an unknown mode.
+      ValueError, TypeError: for an image that is not one, whose colours stand last, or of complex numbers, kernels of
+        another shape, an unknown mode.
 
     >>> import jax.numpy as jnp
     >>> import convjax
@@ -55,11 +57,12 @@ def gradient(image: Any, kernels: Any, mode: str = "reflect", cval: Any = 0.0) -
     ([0.0, 4.0, 4.0, 0.0], [0.0, 0.0, 0.0, 0.0])
     """
     name = "edges.gradient"
-    x = _arrays.array(name, "image", image)
-    if not jnp.issubdtype(x.dtype, jnp.floating):
-        raise _check.wrong_dtype(name, "image", x.dtype, "floats", "image.astype(float)")
+    x = _arguments.image(name, image, "image", booleans=True, complexes=False)
+    x = x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(float)
     if x.ndim < 2:
         raise _check_scipy.not_an_image(name, x.shape, "(H, W), or several of them in front")
+    if x.ndim > 2 and x.shape[-1] in (3, 4) and min(x.shape[-3:-1]) >= 16:
+        raise _check_scipy.colours_last(name, x.shape)
     w = _arrays.array(name, "kernels", kernels)
     w = w[:, 0] if w.ndim == 4 and w.shape[1] == 1 else w
     if w.ndim != 3 or w.shape[0] != 2 or 0 in w.shape:

@@ -133,7 +133,8 @@ def fftconvolve(in1: Any, in2: Any, mode: str = "full", axes: int | Sequence[int
 
     Args:
       in1, in2: arrays with the same number of axes, which broadcast along all but `axes`.
-      mode: as in `convolve`.
+      mode: as in `convolve`. "same" has the shape of in1, also along an axis that broadcasts: where in1 has one element
+        there and in2 more, the middle one is kept, as in SciPy.
       axes: an axis, or some; None is all. Axes along which either has one element broadcast.
 
     Returns:

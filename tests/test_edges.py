@@ -11,6 +11,7 @@ import skimage.feature
 from jax.test_util import check_grads
 
 from convjax import edges, kernels
+from convjax.ndimage import _passes
 
 GREY = ("camera", "coins", "moon", "page", "text", "clock", "brick", "grass", "gravel")
 COLOUR = ("astronaut", "chelsea", "coffee", "rocket")
@@ -145,7 +146,7 @@ X = np.zeros((6, 7))
         ("canny", (X,), {"mask": np.ones((7, 6), bool)}, ("mask", "(7, 6)", "(6, 7)")),
         ("canny", (X,), {"mode": "edge"}, ("mode", "'edge'", "nearest")),
         ("canny", (X,), {"use_quantiles": 1}, ("use_quantiles",)),
-        ("gradient", (X.astype(int), kernels.sobel()), {}, ("image", "int64", "astype")),
+        ("gradient", (X.astype(complex), kernels.sobel()), {}, ("image", "complex128", "image.real")),
         ("gradient", (X[0], kernels.sobel()), {}, ("image", "(7,)")),
         ("gradient", (X, kernels.kirsch()), {}, ("kernels", "(8, 1, 3, 3)")),
         ("gradient", (X, kernels.sobel()), {"mode": "same"}, ("mode", "'same'")),
@@ -156,3 +157,37 @@ def test_refusals(name, args, options, words):
         getattr(edges, name)(*args, **options)
     for word in (f"convjax.edges.{name}", "got:", "expected:", "try:", *words):
         assert word in str(caught.value), word
+
+
+@pytest.mark.parametrize("shape", [(16, 20, 3), (40, 16, 4), (2, 30, 30, 3)])
+def test_a_picture_whose_colours_stand_last_is_refused(shape):
+    with pytest.raises(ValueError, match=r"(?s)`image` looks like a picture whose colours.*moveaxis\(image, -1, 0\)"):
+        edges.gradient(np.zeros(shape), kernels.sobel())
+    for fine in ((3, 16, 20), (16, 15, 3), (16, 20, 5)):
+        assert edges.gradient(np.zeros(fine), kernels.sobel()).magnitude.shape == fine
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, bool])
+def test_the_gradient_of_integers(dtype):
+    image = (np.random.default_rng(0).random((12, 13)) * 255 > 100) if dtype is bool else None
+    image = np.random.default_rng(0).integers(0, 200, (12, 13)).astype(dtype) if image is None else image
+    magnitude, direction = edges.gradient(image, kernels.sobel())
+    gx, gy = (scipy.ndimage.sobel(image.astype(float), axis) for axis in (1, 0))
+    assert magnitude.dtype == direction.dtype == float
+    np.testing.assert_allclose(magnitude, np.hypot(gx, gy), rtol=1e-12, atol=1e-9)
+
+
+@pytest.mark.parametrize(("dtype", "sizes"), [(np.float64, (1e200, 1e-200, 1e300)), (np.float32, (1e30, 1e-30))])
+def test_a_magnitude_whose_square_overflows(dtype, sizes):
+    image = np.random.default_rng(0).random((8, 9)).astype(dtype)
+    plain = edges.gradient(image, kernels.sobel()).magnitude
+    for size in map(dtype, sizes):
+        scaled = edges.gradient(image * size, kernels.sobel()).magnitude
+        np.testing.assert_allclose(scaled / size, plain, rtol=30 * np.finfo(dtype).eps)
+
+        def total(t, size=size):
+            return edges.gradient(image * size * t, kernels.sobel()).magnitude.sum() / size
+
+        np.testing.assert_allclose(jax.grad(total)(dtype(1)), plain.sum(), rtol=1e-4)
+    hessian = jax.hessian(lambda y: _passes.magnitude([y[0], y[1]]))(jnp.array([3.0, 4.0]))
+    np.testing.assert_allclose(hessian, np.array([[16.0, -12.0], [-12.0, 9.0]]) / 125, rtol=1e-5)

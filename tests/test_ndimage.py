@@ -322,6 +322,21 @@ def test_long_means(size):
         assert np.isfinite(seen[1:]).all()
 
 
+def test_a_mean_of_no_elements_leaves_an_axis():
+    x = filled(0, (6, 7))
+    for size in (0, (0, 3), (4, 0)):
+        same(*both("uniform_filter", x, size))
+    with pytest.raises(ValueError, match="`size` is below 1"):
+        ndimage.uniform_filter1d(x, 0)
+
+
+@pytest.mark.parametrize("name", ["median_filter", "rank_filter", "percentile_filter"])
+def test_sizes_of_unsorted_axes(name):
+    x, rank = filled(0, (9, 10)), {"median_filter": ()}.get(name, (4,))
+    same(*both(name, x, *rank, (3, 5), axes=(1, 0)))
+    same(getattr(ndimage, name)(x, *rank, (3, 5), axes=(1, 0)), np.asarray(getattr(ndimage, name)(x, *rank, (3, 5))))
+
+
 # ---- NaN ----
 
 
@@ -407,8 +422,8 @@ def test_what_convjax_alone_refuses():
         ndimage.gaussian_filter(X > 0, 1.0)
     with pytest.raises(ValueError, match="`sigma` is below 0"):  # SciPy takes it for 1
         ndimage.gaussian_filter(X, -1.0, radius=3)
-    with pytest.raises(ValueError, match="`size` is below 1"):  # SciPy leaves the image as it is
-        ndimage.uniform_filter(X, 0)
+    with pytest.raises(ValueError, match="`size` is below 0"):  # SciPy leaves the image as it is
+        ndimage.uniform_filter(X, -1)
     with pytest.raises(TypeError, match="`radius` is needed"):
         jax.jit(lambda s: ndimage.gaussian_filter(X, s))(1.0)
     with pytest.raises(ValueError, match="`derivative2` returned something else"):

@@ -65,6 +65,12 @@ def test_the_table_of_pieces_is_complete():
     assert sorted(listed) == sorted(convjax.kernels.__all__)
 
 
+def test_the_table_for_those_from_scipy_lists_every_name():
+    table = README[README.index("| SciPy | convjax |") : README.index("```python\nfrom convjax import edges")]
+    names = set(re.findall(r"\b[a-z_]+\w*\b", table))
+    assert {*convjax.signal.__all__, *convjax.ndimage.__all__} <= names
+
+
 def test_the_speed_it_claims_is_what_was_measured():
     result = json.loads((pathlib.Path(__file__).parents[1] / "benchmarks/results/cpu-2-cores.json").read_text())
     assert report.families(result) in README

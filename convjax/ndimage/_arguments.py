@@ -87,8 +87,8 @@ def one_kind(function: str, mode: Any) -> str:
     return kind(function, mode)
 
 
-def sizes(function: str, value: Any, count: int) -> Sizes:
-    return tuple(_spec.integer(function, "size", n, 1) for n in per_axis(function, "size", value, count))
+def sizes(function: str, value: Any, count: int, minimum: int = 1) -> Sizes:
+    return tuple(_spec.integer(function, "size", n, minimum) for n in per_axis(function, "size", value, count))
 
 
 def reach(function: str, size: int, origin: Any) -> tuple[int, int]:

@@ -4,6 +4,7 @@ Each is a border and then the primitive, so that a filter gets the lowering that
 the FFT, so that a NaN stays in the windows that hold it.
 """
 
+import functools
 import itertools
 import math
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from convjax import _arrays, _boundary
 from convjax._lowerings import _pieces
@@ -175,8 +177,22 @@ def stored(y: jax.Array, dtype: Any) -> jax.Array:
 
 def magnitude(results: list[jax.Array]) -> jax.Array:
     """The root of the sum of squares, integers squared as they are; where it is 0, its derivative is taken as 0."""
-    wide = [y if jnp.issubdtype(y.dtype, jnp.integer) else y.astype(sum_dtype(y.dtype)) for y in results]
-    squares = _pieces.total([y * y for y in wide])
-    squares = squares.astype(sum_dtype(squares.dtype))
+    if all(jnp.issubdtype(y.dtype, jnp.integer) for y in results):
+        squares, scale = _pieces.total([y * y for y in results]), None
+        squares = squares.astype(sum_dtype(squares.dtype))
+    else:
+        wide = [y.astype(sum_dtype(y.dtype)) for y in results]
+        scale = _scale_of_squares(functools.reduce(lax.max, map(jnp.abs, wide)))
+        squares = _pieces.total([(y * scale.astype(y.dtype)) ** 2 for y in wide])
     flat = squares == 0
-    return jnp.where(flat, squares, jnp.sqrt(jnp.where(flat, 1, squares)))
+    root = jnp.where(flat, squares, jnp.sqrt(jnp.where(flat, 1, squares)))
+    return root if scale is None else root / scale.astype(root.dtype)
+
+
+def _scale_of_squares(largest: jax.Array) -> jax.Array:
+    """1, or a power of two by which numbers are multiplied for their squares to be neither too large nor too small."""
+    most = int(jnp.finfo(largest.dtype).maxexp)
+    bounds = [2.0 ** int(share * most) for share in (0.47, -0.55, -0.4, 0.78)]
+    large, shrink, small, grow = (jnp.asarray(bound, largest.dtype) for bound in bounds)
+    one = jnp.ones((), largest.dtype)
+    return jnp.where(largest > large, shrink, jnp.where(largest < small, grow, one))

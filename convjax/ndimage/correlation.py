@@ -104,7 +104,7 @@ def uniform_filter(
     """`scipy.ndimage.uniform_filter`: the mean of a box, taken axis by axis.
 
     Args:
-      size: of the box, an int or one for each of `axes`.
+      size: of the box, an int or one for each of `axes`; 0 and 1 leave an axis as it is.
       mode, origin: one for all axes, or one for each.
 
     Other arguments, results and errors are those of `correlate`. A window of k elements is summed in some log(k)
@@ -119,7 +119,7 @@ def uniform_filter(
     name = "ndimage.uniform_filter"
     x = _arguments.image(name, input)
     axes = _arguments.axes(name, axes, x.ndim)
-    sizes = _arguments.sizes(name, size, len(axes))
+    sizes = tuple(max(n, 1) for n in _arguments.sizes(name, size, len(axes), minimum=0))
     return _means(name, x, axes, sizes, mode, cval, origin)
 
 

@@ -94,7 +94,9 @@ def median_filter(
 ) -> jax.Array:
     """`scipy.ndimage.median_filter`: the middle element of each window; of an even number, the upper of the two.
 
-    Arguments, results and errors are those of `minimum_filter`, but that `mode` is one for all axes.
+    Arguments, results and errors are those of `minimum_filter`, with two exceptions. `mode` is one for all axes. The
+    sizes of a box belong to the filtered axes in the order of the image, not in that of `axes`, as in SciPy (where this
+    is an open report): with `axes=(1, 0)`, `size=(3, 5)` is 3 along axis 0.
 
     >>> import jax.numpy as jnp
     >>> from convjax import ndimage
