@@ -110,7 +110,7 @@ def of_few(monkeypatch):
 
 @pytest.mark.parametrize("dtype", [np.float32, jnp.bfloat16, np.uint8, np.int64, bool])
 def test_lists_and_networks_agree(dtype, of_few):
-    x = jnp.asarray(filled(0, (4, 30), np.float64 if jnp.issubdtype(dtype, jnp.floating) else np.int16)).astype(dtype)
+    x = filled(0, (4, 30), np.float64 if jnp.issubdtype(dtype, jnp.floating) else np.int16).astype(dtype)
     calls = [lambda: ndimage.median_filter(x, (1, 6)), lambda: ndimage.percentile_filter(x, 70, (3, 2))]
     want = [call() for call in calls]
     of_few(0)
