@@ -128,6 +128,21 @@ def _images() -> list[Filter]:
     rows.append(
         Filter("gaussian_filter 1.0 64x256x256", "gaussian", "ndimage.gaussian_filter", ((64, 256, 256),), args=(1.0,))
     )
+    rows += _running()
+    for k in (15, 31):
+        rows.append(Filter(f"median_filter {k} of 512^2", "median", "ndimage.median_filter", ((512, 512),), args=(k,)))
+    return rows
+
+
+def _running() -> list[Filter]:
+    """Windows that are lines; not reflected, for where the tests shorten the lines, SciPy gets that wrong."""
+    rows, options = [], {"mode": "nearest"}
+    for k in (101, 1001, 10001):
+        for name, args in (("median_filter", (k,)), ("percentile_filter", (10, k))):
+            title = " ".join([name, *map(str, args), "of 100000"])
+            rows.append(Filter(title, "running median", f"ndimage.{name}", ((10**5,),), args=args, options=options))
+    title, lines = "median_filter 1x501 of 50x5000", ((50, 5000),)
+    rows.append(Filter(title, "running median", "ndimage.median_filter", lines, args=((1, 501),), options=options))
     return rows
 
 

@@ -2,7 +2,11 @@
 
 A NaN counts as larger than every number, as in `numpy.sort`; SciPy leaves open where it goes. `cval` is stored in the
 dtype of the image first, where it may wrap around. The derivative of a result is that of the element it is; equal ones
-share it.
+share it. It compares every element with every window that holds it, in the memory of a few images.
+
+Windows larger than the image see the same continuation of it as those of every other filter. SciPy's rank filters do
+not always (1.17): along an axis of n elements, not for sizes above 8 n in mode "reflect", and where the image is a
+single line, not for 2 n + 2 in mode "reflect" and 2 n to 2 n + 2 in mode "mirror".
 """
 
 import math
@@ -16,6 +20,7 @@ import numpy as np
 
 from convjax import _boundary, _check_scipy, _spec
 from convjax._check_names import explained
+from convjax._lowerings import _pieces
 from convjax._sharding import like_first
 from convjax._spec import Pads
 from convjax.ndimage import _arguments, _order, _passes
@@ -34,6 +39,8 @@ def minimum_filter(
     axes: Any = None,
 ) -> jax.Array:
     """`scipy.ndimage.minimum_filter`: the smallest element of each window.
+
+    A box takes O(log(k)) minima of whole images for each axis of k elements, a footprint one for each of its elements.
 
     Args:
       input: (*n), an image of any number of axes; not complex.
@@ -94,9 +101,8 @@ def median_filter(
 ) -> jax.Array:
     """`scipy.ndimage.median_filter`: the middle element of each window; of an even number, the upper of the two.
 
-    Arguments, results and errors are those of `minimum_filter`, with two exceptions. `mode` is one for all axes. The
-    sizes of a box belong to the filtered axes in the order of the image, not in that of `axes`, as in SciPy (where this
-    is an open report): with `axes=(1, 0)`, `size=(3, 5)` is 3 along axis 0.
+    shape = _arguments.placed(axes, x.ndim, shape, 1)
+    return like_first(partial(_picked, kind=kind, pads=pads, window=(shape, window.tobytes()), rank=rank), x, cval)
 
     >>> import jax.numpy as jnp
     >>> from convjax import ndimage
@@ -123,7 +129,7 @@ def rank_filter(
     Args:
       rank: from 0, the smallest, or counted from the largest, -1.
 
-    Other arguments, results and errors are those of `median_filter`.
+    Other arguments, results and errors are those of `median_filter`, and so is the cost.
 
     >>> import jax.numpy as jnp
     >>> from convjax import ndimage
@@ -158,7 +164,7 @@ def percentile_filter(
     Args:
       percentile: from 0 to 100, the largest, or from -100, counted down from 100.
 
-    Other arguments, results and errors are those of `median_filter`.
+    Other arguments, results and errors are those of `median_filter`, and so is the cost.
 
     >>> import jax.numpy as jnp
     >>> from convjax import ndimage
@@ -249,9 +255,8 @@ def _ranked(
     pads = _arguments.placed(axes, x.ndim, reaches, (0, 0))
     _arguments.bordered(name, *argument, x.shape, dict(enumerate(pads)))
     window = np.ones(shape, bool) if window is None else window
-    window = window.reshape(_arguments.placed(axes, x.ndim, shape, 1))
-    offsets = tuple(map(tuple, np.argwhere(window).tolist()))
-    return like_first(partial(_picked, kind=kind, pads=pads, offsets=offsets, rank=rank), x, cval)
+    shape = _arguments.placed(axes, x.ndim, shape, 1)
+    return like_first(partial(_picked, kind=kind, pads=pads, window=(shape, window.tobytes()), rank=rank), x, cval)
 
 
 def _footprint(name: str, size: Any, footprint: Any, count: int) -> np.ndarray | None:
@@ -283,12 +288,18 @@ def _boxed(x: jax.Array, cval: Any, *, steps: tuple[Pass, ...], largest: bool) -
     return x
 
 
-@partial(jax.jit, static_argnames=("kind", "pads", "offsets", "rank"))
-def _picked(x: jax.Array, cval: Any, *, kind: str, pads: Pads, offsets: _order.Offsets, rank: int) -> jax.Array:
+@partial(jax.jit, static_argnames=("kind", "pads", "window", "rank"))
+def _picked(
+    x: jax.Array, cval: Any, *, kind: str, pads: Pads, window: tuple[tuple[int, ...], bytes], rank: int
+) -> jax.Array:
+    """`window` is a footprint with an axis for each of x's: its shape, and its booleans as bytes, quick to compare."""
     if 0 in x.shape:
         return x
+    shape, inside = window
+    offsets = tuple(map(tuple, np.argwhere(np.frombuffer(inside, bool).reshape(shape)).tolist()))
     return _order.nth_smallest(_extended(x, kind, pads, cval), offsets, x.shape, rank)
 
 
 def _extended(x: jax.Array, kind: str, pads: Sequence[tuple[int, int]], cval: jax.Array | None) -> jax.Array:
-    return _boundary.extend(x, kind, pads, None if cval is None else _passes.stored(cval, x.dtype))
+    fill = None if cval is None else _passes.stored(cval, x.dtype)
+    return _boundary.extend(x, kind, pads, fill, _pieces.parted)

@@ -1,0 +1,236 @@
+"""Ranks of many elements, and the derivative of any: against SciPy, and against NumPy's sort of every window."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.ndimage
+from filters import filled
+from jax import export
+from jax.extend.core import subjaxprs
+from jax.sharding import PartitionSpec
+
+from convjax import ndimage
+from convjax.ndimage import _order, _tiles
+
+QUICK = {"xla_backend_optimization_level": 0}  # to compile
+
+
+def sorted_windows(x, sizes):
+    windows = np.lib.stride_tricks.sliding_window_view(x, sizes)
+    return np.sort(windows.reshape(*windows.shape[: x.ndim], -1))
+
+
+# ---- lists that neighbours share ----
+
+
+@pytest.mark.parametrize(
+    ("shape", "sizes", "block"),
+    [
+        ((9,), (1,), None),
+        ((50,), (2,), None),
+        ((50,), (8,), None),
+        ((60,), (31,), 64),
+        ((33,), (33,), None),
+        ((9, 30), (1, 13), 64),
+        ((30, 9), (14, 1), None),
+        ((20, 22), (4, 5), 256),
+        ((5, 6, 15), (2, 3, 4), 512),
+    ],
+)
+def test_lists_against_sorting(shape, sizes, block, monkeypatch):
+    """Of a low and a high rank; in blocks, of which the last overlap."""
+    monkeypatch.setattr(_tiles, "BLOCK", block or _tiles.BLOCK)
+    x = np.random.default_rng(0).integers(-9, 9, shape, np.int32)
+    want, count = sorted_windows(x, sizes), math.prod(sizes)
+    for rank in {count // 10, (3 * count) // 5}:
+        of_rank = lambda x, rank=rank: _tiles.nth_of_box(x, sizes, rank)  # noqa: E731
+        got = jax.jit(of_rank, compiler_options=QUICK)(x)
+        np.testing.assert_array_equal(got, want[..., rank])
+
+
+def test_a_box_in_blocks_is_one_loop():
+    """And each turn is no larger than it must be: that of a line a tile, that of a box one row of it."""
+    assert _tiles._block((1000,), (101,)) == (1000,)
+    assert _tiles._block((10**6,), (101,))[0] <= _tiles.BLOCK
+    assert _tiles._block((10**6,), (10**6 + 1,)) == (2**19,)
+    assert _tiles._block((200, 5000), (1, 501))[0] == 200
+    assert _tiles._block((500, 500), (101, 101))[0] < 20
+
+
+CASES = {
+    "reflect": ("median_filter", (300,), np.float32, (101,), {}),
+    "constant": ("rank_filter", (150,), np.int16, (-3, 90), {"mode": "constant", "cval": 7}),
+    "nearest": ("percentile_filter", (200,), np.uint8, (20, 126), {"mode": "nearest", "origin": -30}),
+    "mirror": ("percentile_filter", (200,), np.float64, (-7, 99), {"mode": "mirror"}),
+    "booleans": ("rank_filter", (150,), bool, (30, 85), {}),
+    "beyond the line": ("rank_filter", (5,), np.int64, (70, 120), {"mode": "wrap"}),
+    "rows": ("median_filter", (4, 60), np.float32, ((1, 83),), {"mode": "nearest"}),
+    "columns": ("median_filter", (60, 4), np.float32, (84,), {"axes": 0}),
+    "footprint": ("rank_filter", (3, 60), np.float32, (9,), {"footprint": np.ones((1, 91))}),
+    "off centre": ("median_filter", (3, 70), np.int8, (), {"footprint": [[False] * 82, [True] * 82, [False] * 82]}),
+    "box": ("percentile_filter", (12, 70), np.float32, (30, (3, 47)), {}),
+    "gaps": ("median_filter", (12, 13), np.float32, (), {"footprint": np.arange(99).reshape(9, 11) % 9 > 0}),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_many_elements_against_scipy(case):
+    name, shape, dtype, args, options = CASES[case]
+    x = filled(0, shape, dtype)
+    want = getattr(scipy.ndimage, name)(x, *args, **options)
+    got = jax.jit(lambda x: getattr(ndimage, name)(x, *args, **options), compiler_options=QUICK)(x)
+    np.testing.assert_array_equal(got, want.astype(got.dtype))
+
+
+@pytest.mark.parametrize("mode", ["symmetric", "reflect"])
+def test_far_beyond_a_reflected_line(mode):
+    """Where SciPy's rank filters differ from its other filters."""
+    x = filled(0, (7,), np.float32)
+    want = sorted_windows(np.pad(x, (60, 60), mode), 121)[:, 60]
+    mode = {"symmetric": "reflect", "reflect": "mirror"}[mode]
+    got = jax.jit(lambda x: ndimage.median_filter(x, 121, mode=mode), compiler_options=QUICK)(x)
+    np.testing.assert_array_equal(got, want)
+
+
+@pytest.fixture
+def of_few(monkeypatch):
+    """The function that makes small windows take one of the ways of large ones."""
+
+    def way(gain):
+        monkeypatch.setattr(_order, "WRITTEN", 1)
+        monkeypatch.setattr(_tiles, "GAIN", gain)
+        jax.clear_caches()
+
+    yield way
+    jax.clear_caches()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, jnp.bfloat16, np.uint8, np.int64, bool])
+def test_lists_and_networks_agree(dtype, of_few):
+    x = filled(0, (4, 30), np.float64 if jnp.issubdtype(dtype, jnp.floating) else np.int16).astype(dtype)
+    calls = [lambda: ndimage.median_filter(x, (1, 6)), lambda: ndimage.percentile_filter(x, 70, (3, 2))]
+    want = [call() for call in calls]
+    of_few(0)
+    for call, y in zip(calls, want, strict=True):
+        np.testing.assert_array_equal(call(), y)
+
+
+def test_what_is_not_a_number_and_what_is_0():
+    """NaNs of either sign are the largest, and -0.0 is smaller than 0.0."""
+    rng = np.random.default_rng(0)
+    x = rng.choice(np.array([np.nan, -np.nan, 0.0, -0.0, 1.0, -1.0, np.inf, -np.inf], np.float32), 200)
+    windows = np.lib.stride_tricks.sliding_window_view(x, 91)
+    order = np.lexsort((~np.signbit(windows), windows, np.isnan(windows)))
+    for rank in (9, 70):
+        want = np.take_along_axis(windows, order, 1)[:, rank]
+        got = np.asarray(jax.jit(lambda x, rank=rank: ndimage.rank_filter(x, rank, 91), compiler_options=QUICK)(x))[
+            45:-45
+        ]
+        np.testing.assert_array_equal(got, want)
+        np.testing.assert_array_equal(np.signbit(got), np.signbit(want) & ~np.isnan(want))
+
+
+# ---- the derivative ----
+
+
+def derivative(x, rank, size):
+    """The matrix of a rank filter of a line, in mode "constant": equal elements share what one would have."""
+    wide = np.pad(x, (size // 2, (size - 1) // 2))
+    rows = np.zeros((x.size, wide.size))
+    for i in range(x.size):
+        window = wide[i : i + size]
+        equal = window == np.sort(window)[rank]
+        rows[i, i : i + size] = equal / equal.sum()
+    return rows[:, size // 2 : size // 2 + x.size]
+
+
+@pytest.mark.parametrize("size", [3, 40, 101])
+def test_derivative_of_ties(size):
+    """Written out, in a loop, and in one over a window larger than the line."""
+    x = np.random.default_rng(0).integers(1, 5, 60).astype(float)
+    want = derivative(x, size // 2, size)
+    f = lambda x: ndimage.median_filter(x, size, mode="constant")  # noqa: E731
+    t = filled(1, x.shape)
+    both = lambda x, t: (jax.jvp(f, (x,), (t,))[1], *jax.vjp(f, x)[1](t))  # noqa: E731
+    for got, y in zip(jax.jit(both, compiler_options=QUICK)(x, t), (want @ t, t @ want), strict=True):
+        np.testing.assert_allclose(got, y, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_tangent_that_is_not_finite_stays_where_it_is_picked(bad):
+    x = np.random.default_rng(0).permutation(100).astype(float)
+    t = np.where(np.arange(100) == 50, bad, 1.0)
+    f = lambda x: ndimage.median_filter(x, 69, mode="nearest")  # noqa: E731
+    both = lambda x, t: (*jax.jvp(f, (x,), (t,)), *jax.vjp(f, x)[1](t))  # noqa: E731
+    y, dy, back = jax.jit(both, compiler_options=QUICK)(x, t)
+    np.testing.assert_array_equal(np.isfinite(dy), y != x[50])
+    np.testing.assert_array_equal(np.isfinite(back), x != y[50])
+
+
+def test_every_derivative_is_that_of_the_network(of_few):
+    x = jnp.asarray(filled(0, (3, 9)))
+    f = lambda x: ndimage.median_filter(x, (1, 5))  # noqa: E731
+    cubic = lambda x: (f(x) ** 2 * x).sum()  # noqa: E731
+
+    def derivatives(x):
+        mapped = jax.vmap(jax.grad(cubic))(jnp.stack([x, -x]))
+        return jax.jacfwd(f)(x), jax.jacrev(f)(x), jax.hessian(cubic)(x), mapped
+
+    want = jax.jit(derivatives, compiler_options=QUICK)(x)
+    for gain in (0, np.inf):
+        of_few(gain)
+        for got, y in zip(jax.jit(derivatives, compiler_options=QUICK)(x), want, strict=True):
+            np.testing.assert_allclose(got, y, rtol=1e-6, atol=1e-6)
+
+
+def equations(jaxpr) -> int:
+    return len(jaxpr.eqns) + sum(map(equations, subjaxprs(jaxpr)))
+
+
+@pytest.mark.parametrize(
+    ("size", "shape", "times", "most"), [(31, (128, 128), 8, 700), (101, (20000,), 10, 700)], ids=["box", "line"]
+)
+def test_a_gradient_keeps_no_mask_for_every_offset(size, shape, times, most):
+    with jax.enable_x64(False):
+        x = filled(0, shape, np.float32)
+        gradient = jax.jit(jax.grad(lambda x: (ndimage.median_filter(x, size) ** 2).sum()))
+        traced = gradient.trace(x)
+        assert equations(traced.jaxpr.jaxpr) <= most
+        held = traced.lower().compile().memory_analysis().temp_size_in_bytes
+    assert held <= times * 2 * x.nbytes
+
+
+@pytest.mark.parametrize("window", [(1, 101), (3, 45), (11, 11)])
+def test_many_elements_need_no_gather(window):
+    gradient = jax.grad(lambda x: ndimage.median_filter(x, window).sum())
+    text = jax.jit(gradient).lower(jnp.ones((9, 80))).as_text()
+    assert "scatter" not in text
+    assert '"stablehlo.gather"' not in text
+
+
+# ---- where else they run ----
+
+
+@pytest.mark.parametrize("window", [(1, 83), (9, 11)])
+def test_shards(window):
+    """Under shard_map, where loops must say what their results vary over."""
+    mesh = jax.make_mesh((4,), ("rows",), axis_types=(jax.sharding.AxisType.Auto,))
+    rows = PartitionSpec("rows")
+    every = jax.vmap(lambda x: ndimage.median_filter(x, window))
+    shards = jax.shard_map(every, mesh=mesh, in_specs=rows, out_specs=rows)
+    x = jnp.asarray(filled(0, (4, 5, 30)))
+    gradient = lambda f: jax.value_and_grad(lambda x: (f(x) * x).sum())  # noqa: E731
+    want, got = (jax.jit(gradient(f), compiler_options=QUICK)(x) for f in (every, shards))
+    np.testing.assert_allclose(got[0], want[0], rtol=1e-6)
+    np.testing.assert_allclose(got[1], want[1], rtol=1e-6, atol=1e-6)
+
+
+def test_symbolic_sizes():
+    x = filled(0, (120,), np.float32)
+    f = jax.jit(lambda x: ndimage.median_filter(x, 101, mode="nearest"))
+    (size,) = export.symbolic_shape("n")
+    exported = export.export(f)(jax.ShapeDtypeStruct((size,), x.dtype))
+    np.testing.assert_array_equal(exported.call(x), scipy.ndimage.median_filter(x, 101, mode="nearest"))
