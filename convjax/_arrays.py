@@ -56,7 +56,8 @@ def _swapped(value: Any) -> bool:
 def struct(function: str, argument: str, value: Any) -> jax.ShapeDtypeStruct:
     """The shape and the dtype of anything that has them as NumPy does, else of the array that it is."""
     try:
-        return jax.ShapeDtypeStruct(value.shape, np.dtype(value.dtype).newbyteorder("="))
+        dtype = jax.dtypes.canonicalize_dtype(np.dtype(value.dtype).newbyteorder("="))
+        return jax.ShapeDtypeStruct(value.shape, dtype)
     except (AttributeError, TypeError):
         value = array(function, argument, value)
         return jax.ShapeDtypeStruct(value.shape, value.dtype)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from cases import normal
 
 import convjax
 
@@ -83,23 +84,39 @@ def test_gpu_means_cuda():
     assert convjax.plan(X, W, platform="gpu") == convjax.plan(X, W, platform="cuda")
 
 
-def test_wide_steps_within_what_can_be_counted():
-    """Only what is made need be counted: a window that moves once, and zeros that "direct" sees beyond the edge."""
-    x, weight = jnp.arange(4.0)[None, None], jnp.ones((1, 1, 1))
-    for stride in (2**40, 2**58):
-        f = partial(convjax.conv1d, padding=stride, stride=stride)
-        np.testing.assert_array_equal(f(x + 1, weight)[0, 0], [0, 1, 0])
-        loss = lambda x, weight: f(x, weight).sum()  # noqa: B023, E731
-        dx, dw = jax.vmap(jax.grad(loss, (0, 1)))(jnp.stack([x, x + 1] * 32), jnp.stack([weight] * 64))
-        np.testing.assert_array_equal(dx[:, 0, 0], [[1, 0, 0, 0]] * 64)
-        np.testing.assert_array_equal(dw[:2].ravel(), [0, 1])
-    for algorithm in ("auto", "shift", "phases"):
-        y = convjax.conv1d(x + 1, jnp.ones((1, 1, 2)), stride=2**62, padding=1, algorithm=algorithm)
+def lax_conv(x, weight, step, moved):
+    stride, dilation = (step, 1) if moved else (1, step)
+    return jax.lax.conv_general_dilated(x, weight, (stride,), [(step, step)], rhs_dilation=(dilation,))
+
+
+@pytest.mark.parametrize("step", [2**32, 2**40 + 3, 2**55])
+@pytest.mark.parametrize("moved", [True, False])
+def test_steps_wider_than_32_bits(step, moved):
+    """Of five elements, windows with steps of 8 see what those with wider ones do."""
+    x, weight = jnp.asarray(normal(0, (2, 4, 5))), jnp.asarray(normal(1, (3, 4, 1 if moved else 3)))
+    wide = partial(convjax.conv1d, padding=step, **{"stride" if moved else "dilation": step})
+    near = partial(lax_conv, step=8, moved=moved)
+    want, want_pullback = jax.vjp(near, x, weight)
+    got, pullback = jax.vjp(wide, x, weight)
+    ct = jnp.asarray(normal(2, want.shape))
+    for y, z in zip((got, *pullback(ct)), (want, *want_pullback(ct)), strict=True):
+        np.testing.assert_allclose(y, z, rtol=1e-5, atol=1e-5)
+    many = [jax.vmap(jax.vjp(f, x, weight)[1])(jnp.stack([ct, -2 * ct])) for f in (wide, near)]
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-5), *many)
+
+
+def test_steps_that_are_never_taken():
+    x, weight = jnp.arange(4.0)[None, None] + 1, jnp.ones((1, 1, 1))
+    for algorithm in ("auto", "direct", "shift", "phases"):
+        y = convjax.conv1d(x, jnp.ones((1, 1, 2)), stride=2**62, padding=1, algorithm=algorithm)
         np.testing.assert_array_equal(y, [[[1]]])
     np.testing.assert_array_equal(convjax.conv1d(x, weight, dilation=2**63 - 1), x)
-    np.testing.assert_array_equal(convjax.conv_transpose1d(x[..., 1:2], weight, stride=2**62), [[[1]]])
-    np.testing.assert_array_equal(convjax.unfold(x, (2,), stride=2**62, padding=1), [[[0], [0]]])
+    np.testing.assert_array_equal(convjax.conv_transpose1d(x[..., 1:2], weight, stride=2**62), [[[2]]])
+    np.testing.assert_array_equal(convjax.unfold(x, (2,), stride=2**62, padding=1), [[[0], [1]]])
     np.testing.assert_array_equal(convjax.unfold(x, (1,), dilation=2**62), x)
+
+
+def test_symbolic_sizes_are_counted_where_they_are_certain():
     (n,) = jax.export.symbolic_shape("n")
     assert convjax.conv_output_shape((n, 1, n), (1, 1, 1), padding=2**40) == (n, 1, n + 2**41)
     with pytest.raises(ValueError, match="`padding` is too large"):

@@ -160,7 +160,7 @@ def test_gradient_specs_of_a_case_by_hand():
     x, w = normal(0, case.x), normal(1, case.weight)
     y, vjp = jax.vjp(case, x, w)
     specs = [e.params["spec"] for e in equations(vjp, y) if e.primitive.name == "convjax_conv"]
-    assert ConvSpec((1, 1), ((1, 0), (0, 0)), (1, 1), (2, 1), 2) in specs  # weight
+    assert ConvSpec((1, 1), ((1, 0), (0, 0)), (1, 1), (2, 1), 2, weight="result") in specs  # weight
     assert ConvSpec((1, 1), ((1, 2), (1, 1)), (2, 1), (1, 1), 2, turned=True) in specs  # input
 
 

@@ -77,6 +77,12 @@ def test_numbers_of_its_own_are_no_hidden_transfers():
             jax.block_until_ready(call())
 
 
+def test_integer_images_without_64_bit_types():
+    with jax.enable_x64(False), jax.transfer_guard("disallow"):
+        for name, args in WINDOWS.items():
+            jax.block_until_ready(called(f"ndimage.{name}", BYTES, *args)())
+
+
 @pytest.mark.parametrize(
     "call",
     [

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from convjax import _boundary
+from convjax import _arrays, _boundary
 from convjax._lowerings import _pieces
 from convjax._spec import Pads
 
@@ -35,7 +35,7 @@ def split(weights: Any) -> Number:
     """Weights as a number. NumPy arrays keep what float32 cannot hold."""
     if isinstance(weights, jax.Array):
         first, *others = _dtypes()
-        return weights.astype(first), *[jnp.zeros(weights.shape, dtype) for dtype in others]
+        return weights.astype(first), *[_arrays.own(np.zeros(weights.shape, dtype)) for dtype in others]
     parts: list[Any] = []
     rest = np.asarray(weights, np.float64)
     for dtype in _dtypes():

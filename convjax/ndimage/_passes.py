@@ -178,21 +178,25 @@ def stored(y: jax.Array, dtype: Any) -> jax.Array:
 def magnitude(results: list[jax.Array]) -> jax.Array:
     """The root of the sum of squares, integers squared as they are; where it is 0, its derivative is taken as 0."""
     if all(jnp.issubdtype(y.dtype, jnp.integer) for y in results):
-        squares, scale = _pieces.total([y * y for y in results]), None
-        squares = squares.astype(sum_dtype(squares.dtype))
-    else:
-        wide = [y.astype(sum_dtype(y.dtype)) for y in results]
-        scale = _scale_of_squares(functools.reduce(lax.max, map(jnp.abs, wide)))
-        squares = _pieces.total([(y * scale.astype(y.dtype)) ** 2 for y in wide])
+        squares = _pieces.total([y * y for y in results])
+        return _root(squares.astype(sum_dtype(squares.dtype)))
+    wide = [y.astype(sum_dtype(y.dtype)) for y in results]
+    power = _power_of_two(functools.reduce(lax.max, map(jnp.abs, wide)))
+    # Numbers of about 1 have squares that neither overflow nor vanish, and second derivatives that do not either. A
+    # power of two rounds nothing.
+    root = _root(_pieces.total([(y * (1 / power).astype(y.dtype)) ** 2 for y in wide]))
+    return root * power.astype(root.dtype)
+
+
+def _root(squares: jax.Array) -> jax.Array:
     flat = squares == 0
-    root = jnp.where(flat, squares, jnp.sqrt(jnp.where(flat, 1, squares)))
-    return root if scale is None else root / scale.astype(root.dtype)
+    return jnp.where(flat, 0, jnp.sqrt(jnp.where(flat, 1, squares)))
 
 
-def _scale_of_squares(largest: jax.Array) -> jax.Array:
-    """1, or a power of two by which numbers are multiplied for their squares to be neither too large nor too small."""
-    most = int(jnp.finfo(largest.dtype).maxexp)
-    bounds = [2.0 ** int(share * most) for share in (0.47, -0.55, -0.4, 0.78)]
-    large, shrink, small, grow = (jnp.asarray(bound, largest.dtype) for bound in bounds)
-    one = jnp.ones((), largest.dtype)
-    return jnp.where(largest > large, shrink, jnp.where(largest < small, grow, one))
+def _power_of_two(x: jax.Array) -> jax.Array:
+    """The largest one that is no larger than x, within those whose reciprocal can be held."""
+    info = jnp.finfo(x.dtype)
+    kind = jnp.dtype(f"int{info.bits}")
+    exponent = jnp.asarray(((1 << info.nexp) - 1) << info.nmant, kind)
+    power = lax.bitcast_convert_type(lax.bitcast_convert_type(lax.stop_gradient(x), kind) & exponent, x.dtype)
+    return jnp.clip(power, float(info.tiny), 1 / float(info.tiny))
