@@ -100,6 +100,15 @@ def torch_operands(arrays: tuple[np.ndarray, ...]):
     return tuple(map(tensor, arrays))
 
 
+def channels_last(tensors):
+    """The same tensors with the channels last in memory, which torch's convolutions of images and volumes prefer; None
+    where torch has no such layout."""
+    import torch
+
+    layout = {4: torch.channels_last, 5: torch.channels_last_3d}.get(tensors[0].ndim)
+    return layout and tuple(t.contiguous(memory_format=layout) for t in tensors)
+
+
 def agree(got, want) -> None:
     """Raise where the results of two backends differ by more than the rounding of float32 in long chains."""
     for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):

@@ -100,8 +100,11 @@ def _of_case(case: Case, direction: str, platform: str) -> Task:
     def ready(backend: str) -> Ready | None:
         if backend in BACKENDS:
             return None
-        if backend == "torch":
-            return _torch_ready(backends.torch_function(case, direction), backends.torch_operands(arrays), platform)
+        if backend in ("torch", "torch channels last"):
+            given = backends.torch_operands(arrays)
+            if backend != "torch":
+                given = backends.channels_last(given)
+            return given and _torch_ready(backends.torch_function(case, direction), given, platform)
         if backend in ("convjax", "lax"):
             return _jax_ready(chosen(backends.conv_of(backend, case)), device)
         if _select.refusal(LOWERINGS[backend], spec, x, w) is not None:
@@ -118,6 +121,15 @@ def _of_case(case: Case, direction: str, platform: str) -> Task:
             _rules.RULES[platform] = kept
 
     return Task(case.name, case.family, direction, ready, _select.select(spec, x, w, platform).lowering.name)
+
+
+def multiply_adds(case: Case, direction: str) -> int:
+    """Those of the definition."""
+    spec, x, w = _equation(
+        partial(backends.jax_function, direction=direction)(backends.conv_of("convjax", case)),
+        [*case.structs(), jax.eval_shape(case, *case.structs())],
+    )
+    return LOWERINGS["direct"].multiply_adds(spec, x, w)
 
 
 def _equation(function: Callable, arrays):

@@ -1,0 +1,142 @@
+"""`python -m benchmarks.choices`: every algorithm on every row, one line of JSON each, for the test of choices.
+
+It can be stopped and started again: rows that the file holds already are left out.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from benchmarks.__main__ import ALLOCATOR, RESULTS, SAME, machine, versions
+from benchmarks.timing import fastest
+
+FILE = RESULTS / "choices.jsonl"
+OTHERS = ("lax", "torch", "torch channels last")
+KEPT = (*SAME, *OTHERS)  # timed as long as the closest
+LIMIT_SECONDS = 30  # for an algorithm to compile and to run once; one that takes longer is not timed
+# Multiply-adds from which loops of single products are not timed: they take a second and more.
+MAX_LOOP_MULTIPLY_ADDS = 4e9
+LOOPS = ("shift", "reduce")
+
+
+def rows(only: str) -> list:
+    from benchmarks.cases import ROWS
+    from benchmarks.layers import LOSSES, TUNING_LAYERS, VALIDATION_LAYERS
+
+    parts = {"losses": LOSSES, "layers": TUNING_LAYERS, "validation": VALIDATION_LAYERS, "rows": ROWS}
+    return [case for name in only.split(",") for case in parts[name]]
+
+
+def timed(case, direction: str, too_slow: list[str]) -> dict[str, Any]:
+    from benchmarks import tasks
+    from convjax._lowerings import LOWERINGS
+
+    task = tasks.task(case, direction, "cpu")
+    loops = LOOPS if tasks.multiply_adds(case, direction) > MAX_LOOP_MULTIPLY_ADDS else ()
+    ready, seconds = {}, {}
+    for name in ("convjax", *OTHERS, *LOWERINGS):
+        if name in loops or name in too_slow:
+            continue
+        print(json.dumps({"starts": name}), flush=True)
+        made = task.ready(name)
+        if made is not None:
+            ready[name] = made
+            made.call()
+    print(json.dumps({"starts": None}), flush=True)
+    calls = {name: r.call for name, r in ready.items()}
+    calls["again"] = calls["convjax"]
+    seconds = fastest(calls, rounds=1, batch=0.01)
+    # The closer a call comes to the fastest, the longer it is timed.
+    for times, rounds in ((4, 2), (1.6, 5)):
+        close = times * min(s for name, s in seconds.items() if not name.startswith("torch"))
+        near = {name: call for name, call in calls.items() if name in KEPT or seconds[name] <= close}
+        again = fastest(near, rounds, same=SAME, patience=10.0)
+        seconds |= {name: min(s, seconds[name]) for name, s in again.items()}
+    return {
+        "row": task.name,
+        "direction": direction,
+        "chosen": task.lowering,
+        "program_of_lax": ready["lax"].program == ready["convjax"].program if "lax" in ready else False,
+        "compile_seconds": round(ready["convjax"].compile_seconds, 3),
+        "too_slow": [*too_slow, *loops],
+        "seconds": {name: float(f"{s:.4g}") for name, s in seconds.items()},
+    }
+
+
+def work() -> None:
+    """Time each row that a line of JSON asks for."""
+    import torch
+
+    torch.set_grad_enabled(False)
+    found = machine()
+    about = {"processor": found["cpu"], "cores": found["cores"], "date": datetime.date.today().isoformat()}
+    about |= {name: version for name, version in versions(["torch"]).items() if name in ("jax", "torch")}
+    by_name = {case.name: case for case in rows("losses,layers,validation,rows")}
+    for line in sys.stdin:
+        name, direction, too_slow = json.loads(line)
+        print(json.dumps(timed(by_name[name], direction, too_slow) | about), flush=True)
+
+
+class Worker:
+    """A process that times rows, which can be ended while an algorithm runs."""
+
+    def __init__(self) -> None:
+        command = [sys.executable, "-m", "benchmarks.choices", "--worker"]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.lines: queue.Queue[str] = queue.Queue()
+        threading.Thread(target=lambda: [*map(self.lines.put, self.process.stdout)], daemon=True).start()
+
+    def row(self, name: str, direction: str, too_slow: list[str]) -> dict[str, Any] | str:
+        """The line of a row, or the name of an algorithm that took too long, or at which the process died."""
+        self.process.stdin.write(json.dumps([name, direction, too_slow]) + "\n")
+        self.process.stdin.flush()
+        starts = "convjax"
+        while True:
+            try:
+                line = json.loads(self.lines.get(timeout=300 if starts is None else LIMIT_SECONDS))
+            except queue.Empty:
+                self.process.kill()
+                return starts or "timing"
+            if "starts" not in line:
+                return line
+            starts = line["starts"]
+
+
+def main(only: str, file: Path) -> int:
+    import tqdm
+
+    from benchmarks.backends import DIRECTIONS
+
+    lines = file.read_text().splitlines() if file.exists() else []
+    done = {(row["row"], row["direction"]) for row in map(json.loads, lines)}
+    left = [(case.name, d) for case in rows(only) for d in DIRECTIONS if (case.name, d) not in done]
+    worker = Worker()
+    for name, direction in tqdm.tqdm(left, unit="row", mininterval=30):
+        too_slow: list[str] = []
+        while isinstance(line := worker.row(name, direction, too_slow), str):
+            too_slow.append(line)
+            worker = Worker()
+            if len(too_slow) > 6:
+                break
+        else:
+            with file.open("a") as out:
+                out.write(json.dumps(line) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    if any(os.environ.get(k) != v for k, v in ALLOCATOR.items()):
+        os.execve(sys.executable, [sys.executable, "-m", "benchmarks.choices", *sys.argv[1:]], os.environ | ALLOCATOR)
+    parser = argparse.ArgumentParser("python -m benchmarks.choices", description=__doc__.split(": ", 1)[1])
+    parser.add_argument("--only", default="losses,layers,validation,rows", help="sets of rows, with commas")
+    parser.add_argument("--file", type=Path, default=FILE, help="where the lines go")
+    parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    sys.exit(work() if options.worker else main(options.only, options.file))
