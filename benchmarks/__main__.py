@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: convjax against lax, torch, SciPy and its own lowerings, row by row, in one process."""
+"""`python -m benchmarks`: convjax against lax, torch, SciPy and its own algorithms, row by row, in one process."""
 
 import argparse
 import datetime
@@ -28,7 +28,7 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--against",
         default="lax,torch",
-        help='backends to time beside convjax: lax, torch, "lowerings" or the name of one; scipy, jax.scipy',
+        help='backends to time beside convjax: lax, torch, "algorithms" or the name of one; scipy, jax.scipy',
     )
     parser.add_argument("--rows", default="", help="only rows whose name or family holds one of these, with commas")
     parser.add_argument("--directions", default=",".join(DIRECTIONS), help="only these, with commas")
@@ -88,7 +88,7 @@ def _timed(task, backends: list[str], rounds: int) -> dict[str, Any]:
         "row": task.name,
         "family": task.family,
         "direction": task.direction,
-        "lowering": task.lowering,
+        "algorithm": task.algorithm,
         "seconds": fastest({name: r.call for name, r in ready.items()}, rounds, SAME),
         "compile_seconds": {n: r.compile_seconds for n, r in ready.items() if r.compile_seconds},
         "program_of_lax": "lax" in ready and ready["lax"].program == ready["convjax"].program,
@@ -98,8 +98,8 @@ def _timed(task, backends: list[str], rounds: int) -> dict[str, Any]:
 
 def fewest(row: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
     """A row that was timed twice, with the fewer seconds of each call and of compiling it; the other, if another
-    lowering was timed there."""
-    if other["lowering"] != row["lowering"]:
+    algorithm was timed there."""
+    if other["algorithm"] != row["algorithm"]:
         return other
     least = lambda of: {name: min(value, other[of].get(name, value)) for name, value in row[of].items()}  # noqa: E731
     return {**row, "seconds": least("seconds"), "compile_seconds": least("compile_seconds")}
@@ -110,17 +110,17 @@ def main(options: argparse.Namespace) -> int:
     import tqdm
 
     from benchmarks import report, tasks
-    from convjax._lowerings import LOWERINGS
+    from convjax._algorithms import ALGORITHMS
 
     today = datetime.date.today().isoformat()
     here = "cuda" if jax.default_backend() == "gpu" else jax.default_backend()
     if options.platform not in (None, here):
         print(f"--platform {options.platform}: JAX runs on {here} here", file=sys.stderr)
         return 2
-    backends = [b for name in options.against.split(",") for b in (LOWERINGS if name == "lowerings" else [name])]
-    unknown = [b for b in backends if b not in (*report.OTHERS, *LOWERINGS)]
+    backends = [b for name in options.against.split(",") for b in (ALGORITHMS if name == "algorithms" else [name])]
+    unknown = [b for b in backends if b not in (*report.OTHERS, *ALGORITHMS)]
     if unknown:
-        print(f"--against {unknown[0]}: not {', '.join((*report.OTHERS, 'lowerings', *LOWERINGS))}", file=sys.stderr)
+        print(f"--against {unknown[0]}: not {', '.join((*report.OTHERS, 'algorithms', *ALGORITHMS))}", file=sys.stderr)
         return 2
     for name in ("torch", "scipy"):
         if name in backends and importlib.util.find_spec(name) is None:
@@ -164,7 +164,7 @@ def main(options: argparse.Namespace) -> int:
     if not options.no_files:
         options.results.mkdir(parents=True, exist_ok=True)
         data.write_text(json.dumps(result, indent=1) + "\n")
-        drawn = [chart] if report.others(result) else []  # of lowerings alone there is nothing to draw
+        drawn = [chart] if report.others(result) else []  # of algorithms alone there is nothing to draw
         for path in drawn:
             report.chart(result, path)
         print("written:", ", ".join(map(str, [data, *drawn])))

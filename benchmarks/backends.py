@@ -39,7 +39,7 @@ def jax_function(conv: Callable, direction: str) -> Callable:
 
 
 def conv_of(backend: str, case: Case) -> Callable:
-    """ "lax", or "convjax" for what it chooses, or the name of one of its lowerings."""
+    """ "lax", or "convjax" for what it chooses, or the name of one of its algorithms."""
     if backend == "lax":
         return partial(lax_conv, case)
     return partial(case, algorithm="auto" if backend == "convjax" else backend)

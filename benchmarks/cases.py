@@ -10,8 +10,9 @@ import jax
 import numpy as np
 
 import convjax
-from convjax import _spec
-from convjax._spec import ConvSpec, Options, extent
+from convjax._arguments import calls
+from convjax._arguments.calls import Options
+from convjax._spec import ConvSpec, extent
 
 
 class Case(NamedTuple):
@@ -41,9 +42,9 @@ class Case(NamedTuple):
         given = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1, **self.options}
         if self.transpose:
             given = {"output_padding": 0, **given}
-            call = _spec.conv_transpose_call("conv_transpose", None, x, weight, None, **given, options=Options())
+            call = calls.conv_transpose_call("conv_transpose", None, x, weight, None, **given, options=Options())
         else:
-            call = _spec.conv_call("conv", None, x, weight, None, **given, options=Options())
+            call = calls.conv_call("conv", None, x, weight, None, **given, options=Options())
         return call.spec
 
     def reduced(self) -> "Case":

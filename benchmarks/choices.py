@@ -23,7 +23,8 @@ KEPT = (*SAME, *OTHERS)  # timed as long as the closest
 LIMIT_SECONDS = 30  # for an algorithm to compile and to run once; one that takes longer is not timed
 # Multiply-adds from which loops of single products are not timed: they take a second and more.
 MAX_LOOP_MULTIPLY_ADDS = 4e9
-LOOPS = ("shift", "reduce")
+LOOPS = ("shift_add", "variadic_reduce")
+MAX_MULTIPLY_ADDS_RATIO = 30  # times those of the definition, from which an algorithm is not timed either
 
 
 def rows(only: str) -> list:
@@ -36,13 +37,16 @@ def rows(only: str) -> list:
 
 def timed(case, direction: str, too_slow: list[str]) -> dict[str, Any]:
     from benchmarks import tasks
-    from convjax._lowerings import LOWERINGS
+    from convjax._algorithms import ALGORITHMS
 
     task = tasks.task(case, direction, "cpu")
-    loops = LOOPS if tasks.multiply_adds(case, direction) > MAX_LOOP_MULTIPLY_ADDS else ()
+    counts = tasks.multiply_adds(case, direction)
+    definition = counts["xla"]
+    left_out = [name for name in LOOPS if definition > MAX_LOOP_MULTIPLY_ADDS]
+    left_out += [name for name, count in counts.items() if count > MAX_MULTIPLY_ADDS_RATIO * definition]
     ready, seconds = {}, {}
-    for name in ("convjax", *OTHERS, *LOWERINGS):
-        if name in loops or name in too_slow:
+    for name in ("convjax", *OTHERS, *ALGORITHMS):
+        if name in left_out or name in too_slow:
             continue
         print(json.dumps({"starts": name}), flush=True)
         made = task.ready(name)
@@ -62,10 +66,10 @@ def timed(case, direction: str, too_slow: list[str]) -> dict[str, Any]:
     return {
         "row": task.name,
         "direction": direction,
-        "chosen": task.lowering,
+        "chosen": task.algorithm,
         "program_of_lax": ready["lax"].program == ready["convjax"].program if "lax" in ready else False,
         "compile_seconds": round(ready["convjax"].compile_seconds, 3),
-        "too_slow": [*too_slow, *loops],
+        "too_slow": [*too_slow, *left_out],
         "seconds": {name: float(f"{s:.4g}") for name, s in seconds.items()},
     }
 

@@ -36,10 +36,12 @@ def table(result: dict[str, Any]) -> str:
     """Milliseconds of each, and how many times faster convjax is."""
     beside = others(result)
     lines = [
-        f"{'row':<32} {'direction':<16} {'lowering':<10} {'convjax':>9}" + "".join(f"{b:>11} {'x':>6}" for b in beside)
+        f"{'row':<32} {'direction':<16} {'algorithm':<10} {'convjax':>9}" + "".join(f"{b:>11} {'x':>6}" for b in beside)
     ]
     for row in result["rows"]:
-        cells = f"{row['row']:<32} {row['direction']:<16} {row['lowering']:<10} {1e3 * row['seconds']['convjax']:>9.3f}"
+        cells = (
+            f"{row['row']:<32} {row['direction']:<16} {row['algorithm']:<10} {1e3 * row['seconds']['convjax']:>9.3f}"
+        )
         for b in beside:
             times = ratio(row, b)
             cells += f"{'':>18}" if times is None else f"{1e3 * row['seconds'][b]:>11.3f} {times:>6.2f}"
@@ -68,12 +70,12 @@ def summary(result: dict[str, Any]) -> str:
     if regrets:
         right = sum(r <= 1.05 for r in regrets)
         text = f"{right} of {len(regrets)}, worst regret {max(regrets):.2f}"
-        lines.append(f"selection: the fastest lowering (within 5 %) in {text}")
+        lines.append(f"selection: the fastest algorithm (within 5 %) in {text}")
     return "\n".join(lines)
 
 
 def regret(row: dict[str, Any]) -> float | None:
-    """The time of what was chosen over that of the fastest lowering, where they were timed."""
+    """The time of what was chosen over that of the fastest algorithm, where they were timed."""
     timed = [s for name, s in row["seconds"].items() if name not in ("convjax", "again", *OTHERS)]
     own = min(row["seconds"]["convjax"], row["seconds"]["again"])
     return own / min([*timed, own]) if timed else None
@@ -142,11 +144,11 @@ def every_row(result: dict[str, Any]) -> str:
         "",
         *summary(result).splitlines(),
         "",
-        "| row | direction | lowering | convjax |" + "".join(f" {b} | times |" for b in beside),
+        "| row | direction | algorithm | convjax |" + "".join(f" {b} | times |" for b in beside),
         "|---|---|---|---|" + "---|---|" * len(beside),
     ]
     for row in result["rows"]:
-        cells = [row["row"], row["direction"], row["lowering"], f"{1e3 * row['seconds']['convjax']:.3f}"]
+        cells = [row["row"], row["direction"], row["algorithm"], f"{1e3 * row['seconds']['convjax']:.3f}"]
         for b in beside:
             times = ratio(row, b)
             cells += ["", ""] if times is None else [f"{1e3 * row['seconds'][b]:.3f}", f"{times:.2f}"]

@@ -15,8 +15,11 @@ from benchmarks import backends
 from benchmarks.cases import ROWS, Case
 from benchmarks.filters import BACKENDS, FILTERS, Filter
 from benchmarks.programs import PROGRAMS, Program
-from convjax import _rules, _select
-from convjax._lowerings import LOWERINGS
+from convjax._algorithms import ALGORITHMS
+from convjax._choice.choose import choose, why_unsupported
+from convjax._choice.problem import Problem
+from convjax._choice.recorded import operation_of
+from convjax._machine import here
 
 
 class Ready(NamedTuple):
@@ -35,7 +38,7 @@ class Task(NamedTuple):
     family: str
     direction: str
     ready: Callable[[str], Ready | None]
-    lowering: str
+    algorithm: str
 
 
 Row = Case | Program | Filter
@@ -107,29 +110,20 @@ def _of_case(case: Case, direction: str, platform: str) -> Task:
             return given and _torch_ready(backends.torch_function(case, direction), given, platform)
         if backend in ("convjax", "lax"):
             return _jax_ready(chosen(backends.conv_of(backend, case)), device)
-        if _select.refusal(LOWERINGS[backend], spec, x, w) is not None:
+        if why_unsupported(ALGORITHMS[backend], spec, x, w) is not None:
             return None
-        # Once: chosen for anew inside, a lowering and what it restates as might take turns without end.
-        once = iter([True])
-        asked = lambda f: (f.spec, f.x.shape, f.w.shape) == (spec, x.shape, w.shape) and next(once, False)  # noqa: E731
-        first = _rules.Rule(backend, asked, "timed")
-        kept = _rules.RULES[platform]
-        _rules.RULES[platform] = (first, *kept)
-        try:
-            return _jax_ready(chosen(backends.conv_of("convjax", case)), device)
-        finally:
-            _rules.RULES[platform] = kept
+        forced = ((operation_of(Problem(spec, x, w, here(platform))), ((backend, 0),)),)
+        return _jax_ready(chosen(partial(case, algorithm=forced)), device)
 
-    return Task(case.name, case.family, direction, ready, _select.select(spec, x, w, platform).lowering.name)
+    return Task(case.name, case.family, direction, ready, choose(Problem(spec, x, w, here(platform))).algorithm.name)
 
 
-def multiply_adds(case: Case, direction: str) -> int:
-    """Those of the definition."""
-    spec, x, w = _equation(
-        partial(backends.jax_function, direction=direction)(backends.conv_of("convjax", case)),
-        [*case.structs(), jax.eval_shape(case, *case.structs())],
-    )
-    return LOWERINGS["direct"].multiply_adds(spec, x, w)
+def multiply_adds(case: Case, direction: str) -> dict[str, int]:
+    """Those of every algorithm that supports it."""
+    operands = [*case.structs(), jax.eval_shape(case, *case.structs())]
+    function = backends.jax_function(backends.conv_of("convjax", case), direction)
+    entry = _equation(function, operands)
+    return {name: each.multiply_adds(*entry) for name, each in ALGORITHMS.items() if each.unsupported(*entry) is None}
 
 
 def _equation(function: Callable, arrays):

@@ -1,6 +1,7 @@
 """Convolution in JAX: torch's answers, explicit NCHW / OIHW, every derivative, on CPU, GPU and TPU."""
 
 from convjax import edges, kernels, ndimage, signal
+from convjax._machine import Machine
 from convjax.functional import (
     conv,
     conv1d,
@@ -15,11 +16,13 @@ from convjax.functional import (
 )
 from convjax.init import ConvParams, init_conv
 from convjax.plan import Plan, conv_output_shape, plan
+from convjax.tune import tune
 
 __version__ = "0.1.0"
 
 __all__ = [
     "ConvParams",
+    "Machine",
     "Plan",
     "conv",
     "conv1d",
@@ -37,5 +40,6 @@ __all__ = [
     "ndimage",
     "plan",
     "signal",
+    "tune",
     "unfold",
 ]

@@ -9,11 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from convjax import _arrays, _check, _check_scipy
-from convjax._check_names import explained
-from convjax._lowerings import _pieces
-from convjax._sharding import like_first
-from convjax.ndimage import _arguments, _passes, gaussian_filter, sobel
+from convjax._arguments import arrays, errors, errors_scipy, images
+from convjax._arguments.errors_names import explain_unknown_arguments
+from convjax._arrays import xla_cpu
+from convjax._arrays.sharding import sharded_like_first
+from convjax._filters import passes
+from convjax.ndimage import gaussian_filter, sobel
 
 __all__ = ["Gradient", "canny", "gradient"]
 
@@ -25,7 +26,7 @@ class Gradient(NamedTuple):
     direction: jax.Array
 
 
-@explained
+@explain_unknown_arguments
 def gradient(image: Any, kernels: Any, mode: str = "reflect", cval: Any = 0.0) -> Gradient:
     """The magnitude and direction of the gradient that a pair of `convjax.kernels` measures.
 
@@ -57,35 +58,35 @@ def gradient(image: Any, kernels: Any, mode: str = "reflect", cval: Any = 0.0) -
     ([0.0, 4.0, 4.0, 0.0], [0.0, 0.0, 0.0, 0.0])
     """
     name = "edges.gradient"
-    x = _arguments.image(name, image, "image", booleans=True, complexes=False)
+    x = images.image(name, image, "image", booleans=True, complexes=False)
     x = x if jnp.issubdtype(x.dtype, jnp.floating) else x.astype(float)
     if x.ndim < 2:
-        raise _check_scipy.not_an_image(name, x.shape, "(H, W), or several of them in front")
+        raise errors_scipy.not_an_image(name, x.shape, "(H, W), or several of them in front")
     if x.ndim > 2 and x.shape[-1] in (3, 4) and min(x.shape[-3:-1]) >= 16:
-        raise _check_scipy.colours_last(name, x.shape)
-    w = _arrays.array(name, "kernels", kernels)
+        raise errors_scipy.colours_last(name, x.shape)
+    w = arrays.array(name, "kernels", kernels)
     w = w[:, 0] if w.ndim == 4 and w.shape[1] == 1 else w
     if w.ndim != 3 or w.shape[0] != 2 or 0 in w.shape:
-        raise _check_scipy.not_a_pair(name, jnp.shape(kernels))
+        raise errors_scipy.not_a_pair(name, jnp.shape(kernels))
     if jnp.iscomplexobj(w):
-        raise _check_scipy.complex_kernels(name, w.dtype)
-    pads = tuple(_arguments.reach(name, k, 0) for k in w.shape[1:])
-    _arguments.bordered(name, "kernels", w.shape, x.shape, {x.ndim - 2: pads[0], x.ndim - 1: pads[1]})
-    cval = _arguments.fill(name, cval, x.dtype)
-    measured = partial(_gradient, kind=_arguments.kind(name, mode), pads=pads)
-    return Gradient(*like_first(measured, x, w, cval))
+        raise errors_scipy.complex_kernels(name, w.dtype)
+    pads = tuple(images.reach(name, k, 0) for k in w.shape[1:])
+    images.check_bordered(name, "kernels", w.shape, x.shape, {x.ndim - 2: pads[0], x.ndim - 1: pads[1]})
+    cval = images.fill(name, cval, x.dtype)
+    measured = partial(_gradient, border=images.border(name, mode), pads=pads)
+    return Gradient(*sharded_like_first(measured, x, w, cval))
 
 
-@partial(jax.jit, static_argnames=("kind", "pads"))
-def _gradient(x, w, cval, *, kind, pads):
-    y = _passes.slid(x.reshape(math.prod(x.shape[:-2]), 1, *x.shape[-2:]), w[:, None], cval, kind, pads)
+@partial(jax.jit, static_argnames=("border", "pads"))
+def _gradient(x, w, cval, *, border, pads):
+    y = passes.correlate_window(x.reshape(math.prod(x.shape[:-2]), 1, *x.shape[-2:]), w[:, None], cval, border, pads)
     rises = [0 - y[:, i].reshape(x.shape) for i in (0, 1)]  # 0 - 0 is 0 where -0 is not
     flat = (rises[0] == 0) & (rises[1] == 0)
     direction = jnp.arctan2(jnp.where(flat, 0, rises[1]), jnp.where(flat, 1, rises[0]))
-    return _passes.magnitude(rises).astype(x.dtype), direction.astype(x.dtype)
+    return passes.magnitude(rises).astype(x.dtype), direction.astype(x.dtype)
 
 
-@explained
+@explain_unknown_arguments
 def canny(
     image: Any,
     sigma: Any = 1.0,
@@ -127,43 +128,43 @@ def canny(
     [0, 0, 0, 1, 1, 0, 0, 0]
     """
     name = "edges.canny"
-    x = _arguments.image(name, image, "image", booleans=True, complexes=False)
+    x = images.image(name, image, "image", booleans=True, complexes=False)
     if x.ndim != 2:
-        raise _check_scipy.not_an_image(name, x.shape, "(H, W), 2 axes")
+        raise errors_scipy.not_an_image(name, x.shape, "(H, W), 2 axes")
     largest = 1.0
     if not jnp.issubdtype(x.dtype, jnp.floating):
         if x.dtype.itemsize == 8:
-            raise _check.wrong_dtype(
+            raise errors.wrong_dtype(
                 name, "image", x.dtype, "floats, or integers of 8 to 32 bits", "image / image.max()"
             )
         largest = 1.0 if x.dtype == jnp.bool_ else float(jnp.iinfo(x.dtype).max)
     if not isinstance(use_quantiles, (bool, np.bool_)):
-        raise _check.not_a_flag(name, "use_quantiles", use_quantiles)
+        raise errors.not_a_flag(name, "use_quantiles", use_quantiles)
     given = {"low_threshold": low_threshold, "high_threshold": high_threshold}
     low, high = (_threshold(name, a, v, largest, use_quantiles) for a, v in given.items())
     if not any(isinstance(v, jax.core.Tracer) for v in (low, high)) and low > high:
-        raise _check_scipy.thresholds_cross(name, low_threshold, high_threshold)
+        raise errors_scipy.thresholds_cross(name, low_threshold, high_threshold)
     if mask is not None:
-        mask = _arrays.array(name, "mask", mask).astype(bool)
+        mask = arrays.array(name, "mask", mask).astype(bool)
         if mask.shape != x.shape:
-            raise _check_scipy.wrong_mask(name, mask.shape, x.shape)
-    _arguments.kind(name, mode)
-    sigma = [_arguments.positive(name, "sigma", s, zero=True) for s in _arguments.per_axis(name, "sigma", sigma, 2)]
+            raise errors_scipy.wrong_mask(name, mask.shape, x.shape)
+    images.border(name, mode)
+    sigma = [images.positive(name, "sigma", s, zero=True) for s in images.per_axis(name, "sigma", sigma, 2)]
     for axis, each in enumerate(sigma):
-        _arguments.radius(name, x, axis, each)
-    cval = _arguments.fill(name, cval, x.dtype)
-    low, high = (v if isinstance(v, jax.Array) else _arrays.own(v) for v in (low, high))
+        images.radius(name, x, axis, each)
+    cval = images.fill(name, cval, x.dtype)
+    low, high = (v if isinstance(v, jax.Array) else arrays.to_device(v) for v in (low, high))
     found = partial(_canny, sigma=tuple(sigma), largest=largest, quantiles=bool(use_quantiles), mode=mode)
-    return like_first(found, x, mask, low, high, cval)
+    return sharded_like_first(found, x, mask, low, high, cval)
 
 
 def _threshold(name: str, argument: str, value: Any, largest: float, quantiles: Any) -> Any:
     if value is None:
         return 0.1 if argument == "low_threshold" else 0.2
     if not (isinstance(value, jax.core.Tracer) and value.ndim == 0):
-        value = _arguments.number(name, argument, value)
+        value = images.number(name, argument, value)
         if quantiles and not 0 <= value <= 1:
-            raise _check_scipy.not_a_quantile(name, argument, value)
+            raise errors_scipy.not_a_quantile(name, argument, value)
     return value if quantiles else value / largest
 
 
@@ -171,7 +172,7 @@ def _threshold(name: str, argument: str, value: Any, largest: float, quantiles: 
 def _canny(x, mask, low, high, cval, *, sigma, largest, quantiles, mode):
     if 0 in x.shape:
         return jnp.zeros(x.shape, bool)
-    dtype = _passes.sum_dtype(x.dtype)
+    dtype = passes.sum_dtype(x.dtype)
     x = x.astype(dtype)
     if largest != 1:
         x = jnp.maximum(x * (1 / largest), -1)
@@ -183,7 +184,7 @@ def _canny(x, mask, low, high, cval, *, sigma, largest, quantiles, mode):
         share = blurred(seen.astype(dtype)) + jnp.finfo(dtype).eps
         smooth = blurred(jnp.where(seen, x, 0)) / share
     down, right = sobel(smooth, 0), sobel(smooth, 1)
-    magnitude = _pieces.parted(jnp.sqrt(down * down + right * right))
+    magnitude = xla_cpu.fusion_barrier(jnp.sqrt(down * down + right * right))
     low, high = (jnp.asarray(v, dtype) for v in (low, high))
     if quantiles:
         low, high = jnp.percentile(magnitude, 100 * jnp.stack([low, high]))
@@ -225,7 +226,7 @@ def _eroded(mask: jax.Array) -> jax.Array:
 
 def _grown(mask: jax.Array) -> jax.Array:
     """A mask of zeros and ones, and its neighbours, diagonals included."""
-    wide = _pieces.parted(jnp.pad(mask, 1))
+    wide = xla_cpu.fusion_barrier(jnp.pad(mask, 1))
     lines = wide[:-2] | wide[1:-1] | wide[2:]
     return lines[:, :-2] | lines[:, 1:-1] | lines[:, 2:]
 

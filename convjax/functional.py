@@ -1,23 +1,24 @@
 """The convolutions of networks, as torch.nn.functional has them."""
 
 from collections.abc import Sequence
-from functools import lru_cache, partial
 from typing import Any, Literal
 
 import jax
-import numpy as np
 from jax.typing import ArrayLike, DTypeLike
 
-from convjax import _arrays, _call, _select, _spec
-from convjax._check_names import explained
-from convjax._spec import Options
+from convjax._arguments import arrays, calls
+from convjax._arguments.calls import Options
+from convjax._arguments.errors_names import explain_unknown_arguments
+from convjax._choice.recorded import Recorded
+from convjax._operation import call
 
 Ints = int | Sequence[int]
 Padding = int | Sequence[int] | Sequence[tuple[int, int]] | Literal["same", "valid"]
 Precision = Any
+Algorithm = str | Recorded
 
 
-@explained
+@explain_unknown_arguments
 def conv(
     x: ArrayLike,
     weight: ArrayLike,
@@ -30,7 +31,7 @@ def conv(
     padding_mode: str = "zeros",
     precision: Precision = None,
     preferred_element_type: DTypeLike | None = None,
-    algorithm: str = "auto",
+    algorithm: Algorithm = "auto",
 ) -> jax.Array:
     """`torch.nn.functional.conv1d`, `conv2d` and `conv3d`, for any number of spatial dimensions.
 
@@ -59,11 +60,12 @@ def conv(
       precision: as in `jax.lax.conv_general_dilated`; None follows `jax.default_matmul_precision`.
       preferred_element_type: dtype to accumulate in and to return; None is the dtype of the operands. float16 and
         bfloat16 accumulate in float32 either way; the bias is added to the sum as stored.
-      algorithm: "auto"; "local", which is "auto" among the lowerings that keep a NaN or an infinity of x in the results
-        whose window holds it; or the name of a lowering, which then runs or raises with the reason why it cannot. It
-        holds for this call, its tangents and its batched forms. Gradients are other operations and choose for
-        themselves, with two exceptions. "direct" holds for them too, except for a weight gradient in a program for
-        several devices, where XLA's own convolution can be wrong. "local" holds for the input gradient too. A weight
+      algorithm: "auto"; "local", which is "auto" among the algorithms that keep a NaN or an infinity of x in the
+        results whose window contains it; the name of an algorithm, which then runs or raises with the reason why it
+        cannot; or the record of `convjax.tune`, of which the fastest runs. A name holds for this call, its tangents and
+        its batched forms. Gradients are other operations and choose for themselves, with three exceptions. "xla" holds
+        for them too, except for a weight gradient in a program for several devices, where XLA's own convolution can be
+        wrong. A record holds for every convolution that is in it. "local" holds for the input gradient too. A weight
         gradient chooses freely, because nearly every element of x reaches each of its results.
 
     Returns:
@@ -92,10 +94,10 @@ def conv(
     (1, 1, 4, 4)
     """
     options = Options(padding_mode, precision, preferred_element_type, algorithm)
-    return _conv("conv", None, x, weight, bias, stride, padding, dilation, groups, options)
+    return call.conv("conv", None, x, weight, bias, stride, padding, dilation, groups, options)
 
 
-@explained
+@explain_unknown_arguments
 def conv1d(
     x: ArrayLike,
     weight: ArrayLike,
@@ -108,7 +110,7 @@ def conv1d(
     padding_mode: str = "zeros",
     precision: Precision = None,
     preferred_element_type: DTypeLike | None = None,
-    algorithm: str = "auto",
+    algorithm: Algorithm = "auto",
 ) -> jax.Array:
     """`torch.nn.functional.conv1d`: x (N, C, L) or (C, L), weight (O, C / groups, K), result (N, O, positions).
 
@@ -120,10 +122,10 @@ def conv1d(
     Array([[  1.,  12., 123., 234.]], dtype=float32)
     """
     options = Options(padding_mode, precision, preferred_element_type, algorithm)
-    return _conv("conv1d", 1, x, weight, bias, stride, padding, dilation, groups, options)
+    return call.conv("conv1d", 1, x, weight, bias, stride, padding, dilation, groups, options)
 
 
-@explained
+@explain_unknown_arguments
 def conv2d(
     x: ArrayLike,
     weight: ArrayLike,
@@ -136,7 +138,7 @@ def conv2d(
     padding_mode: str = "zeros",
     precision: Precision = None,
     preferred_element_type: DTypeLike | None = None,
-    algorithm: str = "auto",
+    algorithm: Algorithm = "auto",
 ) -> jax.Array:
     """`torch.nn.functional.conv2d`: x (N, C, H, W) or (C, H, W), weight (O, C / groups, KH, KW), result (N, O, ...).
 
@@ -149,10 +151,10 @@ def conv2d(
            [ 0., -4., -4.,  0.]], dtype=float32)
     """
     options = Options(padding_mode, precision, preferred_element_type, algorithm)
-    return _conv("conv2d", 2, x, weight, bias, stride, padding, dilation, groups, options)
+    return call.conv("conv2d", 2, x, weight, bias, stride, padding, dilation, groups, options)
 
 
-@explained
+@explain_unknown_arguments
 def conv3d(
     x: ArrayLike,
     weight: ArrayLike,
@@ -165,7 +167,7 @@ def conv3d(
     padding_mode: str = "zeros",
     precision: Precision = None,
     preferred_element_type: DTypeLike | None = None,
-    algorithm: str = "auto",
+    algorithm: Algorithm = "auto",
 ) -> jax.Array:
     """`torch.nn.functional.conv3d`: x (N, C, D, H, W) or (C, D, H, W), weight (O, C / groups, KD, KH, KW).
 
@@ -176,10 +178,10 @@ def conv3d(
     (1, 4, 8, 8, 8)
     """
     options = Options(padding_mode, precision, preferred_element_type, algorithm)
-    return _conv("conv3d", 3, x, weight, bias, stride, padding, dilation, groups, options)
+    return call.conv("conv3d", 3, x, weight, bias, stride, padding, dilation, groups, options)
 
 
-@explained
+@explain_unknown_arguments
 def conv_transpose(
     x: ArrayLike,
     weight: ArrayLike,
@@ -193,7 +195,7 @@ def conv_transpose(
     padding_mode: str = "zeros",
     precision: Precision = None,
     preferred_element_type: DTypeLike | None = None,
-    algorithm: str = "auto",
+    algorithm: Algorithm = "auto",
 ) -> jax.Array:
     """`torch.nn.functional.conv_transpose1d`, `2d` and `3d`, for any number of spatial dimensions.
 
@@ -231,12 +233,12 @@ def conv_transpose(
     Array([[ 1.,  1.,  7.,  2., 10.]], dtype=float32)
     """
     options = Options(padding_mode, precision, preferred_element_type, algorithm)
-    return _conv_transpose(
+    return call.conv_transpose(
         "conv_transpose", None, x, weight, bias, stride, padding, output_padding, groups, dilation, options
     )
 
 
-@explained
+@explain_unknown_arguments
 def conv_transpose1d(
     x: ArrayLike,
     weight: ArrayLike,
@@ -250,7 +252,7 @@ def conv_transpose1d(
     padding_mode: str = "zeros",
     precision: Precision = None,
     preferred_element_type: DTypeLike | None = None,
-    algorithm: str = "auto",
+    algorithm: Algorithm = "auto",
 ) -> jax.Array:
     """`torch.nn.functional.conv_transpose1d`: x (N, C, L) or (C, L), weight (C, O / groups, K).
 
@@ -261,12 +263,12 @@ def conv_transpose1d(
     (1, 4, 20)
     """
     options = Options(padding_mode, precision, preferred_element_type, algorithm)
-    return _conv_transpose(
+    return call.conv_transpose(
         "conv_transpose1d", 1, x, weight, bias, stride, padding, output_padding, groups, dilation, options
     )
 
 
-@explained
+@explain_unknown_arguments
 def conv_transpose2d(
     x: ArrayLike,
     weight: ArrayLike,
@@ -280,7 +282,7 @@ def conv_transpose2d(
     padding_mode: str = "zeros",
     precision: Precision = None,
     preferred_element_type: DTypeLike | None = None,
-    algorithm: str = "auto",
+    algorithm: Algorithm = "auto",
 ) -> jax.Array:
     """`torch.nn.functional.conv_transpose2d`: x (N, C, H, W) or (C, H, W), weight (C, O / groups, KH, KW).
 
@@ -292,12 +294,12 @@ def conv_transpose2d(
     (1, 8, 32, 32)
     """
     options = Options(padding_mode, precision, preferred_element_type, algorithm)
-    return _conv_transpose(
+    return call.conv_transpose(
         "conv_transpose2d", 2, x, weight, bias, stride, padding, output_padding, groups, dilation, options
     )
 
 
-@explained
+@explain_unknown_arguments
 def conv_transpose3d(
     x: ArrayLike,
     weight: ArrayLike,
@@ -311,7 +313,7 @@ def conv_transpose3d(
     padding_mode: str = "zeros",
     precision: Precision = None,
     preferred_element_type: DTypeLike | None = None,
-    algorithm: str = "auto",
+    algorithm: Algorithm = "auto",
 ) -> jax.Array:
     """`torch.nn.functional.conv_transpose3d`: x (N, C, D, H, W) or (C, D, H, W), weight (C, O / groups, KD, KH, KW).
 
@@ -322,12 +324,12 @@ def conv_transpose3d(
     (1, 8, 8, 8)
     """
     options = Options(padding_mode, precision, preferred_element_type, algorithm)
-    return _conv_transpose(
+    return call.conv_transpose(
         "conv_transpose3d", 3, x, weight, bias, stride, padding, output_padding, groups, dilation, options
     )
 
 
-@explained
+@explain_unknown_arguments
 def unfold(x: ArrayLike, kernel_size: Ints, dilation: Ints = 1, padding: Padding = 0, stride: Ints = 1) -> jax.Array:
     """`torch.nn.functional.unfold` (im2col): the patches that a convolution sees, as columns.
 
@@ -354,12 +356,12 @@ def unfold(x: ArrayLike, kernel_size: Ints, dilation: Ints = 1, padding: Padding
     >>> bool(jnp.allclose(y, convjax.conv2d(x, weight)))
     True
     """
-    x = _arrays.array("unfold", "x", x)
-    grid = _spec.grid("unfold", x.shape, kernel_size, dilation, padding, stride)
-    return _call.unfold(x, grid=grid)
+    x = arrays.array("unfold", "x", x)
+    grid = calls.unfold_grid("unfold", x.shape, kernel_size, dilation, padding, stride)
+    return call.unfold(x, grid=grid)
 
 
-@explained
+@explain_unknown_arguments
 def fold(
     x: ArrayLike, output_size: Ints, kernel_size: Ints, dilation: Ints = 1, padding: Padding = 0, stride: Ints = 1
 ) -> jax.Array:
@@ -386,66 +388,9 @@ def fold(
            [2., 4., 4., 2.],
            [1., 2., 2., 1.]], dtype=float32)
     """
-    x = _arrays.array("fold", "x", x)
-    grid, channels = _spec.fold_grid("fold", x.shape, output_size, kernel_size, dilation, padding, stride)
-    return _call.fold(x, grid=grid, channels=channels)
-
-
-def _conv(function, dims, x, weight, bias, *arguments):
-    return _run(_spec.conv_call, function, dims, x, weight, bias, arguments)
-
-
-def _conv_transpose(function, dims, x, weight, bias, *arguments):
-    return _run(_spec.conv_transpose_call, function, dims, x, weight, bias, arguments)
-
-
-def _run(check, function, dims, x, weight, bias, arguments):
-    run = _repeated(check, function, dims, x, weight, bias, arguments)
-    if run is None:
-        x, weight, bias = _arrays.arrays(function, x, weight, bias)
-        run = _checked(check, function, dims, x, weight, bias, arguments)
-    return run(x, weight, bias)
-
-
-def _checked(check, function, dims, x, weight, bias, arguments):
-    call = check(function, dims, x, weight, bias, *arguments)
-    _select.known_algorithm(function, call.algorithm)
-    if call.algorithm not in _select.CHOOSING:
-        shapes = (jax.ShapeDtypeStruct(a.shape, a.dtype) for a in (x, weight))  # free of any sharding
-        lhs, rhs = jax.eval_shape(partial(_call.operands, call=call), *shapes)
-        _select.serves(function, call.algorithm, call.spec, lhs, rhs)
-    return _call.jitted(call)
-
-
-# ---- eager calls ----
-#
-# Checking takes some 20 microseconds of Python, three times what a dispatch does. So the check of an eager call is kept
-# by what it depends on: shapes, dtype and the arguments exactly as given.
-
-
-def _repeated(check, function, dims, x, weight, bias, arguments):
-    """The function of a call, checked now or earlier, or None where the arguments do not tell."""
-    dtype = getattr(x, "dtype", None)
-    for a in (x, weight) if bias is None else (x, weight, bias):
-        if not isinstance(a, jax.Array) or isinstance(a, jax.core.Tracer) or a.dtype != dtype:
-            return None
-    if not _plain(arguments) or not jax.dtypes.issubdtype(dtype, np.number):
-        return None
-    precision = jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]
-    shapes = x.shape, weight.shape, None if bias is None else bias.shape
-    return _kept(check, function, dims, dtype, shapes, arguments, precision)
-
-
-def _plain(value):
-    """Whether values are equal only where they are the same, as 1, 1.0 and True are not."""
-    kind = type(value)
-    return kind is int or kind is str or value is None or (kind in (tuple, Options) and all(map(_plain, value)))
-
-
-@lru_cache(maxsize=4096)
-def _kept(check, function, dims, dtype, shapes, arguments, precision):
-    x, weight, bias = (None if shape is None else jax.ShapeDtypeStruct(shape, dtype) for shape in shapes)
-    return _checked(check, function, dims, x, weight, bias, arguments)
+    x = arrays.array("fold", "x", x)
+    grid, channels = calls.fold_grid("fold", x.shape, output_size, kernel_size, dilation, padding, stride)
+    return call.fold(x, grid=grid, channels=channels)
 
 
 CONVOLUTIONS = (conv, conv1d, conv2d, conv3d, conv_transpose, conv_transpose1d, conv_transpose2d, conv_transpose3d)

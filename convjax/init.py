@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 
-from convjax import _arrays, _check, _check_channels, _spec
-from convjax._check_names import explained
+from convjax._arguments import arrays, errors, errors_channels, values
+from convjax._arguments.errors_names import explain_unknown_arguments
 
 
 class ConvParams(NamedTuple):
@@ -24,7 +24,7 @@ class ConvParams(NamedTuple):
     bias: jax.Array | None = None
 
 
-@explained
+@explain_unknown_arguments
 def init_conv(
     key: jax.Array,
     in_channels: int,
@@ -69,22 +69,22 @@ def init_conv(
     """
     function = "init_conv"
     _check_key(function, key)
-    in_channels = _spec.integer(function, "in_channels", in_channels, 1)
-    out_channels = _spec.integer(function, "out_channels", out_channels, 1)
-    groups = _spec.integer(function, "groups", groups, 1)
+    in_channels = values.integer(function, "in_channels", in_channels, 1)
+    out_channels = values.integer(function, "out_channels", out_channels, 1)
+    groups = values.integer(function, "groups", groups, 1)
     for count, what in ((in_channels, "input"), (out_channels, "output")):
         if count % groups:
-            raise _check_channels.groups_do_not_divide(function, groups, what, in_channels, out_channels)
-    kernel = _spec.kernel_sizes(function, kernel_size)
+            raise errors_channels.groups_do_not_divide(function, groups, what, in_channels, out_channels)
+    kernel = values.kernel_sizes(function, kernel_size)
     for name, flag in (("bias", bias), ("transpose", transpose)):
         if not isinstance(flag, bool):
-            raise _check.not_a_flag(function, name, flag)
-    dtype = _spec.float_dtype(function, dtype)
+            raise errors.not_a_flag(function, name, flag)
+    dtype = values.float_dtype(function, dtype)
     rows, columns = (in_channels, out_channels) if transpose else (out_channels, in_channels)
     shape = (rows, columns // groups, *kernel)
     made = ("in_channels", in_channels, (in_channels,)), ("out_channels", out_channels, shape[:2])
-    _spec.countable(function, *made, ("kernel_size", kernel_size, shape))
-    bound = _arrays.own(np.asarray(1 / math.sqrt(math.prod(shape[1:])), dtype))
+    values.check_countable(function, *made, ("kernel_size", kernel_size, shape))
+    bound = arrays.to_device(np.asarray(1 / math.sqrt(math.prod(shape[1:])), dtype))
     weight_key, bias_key = jax.random.split(key)
     weight = jax.random.uniform(weight_key, shape, dtype, -bound, bound)
     return ConvParams(weight, jax.random.uniform(bias_key, (out_channels,), dtype, -bound, bound) if bias else None)
@@ -94,6 +94,6 @@ def _check_key(function: str, key) -> None:
     try:
         scalar = jax.random.key_data(key).ndim == 1
     except (TypeError, ValueError, AttributeError) as error:
-        raise _check.not_a_key(function, key) from error
+        raise errors.not_a_key(function, key) from error
     if not scalar:
-        raise _check.not_a_key(function, key)
+        raise errors.not_a_key(function, key)

@@ -18,8 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 
-from convjax import _arrays, _check, _check_names, _spec
-from convjax._check_names import explained
+from convjax._arguments import arrays, errors, errors_names, values
+from convjax._arguments.errors_names import explain_unknown_arguments
 
 __all__ = [
     "box",
@@ -39,7 +39,7 @@ __all__ = [
 ]
 
 
-@explained
+@explain_unknown_arguments
 def sobel(*, channels: int = 1, dtype: DTypeLike = jnp.float32) -> jax.Array:
     """The Sobel pair, (2, 1, 3, 3): Gx = [[1, 0, -1], [2, 0, -2], [1, 0, -1]] and Gy, its transpose.
 
@@ -55,7 +55,7 @@ def sobel(*, channels: int = 1, dtype: DTypeLike = jnp.float32) -> jax.Array:
     return _pair("sobel", (1, 2, 1), channels, dtype)
 
 
-@explained
+@explain_unknown_arguments
 def prewitt(*, channels: int = 1, dtype: DTypeLike = jnp.float32) -> jax.Array:
     """The Prewitt pair, (2, 1, 3, 3): Gx = [[1, 0, -1], [1, 0, -1], [1, 0, -1]] and Gy, its transpose.
 
@@ -70,7 +70,7 @@ def prewitt(*, channels: int = 1, dtype: DTypeLike = jnp.float32) -> jax.Array:
     return _pair("prewitt", (1, 1, 1), channels, dtype)
 
 
-@explained
+@explain_unknown_arguments
 def scharr(*, channels: int = 1, dtype: DTypeLike = jnp.float32) -> jax.Array:
     """The Scharr pair, (2, 1, 3, 3): Gx = [[3, 0, -3], [10, 0, -10], [3, 0, -3]] and Gy, its transpose.
 
@@ -86,7 +86,7 @@ def scharr(*, channels: int = 1, dtype: DTypeLike = jnp.float32) -> jax.Array:
     return _pair("scharr", (3, 10, 3), channels, dtype)
 
 
-@explained
+@explain_unknown_arguments
 def roberts(*, channels: int = 1, dtype: DTypeLike = jnp.float32) -> jax.Array:
     """The Roberts cross, (2, 1, 2, 2): differences along the two diagonals.
 
@@ -99,7 +99,7 @@ def roberts(*, channels: int = 1, dtype: DTypeLike = jnp.float32) -> jax.Array:
     return _stack("roberts", [[[1, 0], [0, -1]], [[0, 1], [-1, 0]]], channels, dtype)
 
 
-@explained
+@explain_unknown_arguments
 def kirsch(*, channels: int = 1, dtype: DTypeLike = jnp.float32) -> jax.Array:
     """The eight Kirsch compass kernels, (8, 1, 3, 3): north first, then clockwise.
 
@@ -115,7 +115,7 @@ def kirsch(*, channels: int = 1, dtype: DTypeLike = jnp.float32) -> jax.Array:
     return _stack("kirsch", _compass((5, 5, 5, -3, -3, -3, -3, -3)), channels, dtype)
 
 
-@explained
+@explain_unknown_arguments
 def robinson(*, channels: int = 1, dtype: DTypeLike = jnp.float32) -> jax.Array:
     """The eight Robinson compass kernels, (8, 1, 3, 3): the Sobel kernel turned by 45 degrees, north first, clockwise.
 
@@ -130,7 +130,7 @@ def robinson(*, channels: int = 1, dtype: DTypeLike = jnp.float32) -> jax.Array:
     return _stack("robinson", _compass((1, 2, 1, 0, -1, -2, -1, 0)), channels, dtype)
 
 
-@explained
+@explain_unknown_arguments
 def laplacian(neighbours: int = 4, *, channels: int = 1, dtype: DTypeLike = jnp.float32) -> jax.Array:
     """The Laplacian, (1, 1, 3, 3): the sum of the 4 or 8 neighbours less as many times the centre.
 
@@ -143,13 +143,13 @@ def laplacian(neighbours: int = 4, *, channels: int = 1, dtype: DTypeLike = jnp.
            [ 0.,  1.,  0.]], dtype=float32)
     """
     if not isinstance(neighbours, int) or neighbours not in (4, 8):
-        raise _check_names.unknown_name("kernels.laplacian", "neighbours", neighbours, (4, 8), "neighbours=4")
+        raise errors_names.unknown_name("kernels.laplacian", "neighbours", neighbours, (4, 8), "neighbours=4")
     corner = int(neighbours == 8)
     kernel = [[corner, 1, corner], [1, -neighbours, 1], [corner, 1, corner]]
     return _stack("laplacian", [kernel], channels, dtype)
 
 
-@explained
+@explain_unknown_arguments
 def sharpen(amount: float = 1.0, *, channels: int = 1, dtype: DTypeLike = jnp.float32) -> jax.Array:
     """The image less `amount` times its Laplacian, (1, 1, 3, 3).
 
@@ -164,7 +164,7 @@ def sharpen(amount: float = 1.0, *, channels: int = 1, dtype: DTypeLike = jnp.fl
     return _formed("sharpen", _sharpen, 3, channels, dtype, amount=amount)
 
 
-@explained
+@explain_unknown_arguments
 def identity(size: int = 3, *, channels: int = 1, dtype: DTypeLike = jnp.float32) -> jax.Array:
     """The kernel that changes nothing, (1, 1, size, size): 1 in the centre of zeros; size is odd.
 
@@ -178,7 +178,7 @@ def identity(size: int = 3, *, channels: int = 1, dtype: DTypeLike = jnp.float32
     return _stack("identity", kernel, channels, dtype)
 
 
-@explained
+@explain_unknown_arguments
 def box(size: int = 3, *, channels: int = 1, dtype: DTypeLike = jnp.float32) -> jax.Array:
     """The mean over a square, (1, 1, size, size), as `scipy.ndimage.uniform_filter` has it.
 
@@ -190,7 +190,7 @@ def box(size: int = 3, *, channels: int = 1, dtype: DTypeLike = jnp.float32) -> 
     return _stack("box", np.full((1, size, size), 1 / size**2), channels, dtype)
 
 
-@explained
+@explain_unknown_arguments
 def gaussian(
     sigma: Any = 1.0,
     size: int | None = None,
@@ -216,7 +216,7 @@ def gaussian(
     return _formed("gaussian", _bell, size, channels, dtype, sigma=sigma)
 
 
-@explained
+@explain_unknown_arguments
 def log(
     sigma: Any = 1.0,
     size: int | None = None,
@@ -239,7 +239,7 @@ def log(
     return _formed("log", _log, size, channels, dtype, sigma=sigma)
 
 
-@explained
+@explain_unknown_arguments
 def dog(
     sigma: Any = 1.0,
     size: int | None = None,
@@ -262,7 +262,7 @@ def dog(
     return _formed("dog", _dog, size, channels, dtype, sigma=sigma, ratio=ratio)
 
 
-@explained
+@explain_unknown_arguments
 def gabor(
     wavelength: Any = 4.0,
     theta: Any = 0.0,
@@ -348,26 +348,26 @@ def _compass(ring: tuple) -> list[np.ndarray]:
 def _stack(name: str, kernels: Any, channels: int, dtype: DTypeLike) -> jax.Array:
     """Kernels made of numbers, for every channel."""
     channels, dtype = _layout(name, np.shape(kernels), channels, dtype)
-    return _arrays.own(np.tile(np.asarray(kernels, dtype)[:, None], (channels, 1, 1, 1)))
+    return arrays.to_device(np.tile(np.asarray(kernels, dtype)[:, None], (channels, 1, 1, 1)))
 
 
 def _layout(name: str, shape: tuple[int, ...], channels: int, dtype: DTypeLike) -> tuple[int, Any]:
     function = f"kernels.{name}"
-    channels = _spec.integer(function, "channels", channels, 1)
-    _spec.countable(function, ("channels", channels, (channels, *shape)))
-    return channels, _spec.float_dtype(function, dtype)
+    channels = values.integer(function, "channels", channels, 1)
+    values.check_countable(function, ("channels", channels, (channels, *shape)))
+    return channels, values.float_dtype(function, dtype)
 
 
 def _formed(name: str, formula: Callable, size: int, channels: int, dtype: DTypeLike, **values: Any) -> jax.Array:
     """The kernel of a formula: by NumPy in float64, or where a value is JAX's, and may be traced, by JAX."""
     for argument, value in values.items():
         if not _is_real(value):
-            raise _check.not_a_number(f"kernels.{name}", argument, value)
+            raise errors.not_a_number(f"kernels.{name}", argument, value)
     if not any(isinstance(v, jax.Array) for v in values.values()):
         kernel = formula(np, *_places(size), **{k: np.float64(v) for k, v in values.items()})
         return _stack(name, kernel[None], channels, dtype)
     channels, dtype = _layout(name, (1, size, size), channels, dtype)
-    values = {k: v if isinstance(v, jax.Array) else _arrays.own(float(v)) for k, v in values.items()}
+    values = {k: v if isinstance(v, jax.Array) else arrays.to_device(float(v)) for k, v in values.items()}
     return _program(values, formula=formula, size=size, channels=channels, dtype=dtype)
 
 
@@ -388,14 +388,14 @@ def _size(name: str, size: int | None, **positive: Any) -> int:
     function = f"kernels.{name}"
     for argument, value in positive.items():
         if not _is_positive(value):
-            raise _check.not_positive(function, argument, value)
+            raise errors.not_positive(function, argument, value)
     if size is not None:
         return _odd(name, size)
     for argument, value in positive.items():
         if isinstance(value, jax.core.Tracer):
-            raise _check.size_of_traced_scale(function, argument)
+            raise errors.size_of_traced_scale(function, argument)
     size = 2 * int(min(float(_reach(**jax.device_get(positive))) + 0.5, 2.0**62)) + 1
-    _spec.countable(function, ("sigma", positive["sigma"], (size, size)))
+    values.check_countable(function, ("sigma", positive["sigma"], (size, size)))
     return size
 
 
@@ -419,11 +419,11 @@ def _is_real(value: Any) -> bool:
 def _odd(name: str, size: int) -> int:
     size = _side(name, size)
     if size % 2 == 0:
-        raise _check.not_odd(f"kernels.{name}", "size", size)
+        raise errors.not_odd(f"kernels.{name}", "size", size)
     return size
 
 
 def _side(name: str, size: int) -> int:
-    size = _spec.integer(f"kernels.{name}", "size", size, 1)
-    _spec.countable(f"kernels.{name}", ("size", size, (size, size)))
+    size = values.integer(f"kernels.{name}", "size", size, 1)
+    values.check_countable(f"kernels.{name}", ("size", size, (size, size)))
     return size

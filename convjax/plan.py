@@ -8,13 +8,17 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.extend.core import subjaxprs
 
-from convjax import _arrays, _check, _check_names, _primitive, _select, _spec, functional
-from convjax._lowerings import LOWERINGS, _pieces
-from convjax._spec import ConvSpec
-
-PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
+from convjax import functional
+from convjax._algorithms import ALGORITHMS
+from convjax._algorithms.algorithm import Kernel, definition_multiply_adds
+from convjax._arguments import arrays, errors, errors_names, values
+from convjax._choice.choose import Choice, choose, why_unsupported
+from convjax._choice.problem import Problem
+from convjax._machine import Machine, default_platform, here
+from convjax._operation.measure import convolutions
+from convjax._operation.primitive import PLATFORMS
+from convjax._spec import ConvSpec, sum_dtype
 
 
 class Others(Mapping):
@@ -45,46 +49,64 @@ class Step(NamedTuple):
     platform: str
     direction: str  # "forward", "input gradient" or "weight gradient"
     algorithm: str
-    served_by: str  # the same, but for a lowering that restates the operation: what then serves that
+    kernel: str  # what computes it in the end: the same, or the algorithm for what a rewrite restates it as
     because: str
-    others: Others  # every other lowering: why it cannot serve, or what it would cost
+    others: Others  # every other algorithm: why it does not support this, or its multiply-adds
     output_shape: tuple[int, ...]
     multiply_adds: int
-    bytes: int
-    error: float | None  # how far off a result may be, over `relative`; None for integers, which are exact
-    relative: str
-    local: bool  # whether a NaN or an infinity of x reaches only the results whose window holds it
+    definition_multiply_adds: int
+    bytes: int  # of the operands and the result
+    error: (
+        float | None
+    )  # a bound on the error of a result, relative to `relative_to`; None for integers, which are exact
+    relative_to: str
+    is_local: bool  # whether a NaN or an infinity of x reaches only the results whose window contains it
+    seconds: float | None  # that it took when it was measured, None without a record
     spec: ConvSpec
+
+    def __str__(self) -> str:
+        name = self.algorithm if self.kernel == self.algorithm else f"{self.algorithm}, {self.kernel}"
+        work = f"{_scaled(self.multiply_adds)} multiply-adds"
+        if self.multiply_adds != self.definition_multiply_adds:
+            work += f" instead of {_scaled(self.definition_multiply_adds)}"
+        time = "" if self.seconds is None else f", {1e3 * self.seconds:.3g} ms"
+        return f"{self.direction:<16} {name:<16} {work}{time}: {self.because}"
+
+    def explain(self) -> str:
+        """The same, with the error, the bytes, and every other algorithm with its cost or the reason against it."""
+        error = "exact" if self.error is None else f"error below {self.error:.2g} of {self.relative_to}"
+        lines = [str(self), f"{ALGORITHMS[self.algorithm].summary}; {error}; {_scaled(self.bytes)}B of arrays"]
+        if not self.is_local and self.direction != "weight gradient":
+            lines.append("spreads a NaN to results whose window does not contain it; algorithm='local' does not")
+        lines += [f"not {name}: {why}" for name, why in self.others.items()]
+        return "\n    ".join(lines)
 
 
 class Plan(NamedTuple):
-    """What convjax would run for a call. Printing it shows it; `steps` holds the same as data, to compare or hash."""
+    """What convjax would run for a call. Printing it shows a line for each convolution, and `explain` all there is to
+    know. `steps` holds the same as data, to compare or hash."""
 
     call: str
     output_shape: tuple[int, ...]
     dtype: Any
     steps: tuple[Step, ...]
 
-    def step(self, platform: str, direction: str = "forward") -> Step:
-        """The step of one platform and direction."""
-        return next(s for s in self.steps if (s.platform, s.direction) == (platform, direction))
+    def step(self, direction: str = "forward", platform: str | None = None) -> Step:
+        """The step of a direction, on the only platform or on one of several."""
+        return next(s for s in self.steps if s.direction == direction and platform in (None, s.platform))
 
     def __str__(self) -> str:
-        lines = [self.call, f"  result {self.dtype}{list(self.output_shape)}"]
+        return self._text(str)
+
+    def explain(self) -> str:
+        """Every step with its error, its bytes, and the reasons against the other algorithms, as a text to print."""
+        return self._text(Step.explain)
+
+    def _text(self, show: Callable[[Step], str]) -> str:
+        lines = [f"{self.call} gives {self.dtype}{list(self.output_shape)}"]
         for platform in dict.fromkeys(step.platform for step in self.steps):
-            lines.append(f"  on {platform}")
-            for step in (s for s in self.steps if s.platform == platform):
-                error = "exact" if step.error is None else f"error below {step.error:.2g} of {step.relative}"
-                lines.append(
-                    f"    {step.direction:<15}  {step.algorithm:<9} {_scaled(step.multiply_adds)} multiply-adds, "
-                    f"{_scaled(step.bytes)}B touched, {error}"
-                )
-                by = "" if step.served_by == step.algorithm else f", which {step.served_by} serves"
-                lines.append(f"{'':21}  by {LOWERINGS[step.algorithm].summary}{by}")
-                lines.append(f"{'':21}  for {step.because}")
-                if not step.local and step.direction != "weight gradient":
-                    lines.append(f"{'':21}  spreads a NaN to results that do not see it; algorithm='local' does not")
-                lines += [f"{'':21}  not {name}: {why}" for name, why in step.others.items()]
+            lines.append(f"on {platform}")
+            lines += [f"  {show(step)}" for step in self.steps if step.platform == platform]
         return "\n".join(lines)
 
 
@@ -98,72 +120,91 @@ def _scaled(number: Any) -> str:
 
 
 def plan(
-    x: Any, weight: Any, *args: Any, function: Callable = functional.conv, platform: str | None = None, **options: Any
+    x: Any,
+    weight: Any,
+    *args: Any,
+    function: Callable = functional.conv,
+    platform: str | None = None,
+    machine: Machine | None = None,
+    **options: Any,
 ) -> Plan:
-    """The lowering that each platform would run for a call and its gradients, and why. No array is touched.
+    """The algorithms that would run for a call and for its gradients, and why. No array is touched.
 
     Args:
       x, weight: arrays, or anything with a shape and a dtype, such as `jax.ShapeDtypeStruct`.
       *args, **options: as `function` takes them after x and weight.
       function: `convjax.conv` or any other convolution of convjax.
-      platform: "cpu", "cuda" ("gpu" means that too), "rocm" or "tpu"; None is all of them.
+      platform: "cpu", "cuda" ("gpu" means that too), "rocm", "tpu", or "all" of them. None is the one at hand.
+      machine: a `convjax.Machine` to plan for, in the place of the machine at hand.
 
     Returns:
-      A `Plan`, to be printed or read: per platform the forward convolution and both gradients, each with the lowering
-      chosen, the reason, why the others were not, its multiply-adds, the bytes of its operands and result, and a bound
-      on its error (rounding to a 16-bit result not counted).
+      A `Plan`, to print or to read: for the forward convolution and both gradients, the algorithm chosen, the reason,
+      its multiply-adds beside those of the definition, a bound on its error (rounding to a 16-bit result not counted),
+      and why the others were not chosen. Times are stated only for convolutions in a record of `convjax.tune`, which
+      `algorithm=` takes.
 
     Raises:
       ValueError, TypeError: whatever the call itself would raise, and for an unknown platform or function.
 
     >>> import convjax, jax, jax.numpy as jnp
-    >>> x, weight = (jax.ShapeDtypeStruct(s, jnp.float32) for s in ((8, 128, 56, 56), (128, 4, 3, 3)))
-    >>> plan = convjax.plan(x, weight, padding=1, groups=32, platform="cpu")
-    >>> print(*str(plan).splitlines()[:9], sep="\\n")
-    conv of x float32[8, 128, 56, 56], weight float32[128, 4, 3, 3], padding=1, groups=32
-      result float32[8, 128, 56, 56]
-      on cpu
-        forward          shift     116 M multiply-adds, 25.7 MB touched, error below 4.3e-06 of the sum of |x| |w|
-                           by a sum over shifted slices, one per tap
-                           for few products per result: depthwise 3x3 on 8x144x56x56 takes 0.73 ms for 68
-                           not direct: 116 M multiply-adds
-                           not reduce: 3136 positions, more than 128
-                           not matmul: 116 M multiply-adds
-    >>> plan.step("cpu", "weight gradient").algorithm
-    'reduce'
+    >>> x, weight = (jax.ShapeDtypeStruct(s, jnp.float32) for s in ((8, 64, 56, 56), (64, 64, 3, 3)))
+    >>> plan = convjax.plan(x, weight, padding=1, platform="tpu")
+    >>> print(plan)
+    conv of x float32[8, 64, 56, 56], weight float32[64, 64, 3, 3], padding=1 gives float32[8, 64, 56, 56]
+    on tpu
+      forward          xla              925 M multiply-adds: no rule of this platform prefers another
+      input gradient   xla              925 M multiply-adds: no rule of this platform prefers another
+      weight gradient  xla              925 M multiply-adds: no rule of this platform prefers another
+    >>> print(*plan.explain().splitlines()[3:7], sep="\\n")
+        XLA's own convolution; error below 6.9e-05 of the sum of |x| |w|; 13 MB of arrays
+        not shift_add: 925 M multiply-adds
+        not variadic_reduce: 3136 positions, more than 128
+        not matmul: 925 M multiply-adds
+    >>> plan.step("weight gradient").algorithm
+    'xla'
     """
     name = _name("plan", function, functional.CONVOLUTIONS)
     if platform is not None:
-        _spec.known_name("plan", "platform", platform, (*PLATFORMS, "gpu"))
+        values.check_name("plan", "platform", platform, (*PLATFORMS, "gpu", "all"))
         platform = "cuda" if platform == "gpu" else platform
-    x, weight = (_arrays.struct("plan", *pair) for pair in (("x", x), ("weight", weight)))
+    if machine is not None and not isinstance(machine, Machine):
+        raise errors.not_a_machine("plan", machine)
+    x, weight = (arrays.struct("plan", *pair) for pair in (("x", x), ("weight", weight)))
     given = _bound("plan", function, x, weight, *args, **options)
     shown = [f"{k} {_typed(given.pop(k))}" for k in ("x", "weight")]
-    bias = None if given.get("bias") is None else _arrays.struct("plan", "bias", given.pop("bias"))
+    bias = None if given.get("bias") is None else arrays.struct("plan", "bias", given.pop("bias"))
     shown += [] if bias is None else [f"bias {_typed(bias)}"]
 
     def call(x, weight):
         return function(x, weight, **given, **({} if bias is None else {"bias": jnp.zeros(bias.shape, bias.dtype)}))
 
     result, equations = _trace(call, x, weight)
-    steps = [
-        _step(p, direction, equation)
-        for p in (PLATFORMS if platform is None else (platform,))
-        for direction, equation in equations.items()
-    ]
-    shown += [f"{k}={v!r}" for k, v in given.items() if k != "bias"]
+    steps = [_step(m, *equation) for m in _machines(platform, machine) for equation in equations.items()]
+    shown += [f"{k}={_shown(v)}" for k, v in given.items() if k != "bias"]
     return Plan(f"{name} of {', '.join(shown)}", result.shape, result.dtype, tuple(steps))
+
+
+def _machines(platform: str | None, machine: Machine | None) -> list[Machine]:
+    if machine is not None:
+        return [machine if platform in (None, "all") else machine._replace(platform=platform)]
+    platform = default_platform() if platform is None else platform
+    return [here(each) for each in (PLATFORMS if platform == "all" else (platform,))]
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _trace(call: Callable, x: jax.ShapeDtypeStruct, weight: jax.ShapeDtypeStruct):
     """What a call returns, and the primitive's equation in it and in each of its gradients."""
     result = jax.eval_shape(call, x, weight)
-    (forward,) = _convolutions(jax.make_jaxpr(call)(x, weight).jaxpr)
+    (forward,) = convolutions(jax.make_jaxpr(call)(x, weight).jaxpr)
     equations = {"forward": forward}
     if jnp.issubdtype(result.dtype, jnp.inexact):
         for argument, direction in enumerate(("input gradient", "weight gradient")):
             jaxpr = jax.make_jaxpr(lambda x, w, ct, i=argument: _gradient(call, (x, w), i, ct))(x, weight, result)
-            equations[direction] = _convolutions(jaxpr.jaxpr)[-1]
+            equations[direction] = convolutions(jaxpr.jaxpr)[-1]
     return result, equations
 
 
@@ -172,49 +213,56 @@ def _gradient(call: Callable, operands: tuple, argument: int, ct):
     return jax.vjp(held, operands[argument])[1](ct)
 
 
-def _convolutions(jaxpr) -> list:
-    found = [eqn for eqn in jaxpr.eqns if eqn.primitive is _primitive.conv_p]
-    return found + [eqn for inner in subjaxprs(jaxpr) for eqn in _convolutions(inner)]
+def _chosen(problem: Problem, algorithm: str, below_rank: int | None = None) -> list[tuple[Choice, Problem]]:
+    """The choice for a problem, and then for what that restates it as."""
+    choice = choose(problem, algorithm, below_rank=below_rank)
+    if isinstance(choice.algorithm, Kernel):
+        return [(choice, problem)]
+    restated: list[Problem] = []
+
+    def record(x, w, spec):
+        x, w = (jax.ShapeDtypeStruct(a.shape, a.dtype) for a in (x, w))
+        restated.append(Problem(spec.with_unflipped_weight(), x, w, problem.machine))
+        return jnp.zeros(spec.output_shape(x.shape, w.shape), spec.out_dtype or x.dtype)
+
+    run = partial(choice.algorithm.run, spec=problem.spec, machine=problem.machine, convolve=record)
+    jax.eval_shape(run, problem.x, problem.w)
+    algorithm = algorithm if algorithm == "local" else "auto"
+    return [(choice, problem), *_chosen(restated[-1], algorithm, choice.algorithm.rank)]
 
 
-def _chosen(platform: str, equation) -> list[tuple[_select.Choice, tuple[ConvSpec, Any, Any]]]:
-    """What is chosen for an equation, and then for what that restates it as."""
-    spec, algorithm = equation.params["spec"], equation.params["algorithm"]
-    x, w = (v.aval for v in equation.invars)
-    choice = _select.select(spec, x, w, platform, algorithm)
-    found = [(choice, (spec, x, w))]
-    if choice.lowering.error is not None:
-        return found
-    restated = partial(_primitive.lowered, choice.lowering, spec=spec, algorithm=algorithm)
-    return found + _chosen(platform, _convolutions(jax.make_jaxpr(restated)(x, w).jaxpr)[-1])
-
-
-def _step(platform: str, direction: str, equation) -> Step:
-    chosen = _chosen(platform, equation)
-    (choice, (spec, x, w)), (last, inner) = chosen[0], chosen[-1]
+def _step(machine: Machine, direction: str, equation) -> Step:
+    x, w = (jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in equation.invars)
+    spec = equation.params["spec"]
+    chosen = _chosen(Problem(spec, x, w, machine), equation.params["algorithm"])
+    choice, inner = chosen[0][0], chosen[-1][1]
+    kernel = chosen[-1][0].algorithm
+    assert isinstance(kernel, Kernel)
     y = equation.outvars[0].aval
     others = {
-        name: _select.refusal(lowering, spec, x, w) or f"{_scaled(lowering.multiply_adds(spec, x, w))} multiply-adds"
-        for name, lowering in LOWERINGS.items()
-        if name != choice.lowering.name
+        name: why_unsupported(other, spec, x, w, machine.platform)
+        or f"{_scaled(other.multiply_adds(spec, x, w))} multiply-adds"
+        for name, other in ALGORITHMS.items()
+        if name != choice.algorithm.name
     }
-    error, serves = None, last.lowering
-    if jnp.issubdtype(x.dtype, jnp.inexact) and isinstance(x.size, int) and serves.error is not None:
-        error = serves.error(*inner) * float(jnp.finfo(_pieces.sum_dtype(x.dtype, spec)).eps)
-    touched = sum(math.prod(a.shape) * a.dtype.itemsize for a in (x, w, y))
+    error = None
+    if jnp.issubdtype(x.dtype, jnp.inexact) and isinstance(math.prod(x.shape), int):
+        error = kernel.error(inner.spec, inner.x, inner.w) * float(jnp.finfo(sum_dtype(x.dtype, spec)).eps)
     return Step(
-        platform=platform,
+        platform=machine.platform,
         direction=direction,
-        algorithm=choice.lowering.name,
-        served_by=serves.name,
+        algorithm=choice.algorithm.name,
+        kernel=kernel.name,
         because=choice.because,
         others=Others(others),
         output_shape=y.shape,
-        multiply_adds=serves.multiply_adds(*inner),
-        bytes=touched,
+        multiply_adds=kernel.multiply_adds(inner.spec, inner.x, inner.w),
+        definition_multiply_adds=definition_multiply_adds(spec, x, w),
+        bytes=sum(math.prod(a.shape) * a.dtype.itemsize for a in (x, w, y)),
         error=error,
-        relative=serves.relative,
-        local=all(each.lowering.local(*operands) for each, operands in chosen),
+        relative_to=kernel.relative_to,
+        is_local=all(each.algorithm.is_local(p.spec, p.x, p.w) for each, p in chosen),
+        seconds=None if choice.nanoseconds is None else choice.nanoseconds / 1e9,
         spec=spec,
     )
 
@@ -225,7 +273,7 @@ def _typed(a: jax.ShapeDtypeStruct) -> str:
 
 def _name(caller: str, function: Any, known: Sequence[Callable]) -> str:
     if not any(function is each for each in known):
-        raise _check.not_a_function(caller, function, [f"convjax.{each.__name__}" for each in known])
+        raise errors.not_a_function(caller, function, [f"convjax.{each.__name__}" for each in known])
     return function.__name__
 
 
@@ -235,11 +283,11 @@ def _bound(caller: str, function: Callable, *args: Any, **options: Any) -> dict[
     for name, value in options.items():
         if name not in signature.parameters:
             target = function.__name__
-            raise _check_names.unknown_argument(caller, target, list(signature.parameters), name, value)
+            raise errors_names.unknown_argument(caller, target, list(signature.parameters), name, value)
     try:
         return dict(signature.bind(*args, **options).arguments)
     except TypeError as error:
-        raise _check.wrong_arguments(caller, function.__name__, str(error)) from error
+        raise errors.wrong_arguments(caller, function.__name__, str(error)) from error
 
 
 def conv_output_shape(
@@ -272,14 +320,14 @@ def conv_output_shape(
     _name(caller, function, (*functional.CONVOLUTIONS, functional.unfold, functional.fold))
     given = _bound(caller, function, x_shape, *args, **options)
     given.pop("preferred_element_type", None)  # says nothing of the shape, and shapes have no dtype to hold it against
-    arrays = {k: _shape(caller, k, given.pop(k)) for k in ("x", "weight", "bias") if given.get(k) is not None}
-    return jax.eval_shape(lambda **operands: function(**operands, **given), **arrays).shape
+    operands = {k: _shape(caller, k, given.pop(k)) for k in ("x", "weight", "bias") if given.get(k) is not None}
+    return jax.eval_shape(lambda **arrays: function(**arrays, **given), **operands).shape
 
 
 def _shape(function: str, argument: str, value: Any) -> jax.ShapeDtypeStruct:
     argument = "x_shape" if argument == "x" else argument
     value = getattr(value, "shape", value)
     if not isinstance(value, (tuple, list)):
-        raise _check.not_a_shape(function, argument, value)
-    sizes = _spec.integers(function, argument, value, len(value), 0)
+        raise errors.not_a_shape(function, argument, value)
+    sizes = values.integers(function, argument, value, len(value), 0)
     return jax.ShapeDtypeStruct(sizes, jnp.float32)

@@ -16,11 +16,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from convjax import _arrays, _boundary, _check, _check_scipy, _spec, _spectral
-from convjax._check_names import explained
-from convjax._primitive import slide
-from convjax._sharding import like_first
-from convjax.ndimage import _arguments, _passes
+from convjax._arguments import arrays, errors, errors_scipy, images, values
+from convjax._arguments.errors_names import explain_unknown_arguments
+from convjax._arrays.boundary import SIGNAL, extend
+from convjax._arrays.sharding import sharded_like_first
+from convjax._filters import passes, spectral
+from convjax._operation.primitive import correlate_local
 
 __all__ = [
     "choose_conv_method",
@@ -37,7 +38,7 @@ MODES = ("full", "same", "valid")
 METHODS = ("auto", "direct", "fft")
 
 
-@explained
+@explain_unknown_arguments
 def convolve(in1: Any, in2: Any, mode: str = "full", method: str = "auto") -> jax.Array:
     """`scipy.signal.convolve`: the convolution of two N-dimensional arrays.
 
@@ -67,7 +68,7 @@ def convolve(in1: Any, in2: Any, mode: str = "full", method: str = "auto") -> ja
     return _convolve("signal.convolve", in1, in2, mode, method)
 
 
-@explained
+@explain_unknown_arguments
 def correlate(in1: Any, in2: Any, mode: str = "full", method: str = "auto") -> jax.Array:
     """`scipy.signal.correlate`: the cross-correlation of two N-dimensional arrays.
 
@@ -84,7 +85,7 @@ def correlate(in1: Any, in2: Any, mode: str = "full", method: str = "auto") -> j
     return _convolve("signal.correlate", in1, _reversed(jnp.conj(in2)), mode, method)
 
 
-@explained
+@explain_unknown_arguments
 def convolve2d(in1: Any, in2: Any, mode: str = "full", boundary: str = "fill", fillvalue: Any = 0) -> jax.Array:
     """`scipy.signal.convolve2d`: the convolution of two images, with a choice of border.
 
@@ -112,7 +113,7 @@ def convolve2d(in1: Any, in2: Any, mode: str = "full", boundary: str = "fill", f
     return _two_dimensional("signal.convolve2d", in1, in2, mode, boundary, fillvalue, flip=True)
 
 
-@explained
+@explain_unknown_arguments
 def correlate2d(in1: Any, in2: Any, mode: str = "full", boundary: str = "fill", fillvalue: Any = 0) -> jax.Array:
     """`scipy.signal.correlate2d`: the cross-correlation of two images, with a choice of border.
 
@@ -127,7 +128,7 @@ def correlate2d(in1: Any, in2: Any, mode: str = "full", boundary: str = "fill", 
     return _two_dimensional("signal.correlate2d", in1, in2, mode, boundary, fillvalue, flip=False)
 
 
-@explained
+@explain_unknown_arguments
 def fftconvolve(in1: Any, in2: Any, mode: str = "full", axes: int | Sequence[int] | None = None) -> jax.Array:
     """`scipy.signal.fftconvolve`: the convolution of two arrays along some axes, by the convolution theorem.
 
@@ -149,10 +150,10 @@ def fftconvolve(in1: Any, in2: Any, mode: str = "full", axes: int | Sequence[int
     >>> signal.fftconvolve(jnp.ones((2, 3)), jnp.ones((1, 2)), axes=1).round(3).tolist()
     [[1.0, 2.0, 2.0, 1.0], [1.0, 2.0, 2.0, 1.0]]
     """
-    return _along_axes("signal.fftconvolve", in1, in2, mode, axes, _spectral.full)
+    return _along_axes("signal.fftconvolve", in1, in2, mode, axes, spectral.full)
 
 
-@explained
+@explain_unknown_arguments
 def oaconvolve(in1: Any, in2: Any, mode: str = "full", axes: int | Sequence[int] | None = None) -> jax.Array:
     """`scipy.signal.oaconvolve`: `fftconvolve` by the overlap-add method, for operands of very different lengths.
 
@@ -164,10 +165,10 @@ def oaconvolve(in1: Any, in2: Any, mode: str = "full", axes: int | Sequence[int]
     >>> signal.oaconvolve(jnp.ones(1000), jnp.ones(3)).shape
     (1002,)
     """
-    return _along_axes("signal.oaconvolve", in1, in2, mode, axes, _spectral.overlap_add)
+    return _along_axes("signal.oaconvolve", in1, in2, mode, axes, spectral.overlap_add)
 
 
-@explained
+@explain_unknown_arguments
 def choose_conv_method(in1: Any, in2: Any, mode: str = "full", measure: bool = False):
     """`scipy.signal.choose_conv_method`: "direct" or "fft", whichever `convolve` should run faster with.
 
@@ -185,17 +186,17 @@ def choose_conv_method(in1: Any, in2: Any, mode: str = "full", measure: bool = F
     name = "signal.choose_conv_method"
     _mode(name, mode)
     if not measure:
-        a, b = (_arrays.struct(name, *pair) for pair in (("in1", in1), ("in2", in2)))
+        a, b = (arrays.struct(name, *pair) for pair in (("in1", in1), ("in2", in2)))
         _same_rank(name, a.shape, b.shape)
         return _faster(a.shape, b.shape, mode, jnp.result_type(a.dtype, b.dtype))
     in1, in2 = _operands(name, in1, in2)
     if any(isinstance(x, jax.core.Tracer) for x in (in1, in2)):
-        raise _check_scipy.not_measurable(name)
+        raise errors_scipy.not_measurable(name)
     seconds = {method: _timed(partial(convolve, mode=mode, method=method), in1, in2) for method in METHODS[1:]}
     return min(seconds, key=seconds.__getitem__), seconds
 
 
-@explained
+@explain_unknown_arguments
 def correlation_lags(in1_len: int, in2_len: int, mode: str = "full") -> jax.Array:
     """`scipy.signal.correlation_lags`: how far in2 is shifted at each element of a 1-D `correlate`.
 
@@ -204,8 +205,8 @@ def correlation_lags(in1_len: int, in2_len: int, mode: str = "full") -> jax.Arra
     ([-1, 0, 1, 2], [0, 1])
     """
     name = "signal.correlation_lags"
-    n, k = (_spec.integer(name, a, v, 1) for a, v in (("in1_len", in1_len), ("in2_len", in2_len)))
-    _spec.countable(name, ("in1_len", n, (n,)), ("in2_len", k, (n + k,)))
+    n, k = (values.integer(name, a, v, 1) for a, v in (("in1_len", in1_len), ("in2_len", in2_len)))
+    values.check_countable(name, ("in1_len", n, (n,)), ("in2_len", k, (n + k,)))
     _mode(name, mode)
     first, last = 1 - k, n
     if mode == "valid":
@@ -213,33 +214,33 @@ def correlation_lags(in1_len: int, in2_len: int, mode: str = "full") -> jax.Arra
     elif mode == "same":
         first += (n + k - 1) // 2 - n // 2
         last = first + n
-    return _arrays.own(np.arange(first, last))
+    return arrays.to_device(np.arange(first, last))
 
 
 # ---- arguments ----
 
 
 def _operands(function: str, in1: Any, in2: Any) -> tuple[jax.Array, jax.Array]:
-    a, b = (_arrays.array(function, name, value) for name, value in (("in1", in1), ("in2", in2)))
+    a, b = (arrays.array(function, name, value) for name, value in (("in1", in1), ("in2", in2)))
     for name, x in (("in1", a), ("in2", b)):
         if x.dtype == jnp.bool_:
-            raise _check.wrong_dtype(
+            raise errors.wrong_dtype(
                 function, name, x.dtype, "integers, floats or complex numbers", f"{name}.astype(int)"
             )
     _same_rank(function, a.shape, b.shape)
-    a, b = _arrays.promoted(a, b)
+    a, b = arrays.promoted(a, b)
     return a, b
 
 
 def _not_empty(function: str, a: jax.Array, b: jax.Array) -> None:
     for name, x in (("in1", a), ("in2", b)):
         if 0 in x.shape:
-            raise _check_scipy.empty_operand(function, name, x.shape)
+            raise errors_scipy.empty_operand(function, name, x.shape)
 
 
 def _same_rank(function: str, shape1: tuple, shape2: tuple) -> None:
     if len(shape1) != len(shape2):
-        raise _check_scipy.different_ranks(function, shape1, shape2)
+        raise errors_scipy.different_ranks(function, shape1, shape2)
 
 
 def _countable(function: str, a: jax.Array, b: jax.Array, axes: Sequence[int]) -> None:
@@ -247,11 +248,11 @@ def _countable(function: str, a: jax.Array, b: jax.Array, axes: Sequence[int]) -
     sizes = [n if k == 1 else k for n, k in zip(a.shape, b.shape, strict=True)]
     for i in axes:
         sizes[i] = 2 * (a.shape[i] + b.shape[i])
-    _spec.countable(function, ("in2", b.shape, sizes))
+    values.check_countable(function, ("in2", b.shape, sizes))
 
 
 def _mode(function: str, mode: Any) -> None:
-    _spec.known_name(function, "mode", mode, MODES)
+    values.check_name(function, "mode", mode, MODES)
 
 
 def _swapped(function: str, a: jax.Array, b: jax.Array, mode: str, axes: Sequence[int]):
@@ -259,7 +260,7 @@ def _swapped(function: str, a: jax.Array, b: jax.Array, mode: str, axes: Sequenc
     if mode != "valid" or all(a.shape[i] >= b.shape[i] for i in axes):
         return a, b, False
     if any(a.shape[i] > b.shape[i] for i in axes):
-        raise _check_scipy.neither_holds(function, a.shape, b.shape)
+        raise errors_scipy.neither_holds(function, a.shape, b.shape)
     return b, a, True
 
 
@@ -268,7 +269,7 @@ def _swapped(function: str, a: jax.Array, b: jax.Array, mode: str, axes: Sequenc
 
 def _convolve(function: str, a: jax.Array, b: jax.Array, mode: str, method: str) -> jax.Array:
     _mode(function, mode)
-    _spec.known_name(function, "method", method, METHODS)
+    values.check_name(function, "method", method, METHODS)
     _not_empty(function, a, b)
     if a.ndim == 0:
         return a * b
@@ -278,9 +279,9 @@ def _convolve(function: str, a: jax.Array, b: jax.Array, mode: str, method: str)
     if method == "auto":
         method = _faster(a.shape, b.shape, mode, a.dtype)
     if method == "direct":
-        return like_first(partial(_direct, mode=mode), a, b)
-    y = like_first(partial(_transformed, mode=mode, axes=tuple(axes), product=_spectral.full), a, b)
-    return y if jnp.issubdtype(a.dtype, jnp.inexact) else _passes.stored(jnp.round(y), a.dtype)
+        return sharded_like_first(partial(_direct, mode=mode), a, b)
+    y = sharded_like_first(partial(_transformed, mode=mode, axes=tuple(axes), product=spectral.full), a, b)
+    return y if jnp.issubdtype(a.dtype, jnp.inexact) else passes.stored(jnp.round(y), a.dtype)
 
 
 @partial(jax.jit, static_argnames="mode", inline=True)
@@ -303,7 +304,7 @@ def _reversed(x: jax.Array) -> jax.Array:
 
 
 def _slide(x: jax.Array, h: jax.Array, padding: Sequence[tuple[int, int]]) -> jax.Array:
-    return slide(x[None, None], h[None, None], padding, weight=None)[0, 0]
+    return correlate_local(x[None, None], h[None, None], padding, layer_weight=None)[0, 0]
 
 
 def _two_dimensional(
@@ -312,29 +313,29 @@ def _two_dimensional(
     a, b = _operands(function, in1, in2)
     for name, x in (("in1", a), ("in2", b)):
         if x.ndim != 2:
-            raise _check_scipy.not_two_axes(function, name, x.shape)
+            raise errors_scipy.not_two_axes(function, name, x.shape)
     _not_empty(function, a, b)
     _mode(function, mode)
-    _spec.known_name(function, "boundary", boundary, _boundary.SIGNAL)
-    fill = _arguments.fill(function, fillvalue, a.dtype, "fillvalue")
+    values.check_name(function, "boundary", boundary, SIGNAL)
+    fill = images.fill(function, fillvalue, a.dtype, "fillvalue")
     if jnp.issubdtype(a.dtype, jnp.integer) and not (fill is None or isinstance(fill, jax.core.Tracer)):
         limits = jnp.iinfo(a.dtype)
         if not limits.min <= fill <= limits.max:
-            raise _check_scipy.wrong_fill(function, "fillvalue", fillvalue, a.dtype)
+            raise errors_scipy.wrong_fill(function, "fillvalue", fillvalue, a.dtype)
     _countable(function, a, b, (0, 1))
     a, b, swapped = _swapped(function, a, b, mode, (0, 1))
     pads = [_PADS[mode](k) for k in b.shape]
     pads = pads if flip else [pair[::-1] for pair in pads]
-    kind = _boundary.SIGNAL[boundary]
-    zeros = kind == "constant" and isinstance(fillvalue, (int, float)) and fillvalue == 0
+    border = SIGNAL[boundary]
+    zeros = border == "constant" and isinstance(fillvalue, (int, float)) and fillvalue == 0
 
     def run(a: jax.Array, b: jax.Array, fill: jax.Array | None) -> jax.Array:
         extended = mode != "valid" and not zeros  # zeros the sum itself sees beyond the edge
-        a = _boundary.extend(a, kind, pads, fill) if extended else a
+        a = extend(a, border, pads, fill) if extended else a
         y = _slide(a, _reversed(b) if flip else jnp.conj(b), [(0, 0)] * 2 if extended else pads)
         return _reversed(y) if swapped and not flip else y
 
-    return like_first(run, a, b, fill)
+    return sharded_like_first(run, a, b, fill)
 
 
 # ---- the convolution theorem ----
@@ -350,17 +351,17 @@ def _along_axes(function: str, in1: Any, in2: Any, mode: str, axes: Any, product
     _mode(function, mode)
     if a.ndim == 0:
         return a * b
-    chosen = list(_arguments.axes(function, axes, a.ndim))
+    chosen = list(images.axes(function, axes, a.ndim))
     if not chosen:
-        raise _check_scipy.wrong_axes(function, "axes", axes, a.ndim)
+        raise errors_scipy.wrong_axes(function, "axes", axes, a.ndim)
     if 0 in (*a.shape, *b.shape):
         return jnp.zeros((0,))
     chosen = [i for i in chosen if a.shape[i] != 1 and b.shape[i] != 1]
     if any(i not in chosen and a.shape[i] != b.shape[i] and 1 not in (a.shape[i], b.shape[i]) for i in range(a.ndim)):
-        raise _check_scipy.shapes_do_not_broadcast(function, a.shape, b.shape, chosen)
+        raise errors_scipy.shapes_do_not_broadcast(function, a.shape, b.shape, chosen)
     _countable(function, a, b, chosen)
     a, b, _ = _swapped(function, a, b, mode, chosen)
-    return like_first(partial(_transformed, mode=mode, axes=tuple(chosen), product=product), a, b)
+    return sharded_like_first(partial(_transformed, mode=mode, axes=tuple(chosen), product=product), a, b)
 
 
 @partial(jax.jit, static_argnames=("mode", "axes", "product"), inline=True)
@@ -391,7 +392,7 @@ def _faster(shape1: Sequence[int], shape2: Sequence[int], mode: str, dtype: Any)
     pairs = zip(shape1, shape2, strict=True)
     sums = math.prod(abs(n - k) + 1 if mode == "valid" else n for n, k in pairs)
     taps = min(math.prod(shape1), math.prod(shape2))
-    transformed, length = _spectral.points(shape1, shape2)
+    transformed, length = spectral.points(shape1, shape2)
     # Nanoseconds on 2 cores of a Zen 4, for `shift` in loops over 32 taps, and for FFTs, of which XLA runs a single one
     # of a line on one core. The rows of `benchmarks/filters.py` time what is chosen.
     line = len(shape1) == 1

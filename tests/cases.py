@@ -7,13 +7,18 @@ import numpy as np
 from jax.extend.core import subjaxprs
 
 from benchmarks.cases import ROWS, SMALL, Case
+from convjax._algorithms import ALGORITHMS
+from convjax._machine import generic
+from convjax._operation.primitive import run_algorithm
+
+CPU = generic("cpu")
 
 ALL_REDUCED = tuple(row.reduced()._replace(dtype="float32") for row in ROWS)
 REDUCED = tuple({str(case[1:5]): case for case in reversed(ALL_REDUCED)}.values())  # each once: many become equal
 CASES = SMALL
 BY_NAME = {case.name: case for case in CASES}
 
-__all__ = ["ALL_REDUCED", "BY_NAME", "CASES", "REDUCED", "ROWS", "Case", "equations", "normal", "specs"]
+__all__ = ["ALL_REDUCED", "BY_NAME", "CASES", "CPU", "REDUCED", "ROWS", "Case", "by", "equations", "normal", "specs"]
 
 
 def specs(case: Case) -> dict:
@@ -35,6 +40,11 @@ def specs(case: Case) -> dict:
             *(jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in equation.invars),
         )
     return found
+
+
+def by(name: str, spec, machine=CPU, algorithm: str = "auto"):
+    """The function of (x, w) that computes a convolution by one algorithm."""
+    return lambda x, w: run_algorithm(ALGORITHMS[name], x, w, spec, machine, algorithm)
 
 
 def normal(seed: int, shape: tuple[int, ...], dtype: Any = np.float32) -> np.ndarray:

@@ -107,7 +107,7 @@ def test_steps_wider_than_32_bits(step, moved):
 
 def test_steps_that_are_never_taken():
     x, weight = jnp.arange(4.0)[None, None] + 1, jnp.ones((1, 1, 1))
-    for algorithm in ("auto", "direct", "shift", "phases"):
+    for algorithm in ("auto", "xla", "shift_add", "space_to_depth"):
         y = convjax.conv1d(x, jnp.ones((1, 1, 2)), stride=2**62, padding=1, algorithm=algorithm)
         np.testing.assert_array_equal(y, [[[1]]])
     np.testing.assert_array_equal(convjax.conv1d(x, weight, dilation=2**63 - 1), x)

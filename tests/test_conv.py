@@ -1,4 +1,4 @@
-"""The functions against float64 loops, over every case, lowering and dtype."""
+"""The functions against float64 loops, over every case, algorithm and dtype."""
 
 import jax
 import jax.numpy as jnp
@@ -8,8 +8,8 @@ import reference
 from cases import BY_NAME, CASES, equations, normal
 
 import convjax
-from convjax import _boundary
-from convjax._primitive import convolve, transposed_weight
+from convjax._arrays import boundary
+from convjax._operation.primitive import convolve, transposed_weight
 from convjax._spec import ConvSpec
 
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -37,7 +37,7 @@ def expected(case, x, w):
 
 
 @every_case
-@pytest.mark.parametrize("algorithm", ["auto", "direct"])
+@pytest.mark.parametrize("algorithm", ["auto", "xla"])
 def test_forward(case, algorithm):
     x, w = normal(0, case.x), normal(1, case.weight)
     close(case(x, w, algorithm=algorithm), expected(case, x, w), "float32")
@@ -137,9 +137,9 @@ def test_padding_modes(mode, padding):
 def test_boundaries_repeat_their_period(kind, numpy_name, size, padding):
     x = normal(0, (2, size))
     want = np.pad(x, ((0, 0), padding), numpy_name)
-    np.testing.assert_array_equal(_boundary.extend(jnp.asarray(x), kind, [padding]), want)
+    np.testing.assert_array_equal(boundary.extend(jnp.asarray(x), kind, [padding]), want)
     ct = normal(1, want.shape)
-    folded = _boundary.fold_back(jnp.asarray(ct), kind, [padding])
+    folded = boundary.fold_back(jnp.asarray(ct), kind, [padding])
     np.testing.assert_allclose(np.vdot(folded, x), np.vdot(ct, want), rtol=1e-4, atol=1e-5)
 
 

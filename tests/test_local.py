@@ -4,12 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cases import normal
+from cases import by, normal
 
 import convjax
-from convjax._lowerings import LOWERINGS
-from convjax._primitive import convolve, lowered
-from convjax._select import refusal
+from convjax._algorithms import ALGORITHMS
+from convjax._choice.choose import why_unsupported
+from convjax._operation.primitive import convolve
 from convjax._spec import ConvSpec, extent
 
 CALLS = {
@@ -30,7 +30,7 @@ def test_calls(name):
     for call, operand in ((f, x), (gradient, ct)):
         for value in (np.nan, np.inf):
             operand[(0, 0, *[n // 2 for n in operand.shape[2:]])] = value
-            got, want = (np.asarray(jax.jit(call, static_argnums=1)(operand, a)) for a in ("local", "direct"))
+            got, want = (np.asarray(jax.jit(call, static_argnums=1)(operand, a)) for a in ("local", "xla"))
             assert 0 < np.isfinite(want).sum() < want.size
             np.testing.assert_array_equal(np.isnan(got), np.isnan(want))
             np.testing.assert_array_equal(np.isfinite(got), np.isfinite(want))
@@ -52,7 +52,7 @@ def drawn(rng) -> tuple[ConvSpec, tuple[int, ...], tuple[int, ...]]:
 
 
 @pytest.mark.parametrize("seed", range(16))
-def test_every_lowering_in_every_position(seed):
+def test_every_algorithm_in_every_position(seed):
     """One image for each element of x, which is the special number there."""
     rng = np.random.default_rng(seed)
     spec, x_shape, w_shape = drawn(rng)
@@ -61,7 +61,7 @@ def test_every_lowering_in_every_position(seed):
     count = int(np.prod(x_shape))
     w = jnp.asarray(1 + np.abs(normal(1, w_shape)))  # an infinity times it is one
     ones = jnp.eye(count, dtype=jnp.float32).reshape(count, *x_shape)
-    sees = np.asarray(LOWERINGS["direct"].run(ones, w, spec, None)) != 0
+    sees = np.asarray(ALGORITHMS["xla"].run(ones, w, spec)) != 0
     x = np.where(ones == 1, np.nan, normal(0, (1, *x_shape)))
     many = jnp.asarray(np.concatenate([x, np.where(ones == 1, np.inf, normal(0, (1, *x_shape)))]), jnp.float32)
 
@@ -71,6 +71,6 @@ def test_every_lowering_in_every_position(seed):
         assert not np.isnan(y[count:]).any(), (name, spec, x_shape, w_shape)
 
     checked(lambda x, w: convolve(x, w, spec, "local"), "what is chosen")
-    for name, lowering in LOWERINGS.items():
-        if lowering.local(spec, many, w) and refusal(lowering, spec, many, w) is None:
-            checked(lambda x, w, lowering=lowering: lowered(lowering, x, w, spec, "local"), name)
+    for name, algorithm in ALGORITHMS.items():
+        if algorithm.is_local(spec, many, w) and why_unsupported(algorithm, spec, many, w) is None:
+            checked(by(name, spec, algorithm="local"), name)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from jax.test_util import check_grads
 
 from convjax import ndimage
-from convjax.ndimage import _order
+from convjax._filters import order
 
 MODES = ("reflect", "constant", "nearest", "mirror", "wrap", "grid-mirror", "grid-constant", "grid-wrap")
 SIGNATURES = {
@@ -201,7 +201,7 @@ def test_networks(count):
     lines = (rng.random((400, count)) < rng.random((400, 1))).astype(int)
     for rank in range(count):
         parts = list(lines.T)
-        for i, j, low, high in _order.network(count, rank):
+        for i, j, low, high in order.network(count, rank):
             a, b = parts[i], parts[j]
             parts[i], parts[j] = np.minimum(a, b) if low else a, np.maximum(a, b) if high else b
         np.testing.assert_array_equal(parts[rank], np.sort(lines)[:, rank])
@@ -213,7 +213,7 @@ def test_bits_and_networks_agree(dtype, monkeypatch):
     for name, args in (("median_filter", (3,)), ("rank_filter", (-3, (2, 5))), ("percentile_filter", (70, 4))):
         want = getattr(ndimage, name)(x, *args)
         with monkeypatch.context() as patch:
-            patch.setattr(_order, "WRITTEN", 1)
+            patch.setattr(order, "WRITTEN", 1)
             jax.clear_caches()
             np.testing.assert_array_equal(getattr(ndimage, name)(x, *args), want)
     jax.clear_caches()
@@ -242,11 +242,11 @@ def test_derivatives_of_weights_fill_and_sigma():
     weighted = lambda x, w, cval: ndimage.correlate(x, w, "constant", cval)  # noqa: E731
     check_grads(weighted, (x, w, 0.7), 2, atol=1e-5, rtol=1e-5)
     check_grads(lambda w: ndimage.convolve1d(x, w, 0, "mirror"), (w[:, 0],), 2, atol=1e-5, rtol=1e-5)
-    for order in (0, 1, 2, 3):
-        blurred = lambda sigma, order=order: ndimage.gaussian_filter(x, sigma, order, radius=4)  # noqa: E731
+    for derivative in (0, 1, 2, 3):
+        blurred = lambda sigma, order=derivative: ndimage.gaussian_filter(x, sigma, order, radius=4)  # noqa: E731
         check_grads(blurred, (1.3,), 2, atol=1e-5, rtol=1e-5)
         np.testing.assert_allclose(
-            jax.jit(blurred)(1.3), scipy.ndimage.gaussian_filter(x, 1.3, order, radius=4), atol=1e-12
+            jax.jit(blurred)(1.3), scipy.ndimage.gaussian_filter(x, 1.3, derivative, radius=4), atol=1e-12
         )
     each = lambda sigma: ndimage.gaussian_laplace(x, (sigma[0], sigma[1]), radius=(3, 5))  # noqa: E731
     check_grads(each, (jnp.array([0.8, 1.7]),), 2, atol=1e-4, rtol=1e-4)

@@ -13,7 +13,8 @@ from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import convjax
-from convjax import _select, edges, kernels, ndimage, signal
+from convjax import edges, kernels, ndimage, signal
+from convjax._choice import choose
 
 LAYOUTS = {  # sizes and names of the axes of the mesh, and where the image lies
     "rows": ((8,), ("space",), P(None, None, "space")),
@@ -72,7 +73,7 @@ def test_every_family_without_rules(case, monkeypatch, request):
     """As on a platform whose convolutions are all XLA's own, such as a TPU."""
     arrays = arrays_of(case)
     want = derivatives(case)(*arrays)
-    monkeypatch.setattr(_select, "RULES", {})
+    monkeypatch.setattr(choose, "RULES", {})
     request.addfinalizer(jax.clear_caches)
     jax.clear_caches()
     same(derivatives(case)(*placed("rows, two unused", AxisType.Auto, *arrays)), want)
@@ -86,7 +87,7 @@ LAYERS = {  # x, weight and options: first layers, and what no product of few co
 }
 
 
-@pytest.mark.parametrize(("algorithm", "axes"), [("direct", AxisType.Auto), ("auto", AxisType.Explicit)])
+@pytest.mark.parametrize(("algorithm", "axes"), [("xla", AxisType.Auto), ("auto", AxisType.Explicit)])
 @pytest.mark.parametrize("name", LAYERS)
 def test_layers(name, algorithm, axes):
     """Also where the forward call names XLA's own convolution, and under a mesh with explicit axes."""
@@ -147,7 +148,7 @@ def test_two_sharded_signals(axes):
 def test_kernels_and_channels_that_are_sharded_beside_space_under_explicit_axes(image, kernels):
     """Where the partitioner is wrong in the forward pass and the input gradient of XLA's own convolution, too."""
     x, w = jnp.asarray(normal(0, (4, 4, 16, 16))), jnp.asarray(normal(1, (8, 4, 4, 4)))
-    f = derivatives(lambda x, w: convjax.conv2d(x, w, algorithm="direct"))
+    f = derivatives(lambda x, w: convjax.conv2d(x, w, algorithm="xla"))
     ct = jnp.asarray(normal(2, (4, 8, 13, 13)))
     want = f(x, w, ct)
     mesh = jax.make_mesh((2, 2, 2), ("data", "space", "model"), axis_types=(AxisType.Explicit,) * 3)

@@ -9,16 +9,15 @@ import pytest
 from cases import CASES, normal
 
 import convjax
-from convjax import _select
-from convjax._lowerings import LOWERINGS
-from convjax._lowerings._lowering import Lowering
-from convjax._rules import RULES, Rule
+from convjax._algorithms import ALGORITHMS
+from convjax._algorithms.algorithm import Kernel
+from convjax._choice.rules import RULES, Rule
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_plan_and_shape_of_every_case(case):
     result = jax.eval_shape(case, *case.structs())
-    plan = convjax.plan(*case.structs(), function=case.function, **case.options)
+    plan = convjax.plan(*case.structs(), function=case.function, platform="all", **case.options)
     assert plan.output_shape == result.shape
     assert plan.dtype == result.dtype
     directions = ["forward", "input gradient", "weight gradient"]
@@ -30,22 +29,22 @@ def test_plan_and_shape_of_every_case(case):
     if not case.transpose:
         products = int(np.prod(result.shape)) * case.weight[1] * taps
         for direction in ("forward", "weight gradient"):
-            step = plan.step("cpu", direction)
-            if step.algorithm in ("direct", "shift", "reduce", "matmul"):
+            step = plan.step(direction, "cpu")
+            if step.algorithm in ("xla", "shift_add", "variadic_reduce", "matmul"):
                 assert step.multiply_adds == products
-    assert plan.step("cpu").bytes == 4 * (np.prod(case.x) + np.prod(case.weight) + np.prod(result.shape))
-    assert groups == plan.step("cpu").spec.groups
+    assert plan.step().bytes == 4 * (np.prod(case.x) + np.prod(case.weight) + np.prod(result.shape))
+    assert groups == plan.step().spec.groups
 
 
 def test_plan_says_where_a_nan_spreads():
     x, w = (jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((8, 64, 56, 56), (64, 64, 3, 3)))
     spread = convjax.plan(x, w, padding=1, platform="cpu")
-    assert not spread.step("cpu").local
-    assert "spreads a NaN" in str(spread)
+    assert not spread.step().is_local
+    assert "spreads a NaN" in spread.explain()
     kept = convjax.plan(x, w, padding=1, platform="cpu", algorithm="local")
-    assert kept.step("cpu").local
-    assert kept.step("cpu", "input gradient").local
-    assert "spreads a NaN" not in str(kept)
+    assert kept.step().is_local
+    assert kept.step("input gradient").is_local
+    assert "spreads a NaN" not in kept.explain()
 
 
 def test_plan_touches_no_array_and_takes_what_the_call_takes():
@@ -68,29 +67,39 @@ def test_a_plan_can_be_hashed_and_compared():
     assert plan == again
     assert len({plan, again, convjax.plan(x, weight)}) == 2
     assert pickle.loads(pickle.dumps(plan)) == plan
-    others = plan.step("cpu").others
+    others = plan.step().others
     assert dict(others) == others
-    assert set(others) == set(LOWERINGS) - {plan.step("cpu").algorithm}
-    assert others["direct"].endswith("multiply-adds")
+    assert set(others) == set(ALGORITHMS) - {plan.step().algorithm}
+    assert others["xla"].endswith("multiply-adds")
     assert repr(others) == repr(dict(others))
     with pytest.raises(TypeError):
-        others["direct"] = "none"
+        others["xla"] = "none"
 
 
 def test_plan_of_what_is_restated():
-    """The error, and the multiply-adds, are those of the lowering that serves the convolution it becomes."""
+    """The error, and the multiply-adds, are those of the algorithm for what it is restated as."""
     x, weight = (jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((2, 256, 33, 33), (256, 256, 3, 3)))
     plan = convjax.plan(x, weight, padding=2, dilation=2, platform="cpu")
-    step = plan.step("cpu", "weight gradient")
-    assert (step.algorithm, step.served_by, step.relative) == ("phases", "winograd", "the largest result")
+    step = plan.step("weight gradient")
+    assert (step.algorithm, step.kernel, step.relative_to) == ("space_to_depth", "winograd", "the largest result")
     assert step.error == 80 * np.finfo(np.float32).eps
-    assert step.multiply_adds < plan.step("cpu").multiply_adds / 1.5
-    assert "as images, which winograd serves" in str(plan)
-    assert plan.step("cpu").served_by == "direct"
-    wide = convjax.plan(x, weight, padding=18, dilation=18, platform="cpu").step("cpu")
-    assert (wide.served_by, wide.multiply_adds) == ("interior", 2 * 256**2 * 63**2)
+    assert step.multiply_adds < plan.step().multiply_adds / 1.5
+    assert "space_to_depth, winograd" in str(plan)
+    assert len(str(plan).splitlines()) == 2 + 3
+    wide = convjax.plan(x, weight, padding=18, dilation=18, platform="cpu").step()
+    assert (wide.kernel, wide.multiply_adds) == ("per_tap", 2 * 256**2 * 63**2)
     volume = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((1, 32, 32, 48, 48), (32, 32, 3, 3, 3))]
-    assert convjax.plan(*volume, padding=1).step("cpu", "weight gradient")[2:4] == ("planes", "winograd")
+    assert convjax.plan(*volume, padding=1).step("weight gradient")[2:4] == ("depth_slices", "winograd")
+
+
+def test_plan_for_another_machine():
+    x, w = (jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((1, 256, 14, 14), (256, 256, 3, 3)))
+    shared = convjax.Machine(cores=8, batched_gemm_is_parallel=True)
+    plans = [convjax.plan(x, w, padding=1, machine=machine) for machine in (convjax.Machine(), shared)]
+    assert plans[0].step().algorithm != plans[1].step().algorithm
+    assert {step.platform for step in convjax.plan(x, w, machine=convjax.Machine("tpu")).steps} == {"tpu"}
+    with pytest.raises(TypeError, match=r"convjax.plan: `machine` is not a convjax.Machine"):
+        convjax.plan(x, w, machine="64 cores")
 
 
 def test_plan_with_symbolic_sizes():
@@ -106,22 +115,23 @@ def test_shapes_of_the_windows():
     assert convjax.conv_output_shape([1, 1, 4], [2, 1, 3], [2]) == (1, 2, 2)
 
 
-def zeros(x, w, spec, convolve):
+def zeros(x, w, spec, machine):
     return jnp.zeros(spec.output_shape(x.shape, w.shape), x.dtype)
 
 
 @pytest.fixture
-def another_lowering(monkeypatch):
-    """A lowering that serves ungrouped convolutions, makes zeros, and so shows that it ran."""
-    refuses = lambda spec, x, w: "groups above 1" if spec.groups > 1 else None  # noqa: E731
-    lowering = Lowering("zeros", "a test's", zeros, refuses, lambda spec, x, w: 0, lambda spec, x, w: 0)
-    monkeypatch.setitem(LOWERINGS, "zeros", lowering)
+def another_algorithm(monkeypatch):
+    """An algorithm for ungrouped convolutions on one platform, which makes zeros and so shows that it ran."""
+    unsupported = lambda spec, x, w: "groups above 1" if spec.groups > 1 else None  # noqa: E731
+    nothing = lambda spec, x, w: 0  # noqa: E731
+    algorithm = Kernel("zeros", "a test's", zeros, unsupported, nothing, nothing, platforms=("cpu",))
+    monkeypatch.setitem(ALGORITHMS, "zeros", algorithm)
     jax.clear_caches()
-    yield lowering
+    yield algorithm
     jax.clear_caches()
 
 
-def test_a_new_lowering_is_one_entry_and_one_rule(another_lowering, monkeypatch):
+def test_a_new_algorithm_is_one_entry_and_one_rule(another_algorithm, monkeypatch):
     x, w = normal(0, (1, 2, 6)), normal(1, (2, 2, 3))
     grouped = w[:, :1]
     assert np.any(convjax.conv1d(x, w))
@@ -129,25 +139,28 @@ def test_a_new_lowering_is_one_entry_and_one_rule(another_lowering, monkeypatch)
     with pytest.raises(ValueError, match=r"algorithm='zeros': groups above 1"):
         convjax.conv1d(x, grouped, groups=2, algorithm="zeros")
     plan = convjax.plan(x, w, platform="cpu")
-    assert plan.step("cpu").algorithm != "zeros"
-    assert plan.step("cpu").others["zeros"] == "0 multiply-adds"
-    assert convjax.plan(x, grouped, groups=2).step("cpu").others["zeros"] == "groups above 1"
+    assert plan.step().algorithm != "zeros"
+    assert plan.step().others["zeros"] == "0 multiply-adds"
+    assert convjax.plan(x, grouped, groups=2).step().others["zeros"] == "groups above 1"
 
-    small = Rule("zeros", lambda facts: facts.x.shape[-1] < 10, "the test says so")
+    elsewhere = convjax.plan(x, w, platform="tpu").step()
+    assert elsewhere.others["zeros"] == "it runs on cpu alone"
+
+    small = Rule("zeros", lambda p: p.x.shape[-1] < 10, "the test says so")
     monkeypatch.setitem(RULES, "cpu", (small,))
+    monkeypatch.setitem(RULES, "cuda", (small,))
     jax.clear_caches()
     assert not np.any(convjax.conv1d(x, w))
     assert np.any(convjax.conv1d(normal(0, (1, 2, 12)), w))
     assert np.any(convjax.conv1d(x, grouped, groups=2))
-    assert np.any(convjax.conv1d(x, w, algorithm="direct"))
-    plan = convjax.plan(x, w)
-    assert (plan.step("cpu").algorithm, plan.step("cpu").because) == ("zeros", "the test says so")
-    assert plan.step("cuda").algorithm == "direct"
+    assert np.any(convjax.conv1d(x, w, algorithm="xla"))
+    plan = convjax.plan(x, w, platform="all")
+    assert (plan.step().algorithm, plan.step().because) == ("zeros", "the test says so")
+    assert plan.step(platform="cuda").algorithm == "xla"
     assert "zeros" in str(plan)
 
 
-def test_rules_name_lowerings_that_exist():
+def test_rules_name_algorithms_that_exist():
     for rules in RULES.values():
-        assert {rule.lowering for rule in rules} <= set(LOWERINGS)
-    assert [lowering.name for lowering in LOWERINGS.values()] == list(LOWERINGS)
-    assert _select.select(None, None, None, "no such platform").lowering.name == "direct"
+        assert {rule.algorithm for rule in rules} <= set(ALGORITHMS)
+    assert [algorithm.name for algorithm in ALGORITHMS.values()] == list(ALGORITHMS)

@@ -11,8 +11,8 @@ from cases import BY_NAME, CASES, equations, normal
 from jax.test_util import check_grads
 
 import convjax
-from convjax._primitive import convolve
-from convjax._spec import ConvSpec
+from convjax._operation.primitive import convolve
+from convjax._spec import ConvSpec, Hints
 
 # The five kinds of spec that the rules tell apart, beyond what the cases hold.
 SPECS = {
@@ -149,7 +149,7 @@ def test_named_direct_holds_for_gradients():
         found = equations(lambda x, w, ct: jax.vjp(f, x, w)[1](ct), x, w, f(x, w))
         return [e.params["algorithm"] for e in found if e.primitive.name == "convjax_conv"]
 
-    assert algorithms("direct") == ["direct"] * 3
+    assert algorithms("xla") == ["xla"] * 3
     assert algorithms("auto") == ["auto"] * 3
 
 
@@ -160,26 +160,26 @@ def test_gradient_specs_of_a_case_by_hand():
     x, w = normal(0, case.x), normal(1, case.weight)
     y, vjp = jax.vjp(case, x, w)
     specs = [e.params["spec"] for e in equations(vjp, y) if e.primitive.name == "convjax_conv"]
-    assert ConvSpec((1, 1), ((1, 0), (0, 0)), (1, 1), (2, 1), 2, weight="result") in specs  # weight
-    assert ConvSpec((1, 1), ((1, 2), (1, 1)), (2, 1), (1, 1), 2, turned=True) in specs  # input
+    assert ConvSpec((1, 1), ((1, 0), (0, 0)), (1, 1), (2, 1), 2, hints=Hints(layer_weight="result")) in specs  # weight
+    assert ConvSpec((1, 1), ((1, 2), (1, 1)), (2, 1), (1, 1), 2, hints=Hints(flipped_weight=True)) in specs  # input
 
 
-def test_a_spec_says_whether_its_weight_was_turned():
+def test_a_hint_says_whether_the_weight_is_flipped():
     x, w = normal(0, (1, 2, 6, 6)), normal(1, (2, 2, 3, 3))
-    turned = lambda f, *args: [  # noqa: E731
-        e.params["spec"].turned for e in equations(f, *args) if e.primitive.name == "convjax_conv"
+    flipped = lambda f, *args: [  # noqa: E731
+        e.params["spec"].hints.flipped_weight for e in equations(f, *args) if e.primitive.name == "convjax_conv"
     ]
     gradient = lambda conv: lambda x, w: jax.vjp(lambda x: conv(x, w), x)[1](conv(x, w) * 0)[0]  # noqa: E731
-    assert turned(convjax.conv2d, x, w) == [False]
-    assert turned(gradient(convjax.conv2d), x, w)[-1]
-    assert turned(convjax.conv_transpose2d, x, w) == [True]
-    assert not turned(gradient(convjax.conv_transpose2d), x, w)[-1]
-    # Of a batch of weights no two are turned alike, and what a lowering restates has another weight.
-    assert turned(jax.vmap(convjax.conv_transpose2d, (None, 0)), x, w[None]) == [False]
+    assert flipped(convjax.conv2d, x, w) == [False]
+    assert flipped(gradient(convjax.conv2d), x, w)[-1]
+    assert flipped(convjax.conv_transpose2d, x, w) == [True]
+    assert not flipped(gradient(convjax.conv_transpose2d), x, w)[-1]
+    # A batch of weights becomes one kernel, which is no other array flipped.
+    assert flipped(jax.vmap(convjax.conv_transpose2d, (None, 0)), x, w[None]) == [False]
 
 
-def test_a_heavy_weight_is_not_turned():
-    """The input gradient of few positions reads it as it lies: XLA sees that turning it twice is nothing."""
+def test_a_heavy_weight_is_not_flipped():
+    """The input gradient of few positions reads it as it is stored: XLA sees that one flip undoes the other."""
     w = normal(1, (64, 64, 3, 3))
     dx = jax.jit(lambda ct, w: jax.vjp(lambda x: convjax.conv2d(x, w, padding=1), ct)[1](ct)[0])
     turns = lambda size: "reverse" in dx.lower(normal(0, (1, 64, size, size)), w).compile().as_text()  # noqa: E731

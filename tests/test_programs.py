@@ -1,4 +1,4 @@
-"""What XLA makes of the lowerings on a CPU: how many loops, for how many cores, in how much memory."""
+"""What XLA makes of the algorithms on a CPU: how many loops, for how many cores, in how much memory."""
 
 import jax
 import pytest
@@ -24,7 +24,7 @@ def program(function, *arrays) -> str:
 def test_borders_on_every_axis_are_one_loop(sizes):
     """And the sum over the taps is another."""
     x, w = normal(0, (2, 8, *sizes)), normal(1, (8, 1, *[3] * len(sizes)))
-    conv = lambda x, w: convjax.conv(x, w, padding=1, groups=8, algorithm="shift")  # noqa: E731
+    conv = lambda x, w: convjax.conv(x, w, padding=1, groups=8, algorithm="shift_add")  # noqa: E731
     entry = program(conv, x, w).split("ENTRY")[1]
     assert entry.count(" fusion(") == 2, entry
 
@@ -32,8 +32,8 @@ def test_borders_on_every_axis_are_one_loop(sizes):
 @pytest.mark.parametrize(
     ("function", "shapes"),
     [
-        (lambda x, w: convjax.conv(x, w, algorithm="shift"), ((4, 40, 40, 40), (16, 40, 3, 3))),
-        (lambda x, w: convjax.conv(x, w, algorithm="shift"), ((4, 1, 40, 40), (1, 1, 19, 19))),
+        (lambda x, w: convjax.conv(x, w, algorithm="shift_add"), ((4, 40, 40, 40), (16, 40, 3, 3))),
+        (lambda x, w: convjax.conv(x, w, algorithm="shift_add"), ((4, 1, 40, 40), (1, 1, 19, 19))),
         (lambda x, w: convjax.conv(x, w, groups=8, algorithm="chwn"), ((32, 64, 28, 28), (64, 8, 3, 3))),
         (lambda x: ndimage.median_filter(x, 15), ((200, 200),)),
     ],
@@ -60,6 +60,6 @@ def test_loops_are_shared_among_cores(function, shapes):
         ("resnet 3x3 64, bf16", "weight gradient"),
     ],
 )
-def test_blocks_and_turns_keep_memory_below_three_times_that_of_lax(name, direction):
+def test_chunks_keep_memory_below_three_times_that_of_lax(name, direction):
     task = tasks.task(BY_NAME[name], direction, "cpu")
     assert task.ready("convjax").temporary_bytes <= 3 * task.ready("lax").temporary_bytes

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import convjax
-from convjax._primitive import convolve
+from convjax._operation.primitive import convolve
 from convjax._spec import ConvSpec, extent
 
 settings.register_profile("convjax", deadline=None, derandomize=True, max_examples=60)

@@ -13,7 +13,7 @@ from jax.extend.core import subjaxprs
 from jax.sharding import PartitionSpec
 
 from convjax import ndimage
-from convjax.ndimage import _order, _tiles
+from convjax._filters import order, tiles
 
 QUICK = {"xla_backend_optimization_level": 0}  # to compile
 
@@ -42,22 +42,22 @@ def sorted_windows(x, sizes):
 )
 def test_lists_against_sorting(shape, sizes, block, monkeypatch):
     """Of a low and a high rank; in blocks, of which the last overlap."""
-    monkeypatch.setattr(_tiles, "BLOCK", block or _tiles.BLOCK)
+    monkeypatch.setattr(tiles, "BLOCK", block or tiles.BLOCK)
     x = np.random.default_rng(0).integers(-9, 9, shape, np.int32)
     want, count = sorted_windows(x, sizes), math.prod(sizes)
     for rank in {count // 10, (3 * count) // 5}:
-        of_rank = lambda x, rank=rank: _tiles.nth_of_box(x, sizes, rank)  # noqa: E731
+        of_rank = lambda x, rank=rank: tiles.nth_of_box(x, sizes, rank)  # noqa: E731
         got = jax.jit(of_rank, compiler_options=QUICK)(x)
         np.testing.assert_array_equal(got, want[..., rank])
 
 
 def test_a_box_in_blocks_is_one_loop():
     """And each turn is no larger than it must be: that of a line a tile, that of a box one row of it."""
-    assert _tiles._block((1000,), (101,)) == (1000,)
-    assert _tiles._block((10**6,), (101,))[0] <= _tiles.BLOCK
-    assert _tiles._block((10**6,), (10**6 + 1,)) == (2**19,)
-    assert _tiles._block((200, 5000), (1, 501))[0] == 200
-    assert _tiles._block((500, 500), (101, 101))[0] < 20
+    assert tiles._block((1000,), (101,)) == (1000,)
+    assert tiles._block((10**6,), (101,))[0] <= tiles.BLOCK
+    assert tiles._block((10**6,), (10**6 + 1,)) == (2**19,)
+    assert tiles._block((200, 5000), (1, 501))[0] == 200
+    assert tiles._block((500, 500), (101, 101))[0] < 20
 
 
 CASES = {
@@ -100,8 +100,8 @@ def of_few(monkeypatch):
     """The function that makes small windows take one of the ways of large ones."""
 
     def way(gain):
-        monkeypatch.setattr(_order, "WRITTEN", 1)
-        monkeypatch.setattr(_tiles, "GAIN", gain)
+        monkeypatch.setattr(order, "WRITTEN", 1)
+        monkeypatch.setattr(tiles, "GAIN", gain)
         jax.clear_caches()
 
     yield way

@@ -13,8 +13,10 @@ from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import convjax
-from convjax import _rules
-from convjax._lowerings import _pieces, chwn, fold, phases, reduce, unfold, winograd
+from convjax._algorithms import variadic_reduce
+from convjax._choice import rules
+from convjax._machine import generic
+from convjax._operation import primitive
 
 
 def conv(x, weight, bias):
@@ -194,7 +196,20 @@ def test_shard_map_with_a_replicated_image_and_sharded_kernels():
     same(jax.grad(partial(loss, sharded), (0, 1))(x, w), jax.grad(partial(loss, f), (0, 1))(x, w), 1e-4)
 
 
-LOOPED = {  # lowerings that loop inside: what they start from must vary over the mesh as well
+@pytest.fixture
+def on_machine(monkeypatch, request):
+    """Lowers every program for a machine with these traits."""
+
+    def change(**traits):
+        machine = lambda platform, **_: generic(platform)._replace(**traits)  # noqa: E731
+        monkeypatch.setattr(primitive, "serving", machine)
+        request.addfinalizer(jax.clear_caches)
+        jax.clear_caches()
+
+    return change
+
+
+LOOPED = {  # algorithms that loop inside: what they start from must vary over the mesh as well
     "more taps than registers": ((8, 6, 12, 12), (6, 1, 7, 7), 6),
     "over input channels": ((8, 32, 10, 10), (32, 16, 3, 3), 2),
     "in blocks": ((8, 32, 14, 13), (40, 32, 3, 3), 1),
@@ -205,14 +220,13 @@ LOOPED = {  # lowerings that loop inside: what they start from must vary over th
 
 
 @pytest.mark.parametrize("name", LOOPED)
-def test_shard_map_around_loops(name, monkeypatch):
-    monkeypatch.setattr(winograd, "MOST", 2000)
-    monkeypatch.setattr(_pieces, "alone", lambda *_: True)
+def test_shard_map_around_loops(name, on_machine):
+    on_machine(chunk_elements=3556, batched_gemm_is_parallel=False)
     x_shape, w_shape, groups = LOOPED[name]
     x, w = jnp.asarray(normal(0, x_shape)), jnp.asarray(normal(1, w_shape))
     f = lambda x, w: convjax.conv2d(x, w, padding=w_shape[2] // 2, groups=groups)  # noqa: E731
     sharded = jax.jit(jax.shard_map(f, mesh=mesh(AxisType.Auto), in_specs=(P("data"), P()), out_specs=P("data")))
-    want = jax.jit(partial(convjax.conv2d, padding=w_shape[2] // 2, groups=groups, algorithm="direct"))
+    want = jax.jit(partial(convjax.conv2d, padding=w_shape[2] // 2, groups=groups, algorithm="xla"))
     same(sharded(x, w), want(x, w), 1e-4)
     loss = lambda f, x, w: (jnp.sin(f(x, w))).sum()  # noqa: E731
     same(jax.grad(partial(loss, sharded), (0, 1))(x, w), jax.grad(partial(loss, want), (0, 1))(x, w), 1e-4)
@@ -220,35 +234,28 @@ def test_shard_map_around_loops(name, monkeypatch):
     same(jax.jit(f)(placed, w), want(x, w), 1e-4)
 
 
-TURNED = {
+CHUNKED = {
     "winograd": ((8, 24, 5, 5), (24, 24, 3, 3), {"padding": 2}),
-    "shift": ((8, 6, 5, 5), (6, 1, 3, 3), {"padding": 5, "dilation": 5, "groups": 6}),
-    "phases": ((16, 4, 8, 7), (6, 4, 3, 3), {"padding": 2, "dilation": 2}),
+    "shift_add": ((8, 6, 5, 5), (6, 1, 3, 3), {"padding": 5, "dilation": 5, "groups": 6}),
+    "space_to_depth": ((16, 4, 8, 7), (6, 4, 3, 3), {"padding": 2, "dilation": 2}),
 }
 
 
-@pytest.mark.parametrize("name", ["interior", "unfold", "fold", "reduce", "chwn", "winograd", "shift", "phases"])
-def test_shard_map_around_products_in_turn(name, monkeypatch, request):
+@pytest.mark.parametrize(
+    "name", ["per_tap", "im2col", "col2im", "variadic_reduce", "chwn", "winograd", "shift_add", "space_to_depth"]
+)
+def test_shard_map_around_chunks(name, monkeypatch, on_machine):
     """What they add to varies over the mesh as what is added does, in both gradients too."""
-    monkeypatch.setattr(unfold, "MADE", 2000)
-    monkeypatch.setattr(fold, "MADE", 2000)
-    monkeypatch.setattr(chwn, "MADE", 2000)
-    monkeypatch.setattr(reduce, "MADE", 2000)
-    monkeypatch.setattr(phases, "MADE", 2000)
-    monkeypatch.setattr(winograd, "HEAVY", 1)
-    monkeypatch.setattr(_pieces, "SMALL", 0)
-    monkeypatch.setattr(_pieces, "alone", lambda *_: False)
-    monkeypatch.setattr(reduce, "_lines", lambda kernel: [(0, kernel[-2], kernel[-2])])
+    on_machine(chunk_elements=2000, batched_gemm_is_parallel=True)
+    monkeypatch.setattr(variadic_reduce, "_bands", lambda kernel: [(0, kernel[-2], kernel[-2])])
     monkeypatch.setitem(
-        _rules.RULES, "cpu", (_rules.Rule(name, lambda f: name != "phases" or f.batch > 1, "tested"), *_rules.CPU)
+        rules.RULES, "cpu", (rules.Rule(name, lambda p: name != "space_to_depth" or p.batch > 1, "tested"), *rules.CPU)
     )
-    request.addfinalizer(jax.clear_caches)
-    jax.clear_caches()
-    x_shape, w_shape, options = TURNED.get(name, ((8, 4, 11, 9), (6, 4, 3, 3), {"padding": 2, "stride": 2}))
+    x_shape, w_shape, options = CHUNKED.get(name, ((8, 4, 11, 9), (6, 4, 3, 3), {"padding": 2, "stride": 2}))
     x, w = jnp.asarray(normal(0, x_shape)), jnp.asarray(normal(1, w_shape))
     f = partial(convjax.conv2d, **options)
     sharded = jax.jit(jax.shard_map(f, mesh=mesh(AxisType.Auto), in_specs=(P("data"), P()), out_specs=P("data")))
-    want = partial(f, algorithm="direct")
+    want = partial(f, algorithm="xla")
     same(sharded(x, w), want(x, w), 1e-4)
     loss = lambda f, x, w: (jnp.sin(f(x, w))).sum()  # noqa: E731
     same(jax.grad(partial(loss, sharded), (0, 1))(x, w), jax.grad(partial(loss, want), (0, 1))(x, w), 1e-4)
@@ -304,7 +311,7 @@ def test_explicit_sharding_of_any_axis(name, image, kernels):
 
 def test_named_algorithm_and_manual_axes_under_explicit_sharding():
     x, w = jnp.asarray(normal(0, (4, 4, 8, 8))), jnp.asarray(normal(1, (4, 2, 3, 3)))
-    f = lambda x, w: convjax.conv_transpose2d(x, w, groups=2, algorithm="direct")  # noqa: E731
+    f = lambda x, w: convjax.conv_transpose2d(x, w, groups=2, algorithm="xla")  # noqa: E731
     want = f(x, w)
     with jax.sharding.set_mesh(mesh(AxisType.Explicit, (2, 2), ("a", "b"))):
         x, w = jax.device_put(x, P("a")), jax.device_put(w, P("b"))

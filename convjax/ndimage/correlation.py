@@ -6,14 +6,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from convjax import _arrays, _check_scipy, _spec
-from convjax._check_names import explained
-from convjax._lowerings import _pieces
-from convjax.ndimage import _arguments, _passes
-from convjax.ndimage._passes import Pass
+from convjax._arguments import arrays, errors_scipy, images, values
+from convjax._arguments.errors_names import explain_unknown_arguments
+from convjax._arrays.sums import add_all
+from convjax._filters import passes
+from convjax._filters.passes import Pass
 
 
-@explained
+@explain_unknown_arguments
 def correlate(
     input: Any, weights: Any, mode: str = "reflect", cval: Any = 0.0, origin: Any = 0, *, axes: Any = None
 ) -> jax.Array:
@@ -43,7 +43,7 @@ def correlate(
     return _windowed("ndimage.correlate", input, weights, mode, cval, origin, axes, flip=False)
 
 
-@explained
+@explain_unknown_arguments
 def convolve(
     input: Any, weights: Any, mode: str = "reflect", cval: Any = 0.0, origin: Any = 0, *, axes: Any = None
 ) -> jax.Array:
@@ -61,7 +61,7 @@ def convolve(
     return _windowed("ndimage.convolve", input, weights, mode, cval, origin, axes, flip=True)
 
 
-@explained
+@explain_unknown_arguments
 def correlate1d(
     input: Any, weights: Any, axis: int = -1, mode: str = "reflect", cval: Any = 0.0, origin: int = 0
 ) -> jax.Array:
@@ -81,7 +81,7 @@ def correlate1d(
     return _line("ndimage.correlate1d", input, weights, axis, mode, cval, origin, flip=False)
 
 
-@explained
+@explain_unknown_arguments
 def convolve1d(
     input: Any, weights: Any, axis: int = -1, mode: str = "reflect", cval: Any = 0.0, origin: int = 0
 ) -> jax.Array:
@@ -97,7 +97,7 @@ def convolve1d(
     return _line("ndimage.convolve1d", input, weights, axis, mode, cval, origin, flip=True)
 
 
-@explained
+@explain_unknown_arguments
 def uniform_filter(
     input: Any, size: Any = 3, mode: Any = "reflect", cval: Any = 0.0, origin: Any = 0, *, axes: Any = None
 ) -> jax.Array:
@@ -117,13 +117,13 @@ def uniform_filter(
     [0.0, 2.0, 2.0, 2.0]
     """
     name = "ndimage.uniform_filter"
-    x = _arguments.image(name, input)
-    axes = _arguments.axes(name, axes, x.ndim)
-    sizes = tuple(max(n, 1) for n in _arguments.sizes(name, size, len(axes), minimum=0))
+    x = images.image(name, input)
+    axes = images.axes(name, axes, x.ndim)
+    sizes = tuple(max(n, 1) for n in images.sizes(name, size, len(axes), minimum=0))
     return _means(name, x, axes, sizes, mode, cval, origin)
 
 
-@explained
+@explain_unknown_arguments
 def uniform_filter1d(
     input: Any, size: int, axis: int = -1, mode: str = "reflect", cval: Any = 0.0, origin: int = 0
 ) -> jax.Array:
@@ -137,50 +137,50 @@ def uniform_filter1d(
     [4, 3, 4, 1, 4, 6, 6, 3]
     """
     name = "ndimage.uniform_filter1d"
-    x = _arguments.image(name, input)
-    axes = (_arguments.axis(name, axis, x.ndim),)
-    return _means(name, x, axes, (_spec.integer(name, "size", size, 1),), mode, cval, origin)
+    x = images.image(name, input)
+    axes = (images.axis(name, axis, x.ndim),)
+    return _means(name, x, axes, (values.integer(name, "size", size, 1),), mode, cval, origin)
 
 
 # ---- how ----
 
 
 def _windowed(function: str, input: Any, weights: Any, mode: Any, cval: Any, origin: Any, axes: Any, *, flip: bool):
-    x, w = _arguments.image(function, input), _weights(function, weights, flip)
-    axes = _arguments.axes(function, axes, x.ndim)
+    x, w = images.image(function, input), _weights(function, weights, flip)
+    axes = images.axes(function, axes, x.ndim)
     if w.ndim != len(axes) or 0 in w.shape:
-        raise _check_scipy.wrong_weights(function, "weights", w.shape, len(axes))
-    kind = _arguments.one_kind(function, mode)
-    origins = _arguments.origins(function, origin, axes, x.ndim)
-    pads = _arguments.placed(axes, x.ndim, _reaches(function, w.shape, origins, flip), (0, 0))
-    _arguments.bordered(function, "weights", w.shape, x.shape, dict(enumerate(pads)))
-    w = w.reshape(_arguments.placed(axes, x.ndim, w.shape, 1))
-    return _passes.windowed(x, w, _arguments.fill(function, cval, x.dtype), kind=kind, pads=pads)
+        raise errors_scipy.wrong_weights(function, "weights", w.shape, len(axes))
+    border = images.one_border(function, mode)
+    origins = images.origins(function, origin, axes, x.ndim)
+    pads = images.per_image_axis(axes, x.ndim, _reaches(function, w.shape, origins, flip), (0, 0))
+    images.check_bordered(function, "weights", w.shape, x.shape, dict(enumerate(pads)))
+    w = w.reshape(images.per_image_axis(axes, x.ndim, w.shape, 1))
+    return passes.windowed(x, w, images.fill(function, cval, x.dtype), border=border, pads=pads)
 
 
 def _line(function: str, input: Any, weights: Any, axis: Any, mode: Any, cval: Any, origin: Any, *, flip: bool):
-    x, w = _arguments.image(function, input), _weights(function, weights, flip)
+    x, w = images.image(function, input), _weights(function, weights, flip)
     if w.ndim != 1 or w.size == 0:
-        raise _check_scipy.wrong_weights(function, "weights", w.shape, 1)
-    axis, kind = _arguments.axis(function, axis, x.ndim), _arguments.kind(function, mode)
+        raise errors_scipy.wrong_weights(function, "weights", w.shape, 1)
+    axis, border = images.axis(function, axis, x.ndim), images.border(function, mode)
     (reach,) = _reaches(function, w.shape, origin, flip)
-    _arguments.bordered(function, "weights", w.shape, x.shape, {axis: reach})
-    step, cval = Pass(axis, kind, reach), _arguments.fill(function, cval, x.dtype)
-    return _passes.separable(x, ((w,),), cval, chains=((step,),), combine=_pieces.total)
+    images.check_bordered(function, "weights", w.shape, x.shape, {axis: reach})
+    step, cval = Pass(axis, border, reach), images.fill(function, cval, x.dtype)
+    return passes.separable(x, ((w,),), cval, chains=((step,),), combine=add_all)
 
 
 def _means(function: str, x: jax.Array, axes: Any, sizes: Any, mode: Any, cval: Any, origin: Any) -> jax.Array:
-    kinds, reaches = _arguments.kinds(function, mode, len(axes)), _arguments.reaches(function, sizes, origin)
+    borders, reaches = images.borders(function, mode, len(axes)), images.reaches(function, sizes, origin)
     for axis, reach, n in zip(axes, reaches, sizes, strict=True):
-        _arguments.bordered(function, "size", n, x.shape, {axis: reach})
-    chain = tuple(step for step, size in zip(map(Pass, axes, kinds, reaches), sizes, strict=True) if size > 1)
-    none, cval = (None,) * len(chain), _arguments.fill(function, cval, x.dtype)
-    return _passes.fixed(x, cval, weights=(none,), chains=(chain,), combine=_pieces.total)
+        images.check_bordered(function, "size", n, x.shape, {axis: reach})
+    chain = tuple(step for step, size in zip(map(Pass, axes, borders, reaches), sizes, strict=True) if size > 1)
+    none, cval = (None,) * len(chain), images.fill(function, cval, x.dtype)
+    return passes.fixed(x, cval, weights=(none,), chains=(chain,), combine=add_all)
 
 
 def _weights(function: str, weights: Any, flip: bool) -> Any:
     """As a window slides them. What NumPy can hold stays with NumPy, in all its digits."""
-    w = _arrays.array(function, "weights", weights)
+    w = arrays.array(function, "weights", weights)
     mine = all(isinstance(a, (np.ndarray, np.generic, int, float, complex)) for a in jax.tree.leaves(weights))
     if mine and w.dtype != np.bool_:
         return (np.flip if flip else np.conj)(np.asarray(weights))
@@ -189,5 +189,5 @@ def _weights(function: str, weights: Any, flip: bool) -> Any:
 
 def _reaches(function: str, shape: Any, origin: Any, flip: bool):
     """A flipped window reaches as far behind as it did in front."""
-    reaches = _arguments.reaches(function, shape, origin)
+    reaches = images.reaches(function, shape, origin)
     return tuple(pair[::-1] for pair in reaches) if flip else reaches

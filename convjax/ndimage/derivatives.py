@@ -7,16 +7,16 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from convjax import _check_scipy
-from convjax._check_names import explained
-from convjax._lowerings import _pieces
-from convjax.ndimage import _arguments, _passes
-from convjax.ndimage._passes import Pass
+from convjax._arguments import errors_scipy, images
+from convjax._arguments.errors_names import explain_unknown_arguments
+from convjax._arrays.sums import add_all
+from convjax._filters import passes
+from convjax._filters.passes import Pass
 
 _NEAR = (1, 1)  # a window of three
 
 
-@explained
+@explain_unknown_arguments
 def sobel(input: Any, axis: int = -1, mode: Any = "reflect", cval: Any = 0.0) -> jax.Array:
     """`scipy.ndimage.sobel`: the central difference along one axis, smoothed by (1, 2, 1) along the others.
 
@@ -39,7 +39,7 @@ def sobel(input: Any, axis: int = -1, mode: Any = "reflect", cval: Any = 0.0) ->
     return _smoothed_difference("ndimage.sobel", input, axis, mode, cval, (1, 2, 1))
 
 
-@explained
+@explain_unknown_arguments
 def prewitt(input: Any, axis: int = -1, mode: Any = "reflect", cval: Any = 0.0) -> jax.Array:
     """`scipy.ndimage.prewitt`: the central difference along one axis, summed over (1, 1, 1) along the others.
 
@@ -53,7 +53,7 @@ def prewitt(input: Any, axis: int = -1, mode: Any = "reflect", cval: Any = 0.0) 
     return _smoothed_difference("ndimage.prewitt", input, axis, mode, cval, (1, 1, 1))
 
 
-@explained
+@explain_unknown_arguments
 def laplace(input: Any, mode: Any = "reflect", cval: Any = 0.0, *, axes: Any = None) -> jax.Array:
     """`scipy.ndimage.laplace`: the sum of the second differences x[i - 1] - 2 x[i] + x[i + 1] along each axis.
 
@@ -69,16 +69,16 @@ def laplace(input: Any, mode: Any = "reflect", cval: Any = 0.0, *, axes: Any = N
     [0, 1, -2, 1, 0]
     """
     name = "ndimage.laplace"
-    x = _arguments.image(name, input)
-    axes = _arguments.axes(name, axes, x.ndim)
-    kinds = _arguments.kinds(name, mode, len(axes))
-    cval = _arguments.fill(name, cval, x.dtype)
-    chains = tuple((Pass(axis, kind, _NEAR),) for axis, kind in zip(axes, kinds, strict=True))
+    x = images.image(name, input)
+    axes = images.axes(name, axes, x.ndim)
+    borders = images.borders(name, mode, len(axes))
+    cval = images.fill(name, cval, x.dtype)
+    chains = tuple((Pass(axis, border, _NEAR),) for axis, border in zip(axes, borders, strict=True))
     weights = (((1, -2, 1),),) * len(chains)
-    return _passes.fixed(x, cval, weights=weights, chains=chains, combine=_pieces.total)
+    return passes.fixed(x, cval, weights=weights, chains=chains, combine=add_all)
 
 
-@explained
+@explain_unknown_arguments
 def generic_laplace(
     input: Any,
     derivative2: Callable[..., Any],
@@ -105,10 +105,10 @@ def generic_laplace(
     [0, 1, -2, 1, 0]
     """
     call = "ndimage.generic_laplace", input, "derivative2", derivative2, mode, cval, extra_arguments, extra_keywords
-    return _generic(*call, axes, _pieces.total)
+    return _generic(*call, axes, add_all)
 
 
-@explained
+@explain_unknown_arguments
 def generic_gradient_magnitude(
     input: Any,
     derivative: Callable[..., Any],
@@ -136,38 +136,38 @@ def generic_gradient_magnitude(
     """
     name = "ndimage.generic_gradient_magnitude"
     call = name, input, "derivative", derivative, mode, cval, extra_arguments, extra_keywords
-    return _generic(*call, axes, _passes.magnitude)
+    return _generic(*call, axes, passes.magnitude)
 
 
 # ---- how ----
 
 
 def _smoothed_difference(name: str, input: Any, axis: Any, mode: Any, cval: Any, across: tuple) -> jax.Array:
-    x = _arguments.image(name, input)
-    axis = _arguments.axis(name, axis, x.ndim)
-    kinds = _arguments.kinds(name, mode, x.ndim)
-    cval = _arguments.fill(name, cval, x.dtype)
+    x = images.image(name, input)
+    axis = images.axis(name, axis, x.ndim)
+    borders = images.borders(name, mode, x.ndim)
+    cval = images.fill(name, cval, x.dtype)
     axes = [axis, *[i for i in range(x.ndim) if i != axis]]
-    chain = tuple(Pass(i, kinds[i], _NEAR) for i in axes)
+    chain = tuple(Pass(i, borders[i], _NEAR) for i in axes)
     weights = ((-1, 0, 1), *[across] * (x.ndim - 1))
-    return _passes.fixed(x, cval, weights=(weights,), chains=(chain,), combine=_pieces.total)
+    return passes.fixed(x, cval, weights=(weights,), chains=(chain,), combine=add_all)
 
 
 def _generic(name, input, argument, derivative, mode, cval, extra_arguments, extra_keywords, axes, combine):
-    x = _arguments.image(name, input)
-    derivative = _arguments.function_of(name, argument, derivative)
-    axes = _arguments.axes(name, axes, x.ndim)
-    modes = _arguments.per_axis(name, "mode", mode, len(axes))
+    x = images.image(name, input)
+    derivative = images.function_of(name, argument, derivative)
+    axes = images.axes(name, axes, x.ndim)
+    modes = images.per_axis(name, "mode", mode, len(axes))
     pairs = zip(axes, modes, strict=True)
     keywords = extra_keywords or {}
     results = [derivative(x, axis, how, cval, *extra_arguments, **keywords) for axis, how in pairs]
     for result in results:
         if getattr(result, "shape", None) != x.shape:
-            raise _check_scipy.not_a_derivative(name, argument, result, x.shape)
+            raise errors_scipy.not_a_derivative(name, argument, result, x.shape)
     results = [jnp.asarray(result) for result in results]
     return _combined(results, combine=combine, dtype=x.dtype) if results else x
 
 
 @partial(jax.jit, static_argnames=("combine", "dtype"))
 def _combined(results: list[jax.Array], *, combine: Callable, dtype: Any) -> jax.Array:
-    return _passes.stored(combine(results), dtype)
+    return passes.stored(combine(results), dtype)

@@ -7,14 +7,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from convjax import _spec
-from convjax._check_names import explained
-from convjax._lowerings import _pieces
-from convjax.ndimage import _arguments, _passes
-from convjax.ndimage._passes import Pass
+from convjax._arguments import images, values
+from convjax._arguments.errors_names import explain_unknown_arguments
+from convjax._arrays.sums import add_all
+from convjax._filters import passes
+from convjax._filters.passes import Pass
 
 
-@explained
+@explain_unknown_arguments
 def gaussian_filter(
     input: Any,
     sigma: Any,
@@ -54,16 +54,16 @@ def gaussian_filter(
     [[50, 33, 17], [33, 34, 33], [17, 33, 50]]
     """
     name = "ndimage.gaussian_filter"
-    x = _arguments.image(name, input)
-    axes = _arguments.axes(name, axes, x.ndim)
-    kinds = _arguments.kinds(name, mode, len(axes))
-    sigmas = _arguments.per_axis(name, "sigma", sigma, len(axes))
+    x = images.image(name, input)
+    axes = images.axes(name, axes, x.ndim)
+    borders = images.borders(name, mode, len(axes))
+    sigmas = images.per_axis(name, "sigma", sigma, len(axes))
     sigmas, radii = _scales(name, x, axes, sigmas, truncate, radius)
-    orders = [_spec.integer(name, "order", n, 0) for n in _arguments.per_axis(name, "order", order, len(axes))]
-    return _filtered(name, x, axes, [kinds], sigmas, radii, [orders], cval, _pieces.total)
+    orders = [values.integer(name, "order", n, 0) for n in images.per_axis(name, "order", order, len(axes))]
+    return _filtered(name, x, axes, [borders], sigmas, radii, [orders], cval, add_all)
 
 
-@explained
+@explain_unknown_arguments
 def gaussian_filter1d(
     input: Any,
     sigma: Any,
@@ -85,16 +85,16 @@ def gaussian_filter1d(
     [6, 24, 40, 24, 6]
     """
     name = "ndimage.gaussian_filter1d"
-    x = _arguments.image(name, input)
-    axes = (_arguments.axis(name, axis, x.ndim),)
-    kinds = [(_arguments.kind(name, mode),)]
-    sigmas = [_arguments.scale(name, sigma, zero=False)]
-    radii = [_arguments.radius(name, x, axes[0], sigmas[0], truncate, radius)]
-    orders = [[_spec.integer(name, "order", order, 0)]]
-    return _filtered(name, x, axes, kinds, sigmas, radii, orders, cval, _pieces.total)
+    x = images.image(name, input)
+    axes = (images.axis(name, axis, x.ndim),)
+    borders = [(images.border(name, mode),)]
+    sigmas = [images.scale(name, sigma, zero=False)]
+    radii = [images.radius(name, x, axes[0], sigmas[0], truncate, radius)]
+    orders = [[values.integer(name, "order", order, 0)]]
+    return _filtered(name, x, axes, borders, sigmas, radii, orders, cval, add_all)
 
 
-@explained
+@explain_unknown_arguments
 def gaussian_laplace(
     input: Any,
     sigma: Any,
@@ -116,16 +116,16 @@ def gaussian_laplace(
     [20, 0, -40, 0, 20]
     """
     name = "ndimage.gaussian_laplace"
-    x = _arguments.image(name, input)
-    axes = _arguments.axes(name, axes, x.ndim)
-    sigmas = _arguments.per_axis(name, "sigma", sigma, len(axes))
+    x = images.image(name, input)
+    axes = images.axes(name, axes, x.ndim)
+    sigmas = images.per_axis(name, "sigma", sigma, len(axes))
     if len(axes) < x.ndim:  # the others are left as they are
         given = dict(zip(axes, sigmas, strict=True))
         sigmas = [given.get(axis, 0) for axis in range(x.ndim)]
-    return _derivatives(name, x, axes, sigmas, 2, mode, cval, truncate, radius, _pieces.total)
+    return _derivatives(name, x, axes, sigmas, 2, mode, cval, truncate, radius, add_all)
 
 
-@explained
+@explain_unknown_arguments
 def gaussian_gradient_magnitude(
     input: Any,
     sigma: Any,
@@ -152,10 +152,10 @@ def gaussian_gradient_magnitude(
     [11, 36, 36, 12, 1]
     """
     name = "ndimage.gaussian_gradient_magnitude"
-    x = _arguments.image(name, input)
-    axes = _arguments.axes(name, axes, x.ndim)
-    sigmas = _arguments.per_axis(name, "sigma", sigma, x.ndim)
-    return _derivatives(name, x, axes, sigmas, 1, mode, cval, truncate, radius, _passes.magnitude)
+    x = images.image(name, input)
+    axes = images.axes(name, axes, x.ndim)
+    sigmas = images.per_axis(name, "sigma", sigma, x.ndim)
+    return _derivatives(name, x, axes, sigmas, 1, mode, cval, truncate, radius, passes.magnitude)
 
 
 # ---- how ----
@@ -164,23 +164,23 @@ def gaussian_gradient_magnitude(
 def _derivatives(name, x, axes, sigmas, order: int, mode, cval, truncate, radius, combine) -> jax.Array:
     """The order-th derivative along each of the axes, each smoothed along all axes of the image."""
     # SciPy takes a derivative's own mode for the axes that are smoothed beside it, too.
-    kinds = [[kind] * x.ndim for kind in _arguments.kinds(name, mode, len(axes))]
+    borders = [[border] * x.ndim for border in images.borders(name, mode, len(axes))]
     sigmas, radii = _scales(name, x, range(x.ndim), sigmas, truncate, radius)
     orders = [[order * (other == axis) for other in range(x.ndim)] for axis in axes]
-    return _filtered(name, x, range(x.ndim), kinds, sigmas, radii, orders, cval, combine)
+    return _filtered(name, x, range(x.ndim), borders, sigmas, radii, orders, cval, combine)
 
 
 def _scales(name: str, x: jax.Array, axes: Sequence[int], sigmas: list[Any], truncate: Any, radius: Any):
-    radii = _arguments.per_axis(name, "radius", radius, len(sigmas))
-    sigmas = [_arguments.scale(name, sigma, zero=True) for sigma in sigmas]
-    return sigmas, [_arguments.radius(name, x, i, s, truncate, r) for i, s, r in zip(axes, sigmas, radii, strict=True)]
+    radii = images.per_axis(name, "radius", radius, len(sigmas))
+    sigmas = [images.scale(name, sigma, zero=True) for sigma in sigmas]
+    return sigmas, [images.radius(name, x, i, s, truncate, r) for i, s, r in zip(axes, sigmas, radii, strict=True)]
 
 
-def _filtered(name, x, axes, kinds, sigmas, radii, orders, cval, combine) -> jax.Array:
+def _filtered(name, x, axes, borders, sigmas, radii, orders, cval, combine) -> jax.Array:
     """One chain of passes for each list of kinds and of orders; axes whose sigma is 0 are left as they are."""
-    cval = _arguments.fill(name, cval, x.dtype)
-    used = [i for i, sigma in enumerate(sigmas) if _arguments.smooths(sigma)]
-    chains = tuple(tuple(Pass(axes[i], row[i], (radii[i], radii[i])) for i in used) for row in kinds)
+    cval = images.fill(name, cval, x.dtype)
+    used = [i for i, sigma in enumerate(sigmas) if images.is_smoothing(sigma)]
+    chains = tuple(tuple(Pass(axes[i], row[i], (radii[i], radii[i])) for i in used) for row in borders)
     made: dict[tuple, Any] = {}  # axes that are smoothed alike share their weights
 
     def kernel(i, order):
@@ -190,7 +190,7 @@ def _filtered(name, x, axes, kinds, sigmas, radii, orders, cval, combine) -> jax
         return made[key]
 
     weights = tuple(tuple(kernel(i, row[i]) for i in used) for row in orders)
-    return _passes.separable(x, weights, cval, chains=chains, combine=combine)
+    return passes.separable(x, weights, cval, chains=chains, combine=combine)
 
 
 def _weights(sigma: Any, order: int, radius: int) -> Any:
@@ -202,8 +202,8 @@ def _weights(sigma: Any, order: int, radius: int) -> Any:
     steps: Any = np.arange(-radius, radius + 1)
     traced = isinstance(sigma, jax.core.Tracer)
     if traced:
-        given = sigma.astype(_passes.sum_dtype(sigma.dtype))
-        sigma, steps = jnp.where(given > _arguments.NOTHING, given, 1), jnp.asarray(steps, given.dtype)
+        given = sigma.astype(passes.sum_dtype(sigma.dtype))
+        sigma, steps = jnp.where(given > images.NOTHING, given, 1), jnp.asarray(steps, given.dtype)
     variance = sigma * sigma
     library: Any = jnp if traced else np
     bell = library.exp(-0.5 / variance * steps**2)
@@ -217,4 +217,4 @@ def _weights(sigma: Any, order: int, radius: int) -> Any:
         powers = library.stack([steps**n for n in range(order + 1)], 1)
         weights = powers.dot(library.stack(polynomial)) * weights
     weights = weights[::-1]
-    return jnp.where(given > _arguments.NOTHING, weights, jnp.where(steps == 0, 1.0, 0.0)) if traced else weights
+    return jnp.where(given > images.NOTHING, weights, jnp.where(steps == 0, 1.0, 0.0)) if traced else weights

@@ -18,16 +18,16 @@ from typing import Any
 import jax
 import numpy as np
 
-from convjax import _boundary, _check_scipy, _spec
-from convjax._check_names import explained
-from convjax._lowerings import _pieces
-from convjax._sharding import like_first
+from convjax._arguments import errors_scipy, images, values
+from convjax._arguments.errors_names import explain_unknown_arguments
+from convjax._arrays import boundary, xla_cpu
+from convjax._arrays.sharding import sharded_like_first
+from convjax._filters import order, passes
+from convjax._filters.passes import Pass
 from convjax._spec import Pads
-from convjax.ndimage import _arguments, _order, _passes
-from convjax.ndimage._passes import Pass
 
 
-@explained
+@explain_unknown_arguments
 def minimum_filter(
     input: Any,
     size: Any = None,
@@ -65,7 +65,7 @@ def minimum_filter(
     return _ranked("ndimage.minimum_filter", input, size, footprint, mode, cval, origin, axes, lambda count: 0)
 
 
-@explained
+@explain_unknown_arguments
 def maximum_filter(
     input: Any,
     size: Any = None,
@@ -88,7 +88,7 @@ def maximum_filter(
     return _ranked("ndimage.maximum_filter", input, size, footprint, mode, cval, origin, axes, lambda count: count - 1)
 
 
-@explained
+@explain_unknown_arguments
 def median_filter(
     input: Any,
     size: Any = None,
@@ -119,7 +119,7 @@ def median_filter(
     return _ranked("ndimage.median_filter", input, size, footprint, mode, cval, origin, axes, lambda count: count // 2)
 
 
-@explained
+@explain_unknown_arguments
 def rank_filter(
     input: Any,
     rank: int,
@@ -145,17 +145,17 @@ def rank_filter(
     [3, 3, 1, 4, 5, 9]
     """
     name = "ndimage.rank_filter"
-    given = _spec.integer(name, "rank", rank, -(2**31))
+    given = values.integer(name, "rank", rank, -(2**31))
 
     def chosen(count: int) -> int:
         if not -count <= given < count:
-            raise _check_scipy.not_in_window(name, "rank", rank, -count, count - 1, count)
+            raise errors_scipy.not_in_window(name, "rank", rank, -count, count - 1, count)
         return given % count
 
     return _ranked(name, input, size, footprint, mode, cval, origin, axes, chosen)
 
 
-@explained
+@explain_unknown_arguments
 def percentile_filter(
     input: Any,
     percentile: float,
@@ -181,18 +181,18 @@ def percentile_filter(
     [1, 1, 1, 1, 1, 5]
     """
     name = "ndimage.percentile_filter"
-    given = _arguments.number(name, "percentile", percentile)
+    given = images.number(name, "percentile", percentile)
 
     def chosen(count: int) -> int:
         if not -100 <= given <= 100:
-            raise _check_scipy.not_in_window(name, "percentile", percentile, -100, 100, count)
+            raise errors_scipy.not_in_window(name, "percentile", percentile, -100, 100, count)
         share = given + 100 * (given < 0)
         return count - 1 if share == 100 else int(float(count) * share / 100)
 
     return _ranked(name, input, size, footprint, mode, cval, origin, axes, chosen)
 
 
-@explained
+@explain_unknown_arguments
 def minimum_filter1d(
     input: Any, size: int, axis: int = -1, mode: str = "reflect", cval: Any = 0.0, origin: int = 0
 ) -> jax.Array:
@@ -208,7 +208,7 @@ def minimum_filter1d(
     return _extreme("ndimage.minimum_filter1d", input, size, axis, mode, cval, origin, largest=False)
 
 
-@explained
+@explain_unknown_arguments
 def maximum_filter1d(
     input: Any, size: int, axis: int = -1, mode: str = "reflect", cval: Any = 0.0, origin: int = 0
 ) -> jax.Array:
@@ -228,64 +228,66 @@ def maximum_filter1d(
 
 
 def _extreme(name: str, input: Any, size: Any, axis: Any, mode: Any, cval: Any, origin: Any, *, largest: bool):
-    x = _arguments.image(name, input, booleans=True, complexes=False)
-    axis = _arguments.axis(name, axis, x.ndim)
-    reach = _arguments.reach(name, _spec.integer(name, "size", size, 1), origin)
-    _arguments.bordered(name, "size", size, x.shape, {axis: reach})
-    step = Pass(axis, _arguments.kind(name, mode), reach)
-    return like_first(partial(_boxed, steps=(step,), largest=largest), x, _arguments.fill(name, cval, x.dtype))
+    x = images.image(name, input, booleans=True, complexes=False)
+    axis = images.axis(name, axis, x.ndim)
+    reach = images.reach(name, values.integer(name, "size", size, 1), origin)
+    images.check_bordered(name, "size", size, x.shape, {axis: reach})
+    step = Pass(axis, images.border(name, mode), reach)
+    return sharded_like_first(partial(_boxed, steps=(step,), largest=largest), x, images.fill(name, cval, x.dtype))
 
 
 def _ranked(
     name: str, input: Any, size: Any, footprint: Any, mode: Any, cval: Any, origin: Any, axes: Any, find: Callable
 ):
-    x = _arguments.image(name, input, booleans=True, complexes=False)
-    axes = _arguments.axes(name, axes, x.ndim)
+    x = images.image(name, input, booleans=True, complexes=False)
+    axes = images.axes(name, axes, x.ndim)
     window = _footprint(name, size, footprint, len(axes))
-    shape = _arguments.sizes(name, size, len(axes)) if window is None else window.shape
+    shape = images.sizes(name, size, len(axes)) if window is None else window.shape
     argument: tuple[str, Any] = ("size", size) if window is None else ("footprint", shape)
-    _spec.countable(name, (*argument, shape))
+    values.check_countable(name, (*argument, shape))
     count = math.prod(shape) if window is None else int(window.sum())
     rank = find(count)
-    cval = _arguments.fill(name, cval, x.dtype)
+    cval = images.fill(name, cval, x.dtype)
     if count == math.prod(shape) and rank in (0, count - 1):
-        kinds = dict(zip(axes, _arguments.kinds(name, mode, len(axes)), strict=True))
+        borders = dict(zip(axes, images.borders(name, mode, len(axes)), strict=True))
         if name not in ("ndimage.minimum_filter", "ndimage.maximum_filter"):
             # Their boxes have their axes in the order of `axes`; those of the other ranks, as all other windows, in
             # the order of the image's.
-            axes, origin = tuple(sorted(axes)), _arguments.origins(name, origin, axes, x.ndim)
-        reaches = _arguments.reaches(name, shape, origin)
+            axes, origin = tuple(sorted(axes)), images.origins(name, origin, axes, x.ndim)
+        reaches = images.reaches(name, shape, origin)
         for axis, reach in zip(axes, reaches, strict=True):
-            _arguments.bordered(name, *argument, x.shape, {axis: reach})
-        steps = [Pass(axis, kinds[axis], reach) for axis, reach in zip(axes, reaches, strict=True) if sum(reach)]
-        return like_first(partial(_boxed, steps=tuple(steps), largest=rank > 0), x, cval)
-    kind = _arguments.one_kind(name, mode)
-    reaches = _arguments.reaches(name, shape, _arguments.origins(name, origin, axes, x.ndim))
-    pads = _arguments.placed(axes, x.ndim, reaches, (0, 0))
-    _arguments.bordered(name, *argument, x.shape, dict(enumerate(pads)))
+            images.check_bordered(name, *argument, x.shape, {axis: reach})
+        steps = [Pass(axis, borders[axis], reach) for axis, reach in zip(axes, reaches, strict=True) if sum(reach)]
+        return sharded_like_first(partial(_boxed, steps=tuple(steps), largest=rank > 0), x, cval)
+    border = images.one_border(name, mode)
+    reaches = images.reaches(name, shape, images.origins(name, origin, axes, x.ndim))
+    pads = images.per_image_axis(axes, x.ndim, reaches, (0, 0))
+    images.check_bordered(name, *argument, x.shape, dict(enumerate(pads)))
     window = np.ones(shape, bool) if window is None else window
-    shape = _arguments.placed(axes, x.ndim, shape, 1)
-    return like_first(partial(_picked, kind=kind, pads=pads, window=(shape, window.tobytes()), rank=rank), x, cval)
+    shape = images.per_image_axis(axes, x.ndim, shape, 1)
+    return sharded_like_first(
+        partial(_picked, border=border, pads=pads, window=(shape, window.tobytes()), rank=rank), x, cval
+    )
 
 
 def _footprint(name: str, size: Any, footprint: Any, count: int) -> np.ndarray | None:
     """The window, None for a box of `size`."""
     if footprint is None:
         if size is None:
-            raise _check_scipy.no_window(name)
+            raise errors_scipy.no_window(name)
         return None
     if size is not None:
         warnings.warn(f"convjax.{name}: ignoring size because footprint is set", UserWarning, stacklevel=5)
     if isinstance(footprint, jax.core.Tracer):
-        raise _check_scipy.traced_footprint(name)
+        raise errors_scipy.traced_footprint(name)
     try:
         window = np.asarray(footprint, bool)
     except ValueError as error:
-        raise _check_scipy.ragged_footprint(name, footprint) from error
+        raise errors_scipy.ragged_footprint(name, footprint) from error
     if window.ndim != count or 0 in window.shape:
-        raise _check_scipy.wrong_weights(name, "footprint", window.shape, count)
+        raise errors_scipy.wrong_weights(name, "footprint", window.shape, count)
     if not window.any():
-        raise _check_scipy.empty_footprint(name)
+        raise errors_scipy.empty_footprint(name)
     return window
 
 
@@ -293,22 +295,22 @@ def _footprint(name: str, size: Any, footprint: Any, count: int) -> np.ndarray |
 def _boxed(x: jax.Array, cval: Any, *, steps: tuple[Pass, ...], largest: bool) -> jax.Array:
     for step in steps if x.size else ():
         pads = [step.reach if axis == step.axis else (0, 0) for axis in range(x.ndim)]
-        x = _order.extreme(_extended(x, step.kind, pads, cval), step.axis, sum(step.reach) + 1, largest)
+        x = order.extreme(_extended(x, step.border, pads, cval), step.axis, sum(step.reach) + 1, largest)
     return x
 
 
-@partial(jax.jit, static_argnames=("kind", "pads", "window", "rank"))
+@partial(jax.jit, static_argnames=("border", "pads", "window", "rank"))
 def _picked(
-    x: jax.Array, cval: Any, *, kind: str, pads: Pads, window: tuple[tuple[int, ...], bytes], rank: int
+    x: jax.Array, cval: Any, *, border: str, pads: Pads, window: tuple[tuple[int, ...], bytes], rank: int
 ) -> jax.Array:
     """`window` is a footprint with an axis for each of x's: its shape, and its booleans as bytes, quick to compare."""
     if 0 in x.shape:
         return x
     shape, inside = window
     offsets = tuple(map(tuple, np.argwhere(np.frombuffer(inside, bool).reshape(shape)).tolist()))
-    return _order.nth_smallest(_extended(x, kind, pads, cval), offsets, x.shape, rank)
+    return order.nth_smallest(_extended(x, border, pads, cval), offsets, x.shape, rank)
 
 
-def _extended(x: jax.Array, kind: str, pads: Sequence[tuple[int, int]], cval: jax.Array | None) -> jax.Array:
-    fill = None if cval is None else _passes.stored(cval, x.dtype)
-    return _boundary.extend(x, kind, pads, fill, _pieces.parted)
+def _extended(x: jax.Array, border: str, pads: Sequence[tuple[int, int]], cval: jax.Array | None) -> jax.Array:
+    fill = None if cval is None else passes.stored(cval, x.dtype)
+    return boundary.extend(x, border, pads, fill, xla_cpu.fusion_barrier)

@@ -1,0 +1,26 @@
+"""The algorithms: each a file of plain lax operations that computes one ConvSpec, and one entry in the table here."""
+
+from convjax._algorithms import (
+    chwn,
+    col2im,
+    depth_slices,
+    fft,
+    im2col,
+    matmul,
+    per_group,
+    per_tap,
+    polyphase,
+    shift_add,
+    space_to_depth,
+    subpixel,
+    swap_operands,
+    variadic_reduce,
+    winograd,
+    xla,
+)
+from convjax._algorithms.algorithm import Algorithm
+
+_KERNELS = (xla, shift_add, variadic_reduce, matmul, winograd, fft, im2col, col2im, per_tap)
+_REWRITES = (swap_operands, subpixel, polyphase, depth_slices, per_group, space_to_depth, chwn)
+
+ALGORITHMS: dict[str, Algorithm] = {file.ALGORITHM.name: file.ALGORITHM for file in (*_KERNELS, *_REWRITES)}

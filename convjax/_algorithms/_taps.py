@@ -1,0 +1,64 @@
+"""Padded images, and the elements of them that each tap of a kernel meets."""
+
+import itertools
+import math
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+
+def pad(x: jax.Array, padding, first: int = 2) -> jax.Array:
+    """Zeros around the spatial axes, which start at `first`; a negative padding crops.
+
+    One axis at a time: XLA's CPU loops then test an element against one pair of borders, not against all of them. An
+    axis of size 1 in front of the padded one keeps XLA from merging the pads again. A barrier between them would do
+    that too, but from jax 0.12 on it also keeps them from being one loop. The last pad has no such axis, because a loop
+    over x would copy it.
+    """
+    zero = jnp.zeros((), x.dtype)
+    around = [(axis, *pair) for axis, pair in enumerate(padding, first) if any(pair)]
+    for axis, low, high in reversed(around):
+        unit = axis != around[0][0]
+        x = jnp.expand_dims(x, axis) if unit else x
+        x = lax.pad(x, zero, [(low, high, 0) if a == axis + unit else (0, 0, 0) for a in range(x.ndim)])
+        x = x.squeeze(axis) if unit else x
+    return lax.optimization_barrier(x) if around else x
+
+
+def tap_slice(x: jax.Array, tap, dilation, stride, counts, first: int = 2) -> jax.Array:
+    """The elements of a padded x that one tap of the kernel meets, one for each of `counts` positions."""
+    starts, limits, strides = [0] * x.ndim, list(x.shape), [1] * x.ndim
+    for axis, (j, r, s, m) in enumerate(zip(tap, dilation, stride, counts, strict=True), first):
+        starts[axis], limits[axis], strides[axis] = j * r, j * r + (m - 1) * s + 1, s
+    return lax.slice(x, starts, limits, strides)
+
+
+def stack_taps(x: jax.Array, taps, dilation, stride, counts) -> jax.Array:
+    """A padded x (N, G, C, *n) to (N, G, taps C, *counts): the slice of every tap.
+
+    The taps of one axis after the other, because a copy of few parts is one loop. Groups are an exception: they are
+    transposed next, which would be fused into the same loop.
+    """
+    batch, groups, channels, *_ = x.shape
+    if groups > 1:
+        each = itertools.product(*map(range, taps))
+        return jnp.concatenate([tap_slice(x, tap, dilation, stride, counts, first=3) for tap in each], 2)
+    for axis in reversed(range(len(taps))):
+        size, r, s, m = taps[axis], dilation[axis], stride[axis], counts[axis]
+        at = x.ndim - len(taps) + axis
+        parts = [lax.slice_in_dim(x, j * r, j * r + (m - 1) * s + 1, s, at) for j in range(size)]
+        x = lax.optimization_barrier(jnp.stack(parts, 2)) if size > 1 else parts[0]
+    return x.reshape(batch, groups, math.prod(taps) * channels, *counts)
+
+
+def phase_padding(padding, sizes, lengths, steps) -> list[tuple[int, int]]:
+    """The padding (negative: cropping) after which every phase of an axis has its length."""
+    axes = zip(padding, sizes, lengths, steps, strict=True)
+    return [(low, length * step - low - size) for (low, _), size, length, step in axes]
+
+
+def split_phases(x: jax.Array, steps) -> jax.Array:
+    """(N, G, C, *n) to (*steps, N, G, C, *n / steps): phase v of an axis holds the elements v, v + step, ..."""
+    x = x.reshape(*x.shape[:3], *[n for size, s in zip(x.shape[3:], steps, strict=True) for n in (size // s, s)])
+    return x.transpose(*range(4, x.ndim, 2), 0, 1, 2, *range(3, x.ndim, 2))

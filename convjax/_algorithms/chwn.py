@@ -1,0 +1,86 @@
+"""The images innermost, in the layout CHWN, in which the slice of a tap starts at a whole vector.
+
+Loops over rows of an image read its taps at every offset, half of the vectors across two cache lines, and a short row
+ends in half a vector. If the images are the last axis, along which taps do not move, every row is long and every slice
+starts at a vector. The last two axes are merged unless a stride or a dilation keeps them apart. (The layout of
+A. Krizhevsky's cuda-convnet.)
+
+A weight gradient sums over the images: there they join the taps.
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+
+from convjax import _spec
+from convjax._algorithms import _chunks, _gemm, _taps
+from convjax._algorithms.algorithm import Rewrite, definition_multiply_adds
+from convjax._arrays import xla_cpu
+from convjax._machine import Machine
+
+LANES = 8  # of the vectors in XLA's CPU loops
+MAX_PADDED_GROWTH = 2.5  # times x, which a chunk of groups may come to with its padding
+
+
+def run(x: jax.Array, w: jax.Array, spec, machine: Machine, convolve) -> jax.Array:
+    shape = spec.output_shape(x.shape, w.shape)
+    if _spec.is_gradient_like(spec, x, w):
+        x = jnp.moveaxis(_gemm.split_groups(x, spec), 2, -1)
+        w = jnp.moveaxis(w, 1, -1)[:, None]
+        return convolve(*_images_last(x, w, spec, machine, images_are_batch=False)).reshape(shape)
+
+    chunks = _chunks.padded_chunk_count(x, spec.padding, spec.groups, MAX_PADDED_GROWTH, machine)
+    of_groups = lambda x, w, spec: _of_groups(x, w, spec, machine, convolve)  # noqa: E731
+    return _chunks.write_group_chunks(of_groups, x, w, spec, chunks, machine)
+
+
+def _of_groups(x, w, spec, machine, convolve):
+    shape = spec.output_shape(x.shape, w.shape)
+    elements = x.size + math.prod(shape)
+    chunks = _chunks.chunk_count(x.shape[0] // math.gcd(x.shape[0], LANES), elements, machine.chunk_elements)
+    images = x.shape[0] // chunks
+
+    def of_chunk(first):
+        part = x
+        if chunks > 1:
+            part = _chunks.slice_at(x, (xla_cpu.parallel_index(first, machine),), (images, *x.shape[1:]))
+        part = part.reshape(images, -1).T.reshape(1, *x.shape[1:], images)
+        y = convolve(*_images_last(part, w[..., None], spec, machine, images_are_batch=True))
+        return xla_cpu.fusion_barrier(y, machine).reshape(-1, images).T.reshape(images, *shape[1:])
+
+    y = _chunks.zeros_varying_like(shape, spec.out_dtype or x.dtype, x)
+    return _chunks.write_chunks(_chunks.chunk_starts(x.shape[0], chunks), of_chunk, y, lambda first: (first,), machine)
+
+
+def _images_last(x, w, spec, machine, images_are_batch: bool):
+    """The operation for x (B, C, *n, N) and w (O, I, *k, 1 or N).
+
+    It has another axis for N. Or its last axis is N times the length, along which the positions of the images lie side
+    by side if the images are a batch, and else the taps of a sum over them.
+    """
+    images = x.shape[-1]
+    step = spec.stride[-1] if images_are_batch else spec.rhs_dilation[-1]
+    if max(*spec.lhs_dilation, step) > 1:
+        stride, (lhs, rhs) = spec.stride, spec.dilations
+        padding = (*spec.padding, (0, 0))
+        return x, w, spec._replace(stride=(*stride, 1), padding=padding, lhs_dilation=(*lhs, 1), rhs_dilation=(*rhs, 1))
+    # Padded while there are two axes: with one, XLA divides the index of each element to tell in which it is.
+    x = xla_cpu.fusion_barrier(_taps.pad(x, spec.padding), machine)
+    x, w = (a.reshape(*a.shape[:-2], -1) for a in (x, w))
+    spec = spec._replace(padding=((0, 0),) * spec.dims)
+    if images_are_batch:
+        return x, w, spec._replace(rhs_dilation=(*spec.rhs_dilation[:-1], spec.rhs_dilation[-1] * images))
+    return x, w, spec._replace(stride=(*spec.stride[:-1], spec.stride[-1] * images))
+
+
+def unsupported(spec, x, w) -> str | None:
+    if _spec.is_empty(spec, x, w):
+        return "nothing to sum"
+    images = w.shape[1] if _spec.is_gradient_like(spec, x, w) else x.shape[0]
+    return "one image" if images == 1 else None
+
+
+ALGORITHM = Rewrite(
+    "chwn", "the images innermost, so that every row is long", run, unsupported, definition_multiply_adds, rank=1
+)

@@ -1,0 +1,118 @@
+"""One matrix product gives every element's share of every result that it reaches, and the shares are added.
+
+For dilated inputs of many channels, as in transposed convolutions and the input gradients of strided ones. And for
+input gradients of few positions, whose heavy weight it reads as it was before it was flipped.
+
+With lhs_dilation a, element q meets tap j in result a q + low - j: phase v of the results, a u + v, sums the products
+of taps j = low - v mod a, each moved by (v + j - low) / a. No zero between or around the elements is
+multiplied. (Caffe's deconvolution works so.)
+"""
+
+import itertools
+import math
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from convjax import _spec
+from convjax._algorithms import _chunks, _gemm
+from convjax._algorithms.algorithm import Kernel, summands
+from convjax._arrays import xla_cpu
+from convjax._arrays.sums import add_all
+from convjax._machine import Machine
+
+MAX_TAPS = 64  # whose products are added
+
+
+def run(x: jax.Array, w: jax.Array, spec, machine: Machine) -> jax.Array:
+    shape = spec.output_shape(x.shape, w.shape)
+    batch = x.shape[0]
+    # With more channels than elements of each, flipping the weight costs more than transposing its products.
+    heavy = w.shape[1] > batch * math.prod(x.shape[2:])
+    products = _of_weight
+    if spec.hints.flipped_weight and spec.groups == 1 and heavy:
+        products = _of_unflipped_weight
+    products = products(w, spec, machine)
+    x = x.reshape(batch, spec.groups, -1, *x.shape[2:])
+    elements = math.prod(x.shape[3:]) * batch * math.prod(w.shape) // w.shape[1]
+    chunks = _chunks.chunk_count(batch, elements, machine.chunk_elements)
+    each = batch // chunks
+
+    def of_chunk(first):
+        y = products(_chunks.slice_at(x, [first], (each, *x.shape[1:])))
+        return _add_at_results(y, spec, shape[2:]).reshape(each, *shape[1:]).astype(spec.out_dtype or x.dtype)
+
+    y = _chunks.zeros_varying_like(shape, spec.out_dtype or x.dtype, x)
+    return _chunks.write_chunks(_chunks.chunk_starts(batch, chunks), of_chunk, y, lambda first: (first,), machine)
+
+
+def _of_weight(w, spec, machine):
+    """The function of x (N, G, I, *n) that makes its products (G, O, *k, N, *n) with w."""
+    groups, (_, in_channels, *kernel) = spec.groups, w.shape
+    w = xla_cpu.fusion_barrier(w, machine).reshape(groups, -1, *w.shape[1:])
+    w = jnp.moveaxis(w, 2, -1).reshape(groups, -1, in_channels)
+
+    def products(x):
+        images = lax.optimization_barrier(jnp.moveaxis(x, 0, 2)).reshape(groups, in_channels, -1)
+        return _gemm.grouped_gemm(w, images, spec).reshape(groups, -1, *kernel, x.shape[0], *x.shape[3:])
+
+    return products
+
+
+def _of_unflipped_weight(w, spec, machine):
+    """The same for one group, with the weight as it was before it was flipped. XLA sees that one flip undoes the other,
+    so the weight is only read."""
+    out_channels, in_channels, *kernel = w.shape
+    taps = [axis for axis, k in enumerate(kernel, 2) if k > 1]
+    w = lax.rev(w.swapaxes(0, 1), taps).reshape(in_channels, -1)
+
+    def products(x):
+        images = xla_cpu.materialized(jnp.moveaxis(x[:, 0], 1, -1)).reshape(-1, in_channels)
+        y = lax.dot_general(images, w, (((1,), (0,)), ((), ())), spec.precision, _spec.sum_dtype(x.dtype, spec))
+        y = xla_cpu.fusion_barrier(lax.optimization_barrier(y).T, machine)  # or XLA swaps the operands
+        return lax.rev(y.reshape(1, out_channels, *kernel, x.shape[0], *x.shape[3:]), taps)
+
+    return products
+
+
+def _add_at_results(y, spec, counts):
+    """(G, O, *k, N, *n) to (N, G, O, *counts)."""
+    dims, dilation = spec.dims, spec.lhs_dilation
+    kernel, lengths = y.shape[2 : 2 + dims], y.shape[3 + dims :]
+    positions = [-(-m // a) for m, a in zip(counts, dilation, strict=True)]
+    zero = jnp.zeros((), y.dtype)
+    phases = []
+    for phase in itertools.product(*map(range, dilation)):
+        axes = zip(phase, spec.padding, dilation, kernel, strict=True)
+        taps = [[(j, (v + j - low) // a) for j in range((low - v) % a, k, a)] for v, (low, _), a, k in axes]
+        parts = []
+        for at in itertools.product(*taps):
+            moved = [(-shift, m - n + shift, 0) for (_, shift), m, n in zip(at, positions, lengths, strict=True)]
+            parts.append(lax.pad(y[(slice(None), slice(None), *[j for j, _ in at])], zero, [(0, 0, 0)] * 3 + moved))
+        phases.append(
+            add_all(parts)
+            if parts
+            else _chunks.zeros_varying_like((*y.shape[:2], y.shape[2 + dims], *positions), y.dtype, y)
+        )
+    y = jnp.stack(phases).reshape(*dilation, *phases[0].shape)
+    y = y.transpose(dims + 2, dims, dims + 1, *[axis for i in range(dims) for axis in (dims + 3 + i, i)])
+    y = lax.optimization_barrier(y).reshape(*y.shape[:3], *[a * m for a, m in zip(dilation, positions, strict=True)])
+    return lax.slice(y, [0] * y.ndim, (*y.shape[:3], *counts))
+
+
+def unsupported(spec, x, w) -> str | None:
+    if _spec.is_empty(spec, x, w):
+        return "nothing to multiply"
+    if _spec.tap_count(w) > MAX_TAPS:
+        return f"{_spec.tap_count(w)} taps, more than {MAX_TAPS}"
+    return "a stride or a dilated kernel" if any(n > 1 for n in (*spec.stride, *spec.rhs_dilation)) else None
+
+
+def multiply_adds(spec, x, w):
+    return x.shape[0] * math.prod(x.shape[2:]) * math.prod(w.shape)
+
+
+ALGORITHM = Kernel(
+    "col2im", "a product for every element and tap, added where they meet", run, unsupported, multiply_adds, summands
+)

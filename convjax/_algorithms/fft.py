@@ -1,0 +1,109 @@
+"""The convolution theorem: transform input and kernel, multiply, transform back.
+
+For kernels so large that transforms cost less than their taps. Each axis is as long as the padded input, raised to a
+product of small primes; what wraps around falls on positions that are not kept. A long 1-D signal is cut into
+overlapping blocks (overlap-save), so that its transforms stay in cache.
+
+Rounding is relative to the largest result, not to each one, and a NaN or an infinity spreads over its whole block.
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from convjax import _spec
+from convjax._algorithms import _taps
+from convjax._algorithms.algorithm import Kernel, dilated_input, nowhere_local
+from convjax._arrays import windows
+from convjax._arrays.fourier import fast_length, transform
+from convjax._arrays.sums import add_all
+from convjax._machine import Machine
+from convjax._spec import extent
+
+
+def _lengths(spec, x, w) -> tuple[tuple[int, ...], int]:
+    """The length of the transform along each axis, and how many blocks a single axis is cut into."""
+    size = [extent(k, r) for k, r in zip(w.shape[2:], spec.rhs_dilation, strict=True)]
+    whole = [n + low + high for n, (low, high) in zip(x.shape[2:], spec.padding, strict=True)]
+    lengths = tuple(fast_length(n) for n in whole)
+    if spec.dims > 1 or size[0] > whole[0] // 8:
+        return lengths, 1
+    # A block of f holds f - size + 1 positions: f log f work for them, so some eight times the kernel is best.
+    length = fast_length(max(8 * size[0], 1024))
+    return (length,), -(-(whole[0] - size[0] + 1) // (length - size[0] + 1))
+
+
+def run(x: jax.Array, w: jax.Array, spec, machine: Machine) -> jax.Array:
+    shape = spec.output_shape(x.shape, w.shape)
+    wide, groups, dims = _spec.sum_dtype(x.dtype, spec), spec.groups, spec.dims
+    (lengths, blocks), dtype = _lengths(spec, x, w), x.dtype
+    size = [extent(k, r) for k, r in zip(w.shape[2:], spec.rhs_dilation, strict=True)]
+    x, zero = x.astype(wide), jnp.zeros((), wide)
+    w = lax.pad(w.astype(wide), zero, [(0, 0, 0)] * 2 + [(0, 0, r - 1) for r in spec.rhs_dilation])
+    w = lax.pad(w, zero, [(0, 0, 0)] * 2 + [(0, f - k, 0) for f, k in zip(lengths, size, strict=True)])
+    whole = [n + low + high for n, (low, high) in zip(x.shape[2:], spec.padding, strict=True)]
+    step = lengths[0] - size[0] + 1
+    ends = lengths if blocks == 1 else ((blocks - 1) * step + lengths[0],)
+    x = _taps.pad(x, [(low, high + f - n) for (low, high), f, n in zip(spec.padding, ends, whole, strict=True)])
+    x = x.reshape(x.shape[0], groups, -1, *x.shape[2:])
+    if blocks > 1:  # the blocks take their place beside the batch
+        x = jnp.moveaxis(windows.windows(x, 3, lengths[0], step, 1, blocks), 4, 1)
+        x = x.reshape(x.shape[0] * blocks, *x.shape[2:])
+
+    real = not jnp.issubdtype(wide, jnp.complexfloating)
+    kinds = ("RFFT", "IRFFT") if real else ("FFT", "IFFT")
+    x = transform(x, kinds[0], lengths)
+    # A correlation: the conjugate transform of conj(w), which for a real w is w.
+    w = w if real else jnp.conj(w)
+    w = jnp.conj(transform(w, kinds[0], lengths)).reshape(1, groups, -1, *w.shape[1:2], *x.shape[3:])
+    y = _sum_over_channels(x, w)
+    y = transform(y, kinds[1], lengths)
+    y = y.reshape(y.shape[0], shape[1], *y.shape[3:])
+    if blocks > 1:
+        y = y[..., :step].reshape(shape[0], blocks, shape[1], step)
+        y = y.swapaxes(1, 2).reshape(shape[0], shape[1], blocks * step)
+    stop = [(m - 1) * s + 1 for m, s in zip(shape[2:], spec.stride, strict=True)]
+    y = lax.slice(y, [0] * (dims + 2), (*shape[:2], *stop), (1, 1, *spec.stride))
+    return y.astype(spec.out_dtype or dtype)
+
+
+def _sum_over_channels(x, w):
+    if w.shape[3] <= 8:
+        return add_all([x[:, :, None, i] * w[:, :, :, i] for i in range(w.shape[3])])
+    return jnp.einsum("ngi...,goi...->ngo...", x, w[0])
+
+
+def unsupported(spec, x, w) -> str | None:
+    if not jnp.issubdtype(x.dtype, jnp.inexact):
+        return f"{x.dtype} is exact, and the FFT rounds"
+    if spec.dims > 3:
+        return f"{spec.dims} spatial dimensions, more than the 3 of lax.fft"
+    return dilated_input(spec)
+
+
+def multiply_adds(spec, x, w):
+    """Real ones, a complex product counted as four and a transform of n real numbers as 2 n log2 n."""
+    lengths, blocks = _lengths(spec, x, w)
+    n = math.prod(lengths)
+    transforms = blocks * (x.shape[0] * (x.shape[1] + w.shape[0])) + w.shape[0] * w.shape[1]
+    return int(2 * n * math.log2(n)) * transforms + 2 * n * blocks * x.shape[0] * w.shape[0] * w.shape[1]
+
+
+def error(spec, x, w):
+    """Some log2 n roundings on the way there and as many back (N. Higham, Accuracy and Stability of Numerical
+    Algorithms, theorem 24.2)."""
+    return math.ceil(6 * math.log2(math.prod(_lengths(spec, x, w)[0]))) + w.shape[1]
+
+
+ALGORITHM = Kernel(
+    "fft",
+    "the convolution theorem, with fast lengths",
+    run,
+    unsupported,
+    multiply_adds,
+    error,
+    "the norms of x and w",
+    is_local=nowhere_local,
+)

@@ -1,0 +1,112 @@
+"""The windows as columns of a matrix, and one matrix product with the kernel.
+
+It copies the input once per tap, which pays if there are many output channels.
+
+With stride s and rhs_dilation r, result i meets at tap j
+element i s + j r of the padded input, which is element i + (j r - v) / s of phase v = j r mod s: the phases are
+split once, and every column is of whole rows. (Caffe's convolution works so.)
+
+In a weight gradient the positions, which are few, take the place of the taps.
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from convjax import _spec
+from convjax._algorithms import _chunks, _gemm, _taps
+from convjax._algorithms.algorithm import Kernel, definition_multiply_adds, dilated_input, summands
+from convjax._arrays.xla_cpu import materialized
+from convjax._machine import Machine
+
+MAX_COPIES = 64  # of the input
+MAX_FILLED_COLUMNS = 64  # fewer are filled up to whole vectors: a part of a vector takes as long as three whole ones
+MAX_TRANSPOSED_CHANNELS = 128  # with more output channels, a weight gradient transposes its result, not the cotangent
+
+
+def run(x: jax.Array, w: jax.Array, spec, machine: Machine) -> jax.Array:
+    shape = spec.output_shape(x.shape, w.shape)
+    y = (_weight_gradient if _spec.is_gradient_like(spec, x, w) else _forward)(x, w, spec, shape, machine)
+    return y.reshape(shape).astype(spec.out_dtype or x.dtype)
+
+
+def _forward(x, w, spec, shape, machine):
+    groups, kernel, counts = spec.groups, w.shape[2:], shape[2:]
+    w = w.reshape(groups, -1, math.prod(w.shape[1:]))
+    elements = shape[0] * math.prod(counts) * groups * w.shape[2]
+    chunks = _chunks.chunk_count(x.shape[0], elements, machine.chunk_elements)
+    each = x.shape[0] // chunks
+    places = each * math.prod(counts)
+    more = -places % _gemm.LANES if places < MAX_FILLED_COLUMNS else 0
+
+    def of_chunk(first):
+        # The groups are split in the loop, which would otherwise copy x.
+        part = _gemm.split_groups(_chunks.slice_at(x, [first], (each, *x.shape[1:])), spec)
+        columns = _columns(part, spec, spec.stride, spec.rhs_dilation, kernel, counts)
+        columns = lax.pad(columns, jnp.zeros((), x.dtype), [(0, 0, 0), (0, 0, 0), (0, more, 0)])
+        y = lax.slice_in_dim(_gemm.grouped_gemm(w, columns, spec), 0, places, axis=2).reshape(groups, -1, each, *counts)
+        return jnp.moveaxis(y, 2, 0).reshape(each, *shape[1:])
+
+    y = _chunks.zeros_varying_like(shape, _spec.sum_dtype(x.dtype, spec), x)
+    return _chunks.write_chunks(_chunks.chunk_starts(x.shape[0], chunks), of_chunk, y, lambda first: (first,), machine)
+
+
+def _weight_gradient(x, w, spec, shape, machine):
+    counts = shape[2:]
+    groups, batch, out_channels, kernel = spec.groups, x.shape[0], w.shape[0] // spec.groups, w.shape[2:]
+    x, w = _gemm.summed_first(x, w, spec)
+    images = x.shape[0]
+    elements = math.prod(shape) // out_channels * images * math.prod(kernel)
+    chunks = _chunks.chunk_count(images, elements, machine.chunk_elements)
+    each = images // chunks
+    few = _gemm.LANES <= out_channels <= MAX_TRANSPOSED_CHANNELS
+
+    def of_chunk(first):
+        parts = [_chunks.slice_at(a, [first], (each, *a.shape[1:])) for a in (x, w)]
+        parts = [_gemm.split_groups(part, spec) for part in parts]
+        columns = _columns(parts[0], spec, spec.rhs_dilation, spec.stride, counts, kernel)
+        cotangent = parts[1].reshape(*parts[1].shape[:3], -1)
+        if few:  # both matrices in the order in which a product reads them
+            cotangent = materialized(cotangent.transpose(1, 0, 3, 2)).reshape(groups, -1, out_channels)
+            return _gemm.grouped_gemm(columns, cotangent, spec, first=True)
+        return _gemm.grouped_gemm(jnp.moveaxis(cotangent, 0, 2).reshape(groups, out_channels, -1), columns, spec, 2)
+
+    sides = batch * math.prod(counts), out_channels
+    y = _chunks.zeros_varying_like((groups, *(sides if few else sides[::-1])), _spec.sum_dtype(x.dtype, spec), x)
+    y = _chunks.loop(_chunks.chunk_starts(images, chunks), lambda first, y: y + of_chunk(first), y)
+    y = y.swapaxes(1, 2) if few else y
+    return _gemm.batch_first(y.reshape(groups, out_channels, batch, *counts), spec.dims)
+
+
+def _columns(x, spec, stride, dilation, kernel, counts):
+    """(N, G, C, *n) to (G, C *k, N *counts): what each tap of the kernel meets."""
+    dims = spec.dims
+    lengths = [m + (k - 1) * r // s for m, k, r, s in zip(counts, kernel, dilation, stride, strict=True)]
+    around = _taps.phase_padding(spec.padding, x.shape[3:], lengths, stride)
+    x = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0)] * 3 + [(*pair, 0) for pair in around])
+    # From (*phases, G, C, N, *lengths), the taps of one axis after the other are moved behind C, because a copy of few
+    # parts is one loop.
+    x = lax.optimization_barrier(jnp.moveaxis(_taps.split_phases(x, stride), dims, dims + 2))
+    for axis in reversed(range(dims)):
+        columns = []
+        for j in range(kernel[axis]):
+            start, phase = divmod(j * dilation[axis], stride[axis])
+            row = lax.index_in_dim(x, phase, axis, keepdims=False)
+            at = row.ndim - dims + axis
+            columns.append(lax.slice_in_dim(row, start, start + counts[axis], axis=at))
+        x = lax.optimization_barrier(jnp.stack(columns, axis + 2))
+    return x.reshape(x.shape[0], x.shape[1] * math.prod(kernel), -1)
+
+
+def unsupported(spec, x, w) -> str | None:
+    if _spec.is_empty(spec, x, w):
+        return "nothing to multiply"
+    copies = min(_spec.tap_count(w), _spec.position_count(spec, x, w))
+    return f"{copies} copies, more than {MAX_COPIES}" if copies > MAX_COPIES else dilated_input(spec)
+
+
+ALGORITHM = Kernel(
+    "im2col", "a matrix product of the windows as columns", run, unsupported, definition_multiply_adds, summands
+)

@@ -1,0 +1,243 @@
+"""A matrix product, for which XLA has its best loops.
+
+For 1x1 kernels and patches the input itself is the matrix. Otherwise the taps of each axis are either stacked (a copy
+of the input per tap joins the channels, im2col) or added (the product gives every tap its own output channels, which
+are shifted and added). Stacking copies the input and adding copies the result. With the last axis stacked and the
+others added, a 3x3 kernel copies three times each way, not nine times.
+
+In a weight gradient a few positions take the place of the taps: the last axis of x is stacked once per position, and
+along the others the kernel is placed at each position among zeros.
+"""
+
+import itertools
+import math
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from convjax import _spec
+from convjax._algorithms import _chunks, _gemm, _taps
+from convjax._algorithms.algorithm import Kernel, definition_multiply_adds, dilated_input, summands
+from convjax._arrays import xla_cpu
+from convjax._arrays.sums import add_all
+from convjax._machine import Machine
+
+MAX_COPIES = 64  # that are stacked or added
+MAX_GROWTH = 3  # times the operands, which the copies of a chunk may come to
+
+
+def run(x: jax.Array, w: jax.Array, spec, machine: Machine) -> jax.Array:
+    shape = spec.output_shape(x.shape, w.shape)
+    if _is_weight_gradient(spec, x, w):
+        return _weight_gradient(x, w, spec, machine).reshape(shape).astype(spec.out_dtype or x.dtype)
+    _, copied = _added_axes(spec, x, w)
+    chunks = 1
+    if _chunks.is_worth_chunks(copied, machine):
+        chunks = _chunks.chunk_count(spec.groups, copied, MAX_GROWTH * (x.size + w.size))
+    return _chunks.write_group_chunks(partial(_of_groups, machine=machine), x, w, spec, chunks, machine)
+
+
+def _of_groups(x, w, spec, machine):
+    y = _forward(x, w, spec, machine)
+    return y.reshape(spec.output_shape(x.shape, w.shape)).astype(spec.out_dtype or x.dtype)
+
+
+def _is_weight_gradient(spec, x, w) -> bool:
+    if _spec.is_non_overlapping(spec, w.shape[2:]):
+        return False
+    if max(spec.rhs_dilation) > 1 and _spec.is_patch_gradient(spec, spec.output_shape(x.shape, w.shape)[2:]):
+        return True
+    return _spec.is_gradient_like(spec, x, w)
+
+
+def _added_axes(spec, x, w) -> tuple[list[int], int]:
+    """The axes along which to add the taps (in a weight gradient: place the kernel), so that the least is copied, and
+    how many elements that is. Along the others, the taps are stacked."""
+    counts = spec.output_shape(x.shape, w.shape)[2:]
+    if _is_weight_gradient(spec, x, w):
+        sizes, steps, sides = counts, spec.rhs_dilation, (x.shape[0], w.shape[0] // spec.groups)
+        each = w.shape[1] * spec.groups * math.prod(w.shape[2:])
+    else:
+        sizes, steps, sides = w.shape[2:], spec.stride, (w.shape[1], w.shape[0] // spec.groups)
+        each = x.shape[0] * spec.groups * math.prod(counts)
+    free = [axis for axis in range(spec.dims) if sizes[axis] > 1 and steps[axis] == 1]
+
+    def copied(added) -> int:
+        times = math.prod(sizes[axis] for axis in added)
+        return sum(side * n for side, n in zip(sides, (math.prod(sizes) // times, times), strict=True) if n > 1)
+
+    choices = [list(axes) for n in reversed(range(len(free) + 1)) for axes in itertools.combinations(free, n)]
+    added = min(choices, key=copied)
+    return added, each * copied(added)
+
+
+def _forward(x, w, spec, machine):
+    counts = spec.output_shape(x.shape, w.shape)[2:]
+    groups, kernel, dims, (added, _) = spec.groups, w.shape[2:], spec.dims, _added_axes(spec, x, w)
+    are_patches = math.prod(kernel) > 1 and _spec.is_non_overlapping(spec, kernel)
+    # Along an axis whose taps are added the products are padded, in the loop that adds them, which copies nothing.
+    x = _taps.pad(x, [(0, 0) if axis in added and not are_patches else p for axis, p in enumerate(spec.padding)])
+    x = x.reshape(x.shape[0], groups, -1, *x.shape[2:])
+    w = w.reshape(groups, -1, *w.shape[1:])
+    if are_patches:
+        stop = [m * k for m, k in zip(counts, kernel, strict=True)]
+        x = lax.slice(x, [0] * x.ndim, (*x.shape[:3], *stop))
+        x = x.reshape(*x.shape[:3], *[n for pair in zip(counts, kernel, strict=True) for n in pair])
+        x = x.transpose(0, 1, 2, *range(4, x.ndim, 2), *range(3, x.ndim, 2))
+        x = x.reshape(*x.shape[:2], -1, math.prod(counts))
+        return _gemm.gemm(w.reshape(*w.shape[:2], -1), x, spec, machine)
+
+    stacked = [axis for axis in range(dims) if axis not in added]
+    sizes = [x.shape[3 + axis] if axis in added else counts[axis] for axis in range(dims)]
+    taps = [1 if axis in added else kernel[axis] for axis in range(dims)]
+    stride = [1 if axis in added else s for axis, s in enumerate(spec.stride)]
+    x = _taps.stack_taps(x, taps, spec.rhs_dilation, stride, sizes)
+    # (G, added taps, O, stacked taps, I): a row per tap that is added, a column per tap that is stacked
+    w = w.transpose(0, *[3 + axis for axis in added], 1, *[3 + axis for axis in stacked], 2)
+    rows = [kernel[axis] for axis in added]
+    w = w.reshape(groups, math.prod(rows) * w.shape[1 + len(added)], -1)
+    y = _gemm.gemm(w, x.reshape(*x.shape[:3], -1), spec, machine)
+    if not added:
+        return y
+    y = y.reshape(y.shape[0], groups, math.prod(rows), -1, *sizes)
+    parts = []
+    for row, at in enumerate(itertools.product(*map(range, rows))):
+        around = [(0, 0, 0)] * y[:, :, row].ndim
+        for axis, tap in zip(added, at, strict=True):
+            low = spec.padding[axis][0] - tap * spec.rhs_dilation[axis]
+            around[3 + axis] = (low, counts[axis] - low - sizes[axis], 0)
+        parts.append(lax.pad(y[:, :, row], jnp.zeros((), y.dtype), around))
+    return add_all(parts)
+
+
+def _weight_gradient(x, w, spec, machine):
+    counts, groups = spec.output_shape(x.shape, w.shape)[2:], spec.groups
+    added, copied = _added_axes(spec, x, w)
+    # A chunk is copied too, which does not pay if the copies are not many more than the operands.
+    few = _spec.is_patch_gradient(spec, counts) or 2 * copied <= 5 * (x.size + w.size)
+    most = min(machine.chunk_elements * 5 / 4, MAX_GROWTH * (x.size + w.size))
+    chunks = 1 if few else _chunks.chunk_count(w.shape[1], copied, most)
+    shape = (x.shape[0], groups, w.shape[0] // groups, *counts)
+    zeros = _chunks.zeros_varying_like(shape, _spec.sum_dtype(x.dtype, spec), x)
+    x, w = _gemm.summed_first(x, w, spec)
+    size = x.shape[0] // chunks
+
+    def chunk(a, first):
+        if chunks > 1:
+            a = xla_cpu.fusion_barrier(_chunks.slice_at(a, (first,), (size, *a.shape[1:])), machine)
+        return _gemm.split_groups(a, spec)
+
+    if chunks == 1:
+        return _of_images(chunk(x, 0), chunk(w, 0), spec, machine, counts, added)
+    add_chunk = lambda n, y: y + _of_images(chunk(x, n), chunk(w, n), spec, machine, counts, added)  # noqa: E731
+    return _chunks.loop(_chunks.chunk_starts(x.shape[0], chunks), add_chunk, zeros if groups > 1 else zeros[:, 0])
+
+
+def _of_images(x, w, spec, machine, counts, added):
+    """(I, G, B, *n) and (I, G, O, *k) to (B, [G,] O, *counts)."""
+    groups, kernel, dims = spec.groups, w.shape[3:], spec.dims
+    x = _taps.pad(x, spec.padding, first=3)
+    if _spec.is_patch_gradient(spec, counts):
+        return _of_patches(w, x, spec, machine, counts)
+    # Along an added axis, the kernel is placed at each position of an axis as long as the whole way of the window.
+    lengths = [
+        (counts[axis] - 1) * spec.stride[axis] + (kernel[axis] - 1) * spec.rhs_dilation[axis] + 1
+        for axis in range(dims)
+    ]
+    sizes = [lengths[axis] if axis in added else kernel[axis] for axis in range(dims)]
+    stacked = [axis for axis in range(dims) if axis not in added]
+    rows, columns = (math.prod(counts[axis] for axis in axes) for axes in (added, stacked))
+    out_channels, batch = w.shape[2], x.shape[2]
+    starts = [n - k for n, k in zip(sizes, kernel, strict=True)]  # of the kernel at the first position, once padded
+    short = groups > 1 and math.prod(sizes) < _gemm.MIN_POSITIONS_PER_IMAGE
+    if short:  # a loop that transposes and masks padded elements costs more than a copy of its own
+        x = xla_cpu.fusion_barrier(x, machine)
+        w = xla_cpu.fusion_barrier(_taps.pad(w, [(n, n) for n in starts], first=3), machine)
+
+    def operands(x, w):
+        """(I, G, R O, J) and (I, G, Q B, J), of R positions that are placed and Q that are stacked."""
+        copies = []
+        for position in itertools.product(*[range(counts[axis] if axis in added else 1) for axis in range(dims)]):
+            front = [i * s for i, s in zip(position, spec.stride, strict=True)]
+            if short:
+                tap = [n - f for n, f in zip(starts, front, strict=True)]
+                copies.append(_taps.tap_slice(w, tap, (1,) * dims, (1,) * dims, sizes, first=3))
+            else:
+                around = [(f, n - f, 0) for f, n in zip(front, starts, strict=True)]
+                copies.append(lax.pad(w, jnp.zeros((), w.dtype), [(0, 0, 0)] * 3 + around))
+        w = copies[0] if len(copies) == 1 else jnp.concatenate(copies, 2)
+        positions = [1 if axis in added else counts[axis] for axis in range(dims)]
+        x = _taps.stack_taps(x, positions, spec.stride, spec.rhs_dilation, sizes)
+        return w.reshape(*w.shape[:3], -1), x.reshape(*x.shape[:3], -1)
+
+    if short:
+        depth = x.shape[0] * math.prod(sizes)
+        single_core = xla_cpu.gemm_is_single_core(machine, rows * out_channels, columns * batch, depth)
+        parts = _chunks.split_evenly(groups, 2 if single_core else 1)
+        y = _of_short_images([operands(x[:, part], w[:, part]) for part in parts], spec, machine)
+    else:
+        w, x = operands(x, w)
+        y = _gemm.contract(w, x, spec, machine)
+    y = y.reshape(groups, *[counts[axis] for axis in added], out_channels, *[counts[axis] for axis in stacked], batch)
+    places = [1 + added.index(axis) if axis in added else 2 + len(added) + stacked.index(axis) for axis in range(dims)]
+    return _gemm.batch_first(y.transpose(0, 1 + len(added), y.ndim - 1, *places), dims)
+
+
+def _of_patches(w, x, spec, machine, counts):
+    for axis, (k, r, m) in enumerate(zip(w.shape[3:], spec.rhs_dilation, counts, strict=True)):
+        at = 3 + 2 * axis  # (k - 1) r + m elements hold k taps at m positions
+        x = lax.pad(x, jnp.zeros((), x.dtype), [(0, k * r - x.shape[at] if a == at else 0, 0) for a in range(x.ndim)])
+        x = lax.slice_in_dim(x.reshape(*x.shape[:at], k, r, *x.shape[at + 1 :]), 0, m, axis=at + 1)
+    dims = spec.dims
+    x = x.transpose(0, 1, 2, *range(4, 4 + 2 * dims, 2), *range(3, 3 + 2 * dims, 2))
+    in_channels, groups, batch = x.shape[:3]
+    x = x.reshape(in_channels, groups, batch * math.prod(counts), -1)
+    y = _gemm.contract(w.reshape(*w.shape[:3], -1), x, spec, machine, copied=math.prod(counts) > 1)
+    return _gemm.batch_first(y.reshape(groups, -1, batch, *counts), dims)
+
+
+def _of_short_images(pairs, spec, machine):
+    """The product of each pair of operands, which holds some of the groups, with rows in the order that it reads."""
+    sum_dtype = _spec.sum_dtype(pairs[0][0].dtype, spec)
+    swapped = _spec.swap_precision(spec.precision)
+
+    def in_order(w, x):
+        w, x = w.transpose(1, 2, 0, 3), x.transpose(1, 0, 3, 2)
+        return lax.optimization_barrier((w.reshape(*w.shape[:2], -1), x.reshape(x.shape[0], -1, x.shape[3])))
+
+    def products(pairs):
+        return [lax.dot_general(w, x, (((2,), (1,)), ((0,), (0,))), swapped, sum_dtype) for w, x in pairs]
+
+    y, tokens = xla_cpu.run_concurrently(machine, products, [in_order(*pair) for pair in pairs])
+    return xla_cpu.depends_on(tokens, jnp.concatenate(y))
+
+
+def unsupported(spec, x, w) -> str | None:
+    if _spec.is_empty(spec, x, w):
+        return "nothing to multiply"
+    counts = spec.output_shape(x.shape, w.shape)[2:]
+    if _is_weight_gradient(spec, x, w):
+        copies, without_copies = math.prod(counts), _spec.is_patch_gradient(spec, counts)
+    else:
+        copies, without_copies = math.prod(w.shape[2:]), _spec.is_non_overlapping(spec, w.shape[2:])
+    if copies > MAX_COPIES and not without_copies:
+        return f"{copies} copies, more than {MAX_COPIES}"
+    return dilated_input(spec)
+
+
+def is_local(spec, x, w) -> bool:
+    """Not if the kernel is placed among zeros, which multiply elements outside the window."""
+    return not _is_weight_gradient(spec, x, w)
+
+
+ALGORITHM = Kernel(
+    "matmul",
+    "a matrix product of stacked or added taps",
+    run,
+    unsupported,
+    definition_multiply_adds,
+    summands,
+    is_local=is_local,
+)

@@ -1,0 +1,128 @@
+"""A dilated input: one convolution for all phases of the result that have equally many taps.
+
+Position a u + v along an axis with lhs_dilation a (stride and rhs_dilation 1 there) meets x[u + t - L(v)] at tap
+j(v) + a t, where j(v) = (low - v) mod a and L(v) = (low - v - j(v)) / a. Phases with equally many taps are one
+convolution, with as many times the output channels. L takes two neighbouring values at most, so this convolution makes
+one position more and each phase takes its own. Then the phases are interleaved.
+
+Where a does not divide the number of taps, there are two such convolutions along an axis, where `subpixel` fills up
+with zeros and makes one. It is faster (1.1 to 2.1 times, for depthwise kernels), but a zero times a NaN is a NaN.
+"""
+
+import itertools
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from convjax._algorithms import _chunks
+from convjax._algorithms.algorithm import Rewrite, anything_but_dilated_input
+from convjax._arrays.xla_cpu import fusion_barrier
+from convjax._machine import Machine
+
+
+class _Phases(NamedTuple):
+    """Those of an axis that have equally many taps."""
+
+    phases: tuple[int, ...]
+    first_taps: tuple[int, ...]  # of each
+    taps: int
+    shifts: tuple[int, ...]  # of each, the first position that it takes
+    padding: tuple[int, int]
+
+
+class _Axis(NamedTuple):
+    dilation: int
+    positions: int  # of a phase
+    parts: tuple[_Phases, ...]
+
+
+def run(x: jax.Array, w: jax.Array, spec, machine: Machine, convolve) -> jax.Array:
+    shape = spec.output_shape(x.shape, w.shape)
+    dims, axes = spec.dims, _axes(spec, x, w)
+
+    def convolved(parts) -> jax.Array:
+        """(N, G O, *phases, *positions and some more), of some phases of each axis."""
+        counts = [len(part.phases) for part in parts]
+        if not all(part.taps for part in parts):
+            sizes = [axis.positions + max(part.shifts) for axis, part in zip(axes, parts, strict=True)]
+            return _chunks.zeros_varying_like((*shape[:2], *counts, *sizes), spec.out_dtype or x.dtype, x)
+        kernel = w
+        for i, (axis, part) in enumerate(zip(axes, parts, strict=True)):
+            kernel = _every_nth_tap(kernel, 2 + 2 * i, axis.dilation, part)
+        kernel = kernel.transpose(0, *range(2, 2 + 2 * dims, 2), 1, *range(3, 3 + 2 * dims, 2))
+        inner = spec._replace(padding=tuple(part.padding for part in parts), lhs_dilation=(1,) * dims)
+        y = convolve(x, kernel.reshape(-1, *kernel.shape[1 + dims :]), inner)  # a group has O v output channels
+        # Groups are summed in a loop, which must not be fused into the one that interleaves the phases.
+        y = fusion_barrier(y, machine) if spec.groups > 1 else y
+        return y.reshape(*shape[:2], *counts, *y.shape[2:])
+
+    results = {parts: convolved(parts) for parts in itertools.product(*[axis.parts for axis in axes])}
+
+    def placed(chosen) -> jax.Array:
+        """All phases of the axes behind those that `chosen` names, each at its own positions."""
+        i = len(chosen)
+        if i == dims:
+            return results[chosen]
+        axis, found = axes[i], {}
+        for part in axis.parts:
+            y = placed((*chosen, part))
+            for shift in dict.fromkeys(part.shifts):
+                at = [n for n, s in enumerate(part.shifts) if s == shift]
+                phases = lax.slice_in_dim(y, at[0], at[-1] + 1, axis=2 + i)
+                found[part.phases[at[0]]] = lax.slice_in_dim(phases, shift, shift + axis.positions, axis=2 + dims + i)
+        return jnp.concatenate([found[first] for first in sorted(found)], 2 + i) if len(found) > 1 else found[0]
+
+    y = placed(())
+    y = y.transpose(0, 1, *[at for i in range(dims) for at in (2 + dims + i, 2 + i)])
+    y = y.reshape(*shape[:2], *[axis.dilation * axis.positions for axis in axes])
+    return lax.slice(y, [0] * y.ndim, shape)
+
+
+def _every_nth_tap(w: jax.Array, at: int, n: int, part: _Phases) -> jax.Array:
+    """An axis of taps as (phases, taps of each)."""
+    each = [lax.slice_in_dim(w, j, j + (part.taps - 1) * n + 1, n, axis=at) for j in part.first_taps]
+    return jnp.stack(each, at)
+
+
+def _axes(spec, x, w) -> list[_Axis]:
+    axes = []
+    sizes = spec.output_shape(x.shape, w.shape)[2:]
+    for n, k, m, (low, _), a in zip(x.shape[2:], w.shape[2:], sizes, spec.padding, spec.lhs_dilation, strict=True):
+        positions = -(-m // a)
+        first = [(low - v) % a for v in range(a)]
+        leads = [(low - v - j) // a for v, j in enumerate(first)]
+        taps = [-(-(k - j) // a) for j in first]
+        parts = []
+        for count in dict.fromkeys(taps):
+            phases = [v for v in range(a) if taps[v] == count]
+            lead = max(leads[v] for v in phases)
+            shifts = [lead - leads[v] for v in phases]
+            padding = lead, positions + max(shifts) + count - 1 - n - lead
+            parts.append(_Phases(tuple(phases), tuple(first[v] for v in phases), count, tuple(shifts), padding))
+        axes.append(_Axis(a, positions, tuple(parts)))
+    return axes
+
+
+def unsupported(spec, x, w) -> str | None:
+    return anything_but_dilated_input(spec)
+
+
+def multiply_adds(spec, x, w):
+    along = [
+        sum(len(part.phases) * part.taps * (axis.positions + max(part.shifts)) for part in axis.parts)
+        for axis in _axes(spec, x, w)
+    ]
+    return x.shape[0] * w.shape[0] * w.shape[1] * math.prod(along)
+
+
+ALGORITHM = Rewrite(
+    "polyphase",
+    "a convolution for all phases of the result that have equally many taps",
+    run,
+    unsupported,
+    multiply_adds,
+    rank=5,
+)

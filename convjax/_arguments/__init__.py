@@ -1,0 +1,1 @@
+"""Arguments, checked and normalised, and the words of every error."""

@@ -1,0 +1,349 @@
+"""The errors that only `convjax.signal`, `convjax.ndimage` and `convjax.edges` raise, in the form of `_check`."""
+
+from typing import Any
+
+import jax.numpy as jnp
+
+from convjax._arguments.errors import _axes, _error, _shown
+
+
+def different_ranks(function: str, shape1: tuple, shape2: tuple) -> Exception:
+    return _error(
+        ValueError,
+        function,
+        "in2",
+        "has another number of axes than `in1`.",
+        f"in1 {shape1}, {_axes(shape1)}; in2 {shape2}, {_axes(shape2)}",
+        f"in2 with {_axes(shape1)}",
+        "in2[None] for each axis that is missing, or jax.vmap over the one that is too many",
+    )
+
+
+def not_two_axes(function: str, argument: str, shape: tuple) -> Exception:
+    return _error(
+        ValueError,
+        function,
+        argument,
+        "is not an image.",
+        f"shape {shape}, {_axes(shape)}",
+        "(H, W), 2 axes",
+        f"convjax.{function.replace('2d', '')} for any number of axes, or jax.vmap over the others",
+    )
+
+
+def neither_holds(function: str, shape1: tuple, shape2: tuple) -> Exception:
+    return _error(
+        ValueError,
+        function,
+        "in2",
+        "neither fits into `in1` nor holds it.",
+        f"in1 {shape1}, in2 {shape2}",
+        'for mode="valid", one of them at least as large as the other along every axis',
+        'mode="same" or mode="full"',
+    )
+
+
+def empty_operand(function: str, argument: str, shape: tuple) -> Exception:
+    return _error(
+        ValueError,
+        function,
+        argument,
+        "has no elements.",
+        f"shape {shape}",
+        "sizes of at least 1",
+        "leave the call out, or check how the array was made",
+    )
+
+
+def wrong_axes(function: str, argument: str, axes: Any, dims: int) -> Exception:
+    several = argument == "axes"
+    return _error(
+        ValueError,
+        function,
+        argument,
+        f"does not name {'axes' if several else 'an axis'} of the input.",
+        _shown(axes),
+        f"{'different ints' if several else 'an int'} from {-dims} to {dims - 1}" if dims else "an input with axes",
+        "axes=None for all of them" if several else "axis=-1 for the last one",
+    )
+
+
+def shapes_do_not_broadcast(function: str, shape1: tuple, shape2: tuple, axes: list) -> Exception:
+    return _error(
+        ValueError,
+        function,
+        "in2",
+        "does not broadcast against `in1` along the axes that are not transformed.",
+        f"in1 {shape1}, in2 {shape2}, axes {axes}",
+        "equal sizes, or 1, along the other axes",
+        "axes=None to convolve along all of them",
+    )
+
+
+def wrong_fill(function: str, argument: str, value: Any, dtype: Any) -> Exception:
+    return _error(
+        ValueError,
+        function,
+        argument,
+        "is not a number that the border can hold.",
+        _shown(value),
+        f"one number, {'real or complex' if jnp.issubdtype(dtype, jnp.complexfloating) else 'a real one'}",
+        f"{argument}=0",
+    )
+
+
+def wrong_length(function: str, argument: str, value: Any, entries: list, count: int) -> Exception:
+    return _error(
+        ValueError,
+        function,
+        argument,
+        "has another number of entries than there are axes to filter.",
+        _shown(value),
+        f"one value for all, or {count}, one for each",
+        f"{argument}={entries[0]}" if entries else f"leave `{argument}` out",
+    )
+
+
+def one_mode_only(function: str, mode: Any) -> Exception:
+    return _error(
+        ValueError,
+        function,
+        "mode",
+        "is a sequence, but this window is not taken axis by axis.",
+        _shown(mode),
+        "one mode for all axes",
+        "one name, or jax.numpy.pad along one axis and a crop behind",
+    )
+
+
+def origin_outside(function: str, origin: int, size: int) -> Exception:
+    return _error(
+        ValueError,
+        function,
+        "origin",
+        "moves the window off its own element.",
+        f"origin={origin} for a window of {size}",
+        f"an int from {-(size // 2)} to {(size - 1) // 2}",
+        "origin=0",
+    )
+
+
+def not_callable(function: str, argument: str, value: Any) -> Exception:
+    return _error(
+        TypeError,
+        function,
+        argument,
+        "is not a function.",
+        _shown(value),
+        "a function of (input, axis, mode, cval) that returns an array",
+        f"{argument}=convjax.ndimage.sobel",
+    )
+
+
+def wrong_weights(function: str, argument: str, shape: tuple, axes: int) -> Exception:
+    return _error(
+        ValueError,
+        function,
+        argument,
+        "has not one axis, of at least one element, for each axis to filter.",
+        f"shape {shape}, {_axes(shape)}",
+        f"{axes} {'axis' if axes == 1 else 'axes'}, sizes of at least 1",
+        f"{argument}.reshape(...)"
+        + (", or `axes=` for those that it has" if axes != 1 else ", or `correlate`, `convolve`"),
+    )
+
+
+def no_window(function: str) -> Exception:
+    return _error(
+        ValueError,
+        function,
+        "size",
+        "is needed, or a footprint.",
+        "size=None, footprint=None",
+        "an int or one for each axis, or a boolean array of the window's shape",
+        "size=3",
+    )
+
+
+def empty_footprint(function: str) -> Exception:
+    return _error(
+        ValueError,
+        function,
+        "footprint",
+        "holds no element.",
+        "all False",
+        "at least one True",
+        "footprint=None, size=3",
+    )
+
+
+def traced_footprint(function: str) -> Exception:
+    return _error(
+        TypeError,
+        function,
+        "footprint",
+        "is traced, but the elements of a window are chosen when the call is traced.",
+        "a traced array",
+        "a NumPy array, or nested lists",
+        "a footprint that is made outside of jax.jit, or a static argument",
+    )
+
+
+def not_in_window(function: str, argument: str, value: Any, low: float, high: float, count: int) -> Exception:
+    return _error(
+        ValueError,
+        function,
+        argument,
+        f"is not one of a window of {count} elements.",
+        _shown(value),
+        f"from {low} to {high}",
+        "convjax.ndimage.median_filter for the middle one",
+    )
+
+
+def radius_of_traced_scale(function: str) -> Exception:
+    return _error(
+        TypeError,
+        function,
+        "radius",
+        "is needed where `sigma` is traced, for the shape cannot follow it.",
+        "radius=None",
+        "an int, or one for each axis",
+        "radius=int(truncate * largest_sigma + 0.5)",
+    )
+
+
+def not_an_image(function: str, shape: tuple, expected: str) -> Exception:
+    return _error(
+        ValueError,
+        function,
+        "image",
+        "is not an image of one channel.",
+        f"shape {shape}, {_axes(shape)}",
+        expected,
+        "image.mean(axis=-1) for one whose colours come last",
+    )
+
+
+def colours_last(function: str, shape: tuple) -> Exception:
+    return _error(
+        ValueError,
+        function,
+        "image",
+        "looks like a picture whose colours stand last.",
+        f"shape {shape}, which would be {shape[-3]} images of {shape[-2]} x {shape[-1]} pixels",
+        "(..., H, W)",
+        "jax.numpy.moveaxis(image, -1, 0) for an image of each colour, or image.mean(axis=-1) for one of all",
+    )
+
+
+def not_a_pair(function: str, shape: tuple) -> Exception:
+    return _error(
+        ValueError,
+        function,
+        "kernels",
+        "are not a pair of kernels.",
+        f"shape {shape}",
+        "(2, 1, k, l) or (2, k, l)",
+        "kernels=convjax.kernels.sobel()",
+    )
+
+
+def thresholds_cross(function: str, low: Any, high: Any) -> Exception:
+    return _error(
+        ValueError,
+        function,
+        "low_threshold",
+        "is above `high_threshold`.",
+        f"low_threshold={low}, high_threshold={high}",
+        "low_threshold <= high_threshold; None is 0.1 and 0.2 of the largest of the dtype",
+        "both of them, with low_threshold=high_threshold / 2",
+    )
+
+
+def not_a_quantile(function: str, argument: str, value: Any) -> Exception:
+    return _error(
+        ValueError,
+        function,
+        argument,
+        "is not a quantile.",
+        _shown(value),
+        "a number from 0 to 1, where use_quantiles is set",
+        f"{argument}=0.9, or use_quantiles=False",
+    )
+
+
+def wrong_mask(function: str, mask: tuple, image: tuple) -> Exception:
+    return _error(
+        ValueError,
+        function,
+        "mask",
+        "has not the shape of the image.",
+        f"mask {mask}, image {image}",
+        f"{image}",
+        "mask=None for all of it",
+    )
+
+
+def not_a_static_number(function: str, argument: str, value: Any) -> Exception:
+    return _error(
+        TypeError,
+        function,
+        argument,
+        "is not a number that is known when the call is traced.",
+        _shown(value),
+        "a real number, not traced",
+        f"{argument}=1.0, or a static argument of jax.jit",
+    )
+
+
+def negative(function: str, argument: str, value: Any) -> Exception:
+    return _error(
+        ValueError,
+        function,
+        argument,
+        "is below 0, or not finite.",
+        _shown(value),
+        "a number from 0 on",
+        f"{argument}=1.0",
+    )
+
+
+def ragged_footprint(function: str, value: Any) -> Exception:
+    return _error(
+        ValueError,
+        function,
+        "footprint",
+        "is not an array of booleans.",
+        _shown(value),
+        "a NumPy array, or nested lists of equal length",
+        "footprint=numpy.ones((3, 3), bool)",
+    )
+
+
+def not_a_derivative(function: str, argument: str, result: Any, shape: tuple) -> Exception:
+    return _error(
+        ValueError,
+        function,
+        argument,
+        "returned something else than an image of the input's shape.",
+        f"shape {result.shape}" if hasattr(result, "shape") else _shown(result),
+        f"an array of shape {shape}",
+        f"{argument}=convjax.ndimage.sobel",
+    )
+
+
+def complex_kernels(function: str, dtype: Any) -> Exception:
+    return _error(TypeError, function, "kernels", "are complex.", f"dtype {dtype}", "real kernels", "kernels.real")
+
+
+def not_measurable(function: str) -> Exception:
+    return _error(
+        TypeError,
+        function,
+        "measure",
+        "asks for times of traced arrays, which have none.",
+        "measure=True inside of jax.jit or another transformation",
+        "arrays of numbers",
+        "measure=False",
+    )

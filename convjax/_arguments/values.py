@@ -1,0 +1,164 @@
+"""One normaliser for every kind of argument: integers, paddings, names, dtypes, precisions."""
+
+import math
+import operator
+from collections.abc import Iterable, Sequence
+from operator import lt
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from convjax._arguments import errors, errors_names
+from convjax._spec import Pads, Sizes, certainly, extent
+
+
+def integers(function: str, argument: str, value: Any, dims: int, minimum: int) -> Sizes:
+    """An int, or one int per spatial dimension, each at least `minimum`, as a tuple."""
+    entries = _entries(value)
+    if entries is None or len(entries) == 1:
+        return (_integer(function, argument, value if entries is None else entries[0], minimum, value),) * dims
+    if len(entries) != dims:
+        raise errors.wrong_count(function, argument, value, dims, pairs=False)
+    return tuple(_integer(function, argument, entry, minimum, value) for entry in entries)
+
+
+_LARGEST = 2**63 - 1  # XLA counts elements and bytes in 64 bits
+
+
+def integer(function: str, argument: str, value: Any, minimum: int) -> int:
+    return _integer(function, argument, value, minimum, value)
+
+
+def _entries(value: Any) -> Sequence[Any] | None:
+    if isinstance(value, (tuple, list)):
+        return value
+    if isinstance(value, (np.ndarray, jax.Array)) and not isinstance(value, jax.core.Tracer) and value.ndim:
+        return list(np.asarray(value))
+    return None
+
+
+def _integer(function: str, argument: str, entry: Any, minimum: int, whole: Any) -> Any:
+    if isinstance(entry, (bool, np.bool_, str)) or entry is None:
+        raise errors.not_an_integer(function, argument, entry, whole)
+    try:
+        number = entry if jax.export.is_symbolic_dim(entry) else operator.index(entry)
+    except (TypeError, jax.errors.JAXTypeError) as error:
+        raise errors.not_an_integer(function, argument, entry, whole) from error
+    if certainly(lt, number, minimum):
+        raise errors.too_small(function, argument, whole, minimum)
+    if certainly(lt, _LARGEST, number):
+        raise errors.too_large(function, argument, whole)
+    return number
+
+
+def paddings(function: str, value: Any, dims: int, stride: Sizes, kernel: Sizes, dilation: Sizes) -> Pads:
+    """An int, an int per dimension, a (low, high) pair per dimension, "same" or "valid", as pairs."""
+    if isinstance(value, str):
+        check_name(function, "padding", value, ("same", "valid"))
+        if value == "valid":
+            return ((0, 0),) * dims
+        total = [extent(k, d) - 1 for k, d in zip(kernel, dilation, strict=True)]
+        pairs = tuple((t // 2, t - t // 2) for t in total)  # as torch: the odd one goes to the high side
+        if any(s > 1 for s in stride):
+            raise errors.same_with_stride(function, stride, pairs)
+        return pairs
+    return pads(function, value, dims)
+
+
+def pads(function: str, value: Any, dims: int) -> Pads:
+    """An int, an int per dimension, or a (low, high) pair per dimension, as pairs."""
+    entries = _entries(value)
+    if entries is None or all(_entries(entry) is None for entry in entries):
+        if entries is not None and len(entries) not in (1, dims):
+            raise errors.wrong_count(function, "padding", value, dims, pairs=True)
+        return tuple((p, p) for p in integers(function, "padding", value, dims, 0))
+    if len(entries) != dims:
+        raise errors.wrong_count(function, "padding", value, dims, pairs=True)
+    result = []
+    for entry in entries:
+        sides = _entries(entry)
+        sides = (entry, entry) if sides is None else sides
+        if len(sides) != 2:
+            raise errors.wrong_count(function, "padding", value, dims, pairs=True)
+        low, high = (_integer(function, "padding", side, 0, value) for side in sides)
+        result.append((low, high))
+    return tuple(result)
+
+
+def check_name(function: str, argument: str, value: Any, known: Iterable[str]) -> None:
+    if not isinstance(value, str) or value not in known:
+        raise errors_names.unknown_name(function, argument, value, known)
+
+
+_PRECISIONS = tuple(level.name.lower() for level in jax.lax.Precision)
+
+
+def precisions(function: str, value: Any) -> Any:
+    """None, or one jax.lax.Precision, or one per operand; None takes jax.default_matmul_precision's where it is set."""
+    if isinstance(value, (tuple, list)) and len(value) == 2:
+        return tuple(_precision(function, v, value) for v in value)
+    if value is None:
+        value = jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]
+        if value is None:
+            return None
+        try:
+            return jax.lax.Precision(value)
+        except ValueError:  # a preset for dots alone, which a convolution has no use for
+            return None
+    return _precision(function, value, value)
+
+
+def _precision(function: str, value: Any, whole: Any) -> jax.lax.Precision | None:
+    if value is None or isinstance(value, jax.lax.Precision):
+        return value
+    try:
+        return jax.lax.Precision(value)
+    except (ValueError, TypeError) as error:
+        raise errors_names.unknown_name(function, "precision", whole, _PRECISIONS) from error
+
+
+def dtype(function: str, argument: str, value: Any) -> Any:
+    """A dtype as JAX has it, so that float64 is float32 where x64 is off."""
+    try:
+        if value is None:
+            raise TypeError
+        return jax.dtypes.canonicalize_dtype(jnp.dtype(value).newbyteorder("="))
+    except (TypeError, ValueError) as error:
+        raise errors.not_a_dtype(function, argument, value) from error
+
+
+def float_dtype(function: str, value: Any) -> Any:
+    found = dtype(function, "dtype", value)
+    if not jnp.issubdtype(found, jnp.floating):
+        raise errors.wrong_dtype(function, "dtype", found, "a real floating dtype", "dtype=jax.numpy.float32")
+    return found
+
+
+def out_dtype(function: str, value: Any, operands: Any) -> Any:
+    """The dtype asked for by preferred_element_type, None where it is that of the operands."""
+    if value is None:
+        return None
+    preferred = dtype(function, "preferred_element_type", value)
+    kinds = (jnp.signedinteger, jnp.unsignedinteger, jnp.floating, jnp.complexfloating)
+    same_kind = any(jnp.issubdtype(preferred, kind) and jnp.issubdtype(operands, kind) for kind in kinds)
+    if not same_kind or preferred.itemsize < operands.itemsize:
+        raise errors.wrong_preferred_type(function, preferred, operands)
+    return None if preferred == operands else preferred
+
+
+def check_countable(function: str, *made: tuple[str, Any, Sequence[int]], item_bytes: int = 16) -> None:
+    """Raise for the first (argument, value, shape made of it) that XLA cannot count; it would end the process."""
+    for argument, value, shape in made:
+        if certainly(lt, _LARGEST, math.prod(shape) * item_bytes):
+            raise errors.too_large(function, argument, value)
+
+
+def kernel_sizes(function: str, value: Any) -> Sizes:
+    """One int per spatial dimension; a bare int stands for two dimensions, as in torch."""
+    entries = _entries(value)
+    dims = 2 if entries is None else len(entries)
+    if dims == 0:
+        raise errors.wrong_count(function, "kernel_size", value, 2, pairs=False)
+    return integers(function, "kernel_size", value, dims, 1)

@@ -1,0 +1,87 @@
+"""The sum of those elements of a window that equal the one picked from it: a primitive that is its own transpose.
+
+    y[i] = sum over offsets o of t[i + o] where key[i + o] == found[i]
+
+What flows back to t is a sum of the same kind, in which an element looks for the windows that picked its equal:
+
+    t_ct[j] = sum over offsets o of ct[j - o] where found[j - o] == key[j]
+
+Either compares each element with each window that holds it, in no more memory than a few arrays of that size. JAX's own
+transpose of the first loop would keep a mask for every offset. Only what is equal is added, so a NaN or an infinity in
+t reaches no other window, and no sum loses digits to elements outside its window, as differences of running sums do.
+"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
+
+from convjax._arrays.sharding import mark_varying, varying_axes
+from convjax._filters.offsets import Offsets, fold_offsets
+
+ties_p = Primitive("convjax_ties")
+
+
+def ties(key: jax.Array, found: jax.Array, t: jax.Array, offsets: Offsets) -> jax.Array:
+    """The sum y above: t is as large as `key`, y as `found`. The keys are integers."""
+    axes = [varying_axes(a) for a in (key, found, t)]
+    every = frozenset().union(*axes)
+    key, found, t = (mark_varying(a, every - own) for a, own in zip((key, found, t), axes, strict=True))
+    return ties_p.bind(key, found, t, offsets=offsets)
+
+
+def _summed(key, found, t, *, offsets: Offsets):
+    def term(key, t):
+        return jnp.where(key == found, t, 0)
+
+    return fold_offsets((key, t), offsets, found.shape, term, lax.add, jnp.zeros(found.shape, t.dtype))
+
+
+@ties_p.def_abstract_eval
+def _abstract(key, found, t, *, offsets: Offsets):
+    (aval,) = jax.make_jaxpr(partial(_summed, offsets=offsets))(key, found, t).out_avals
+    return aval
+
+
+@partial(jax.jit, static_argnames="offsets")
+def _compiled(key, found, t, *, offsets: Offsets):
+    return ties(key, found, t, offsets)
+
+
+@ties_p.def_impl
+def _execute(*operands, offsets: Offsets):
+    with jax.disable_jit(False):  # a primitive is compiled under jax.disable_jit too
+        return _compiled(*operands, offsets=offsets)
+
+
+mlir.register_lowering(ties_p, mlir.lower_fun(_summed, multiple_results=False))
+
+
+# ---- derivatives and vmap ----
+
+ad.defjvp(ties_p, None, None, lambda dt, key, found, t, *, offsets: ties(key, found, dt, offsets))
+
+
+def _transpose(ct, key, found, t, *, offsets: Offsets):
+    """`found` and ct get a border, so that j - o lies within them; what it holds does not count, for its ct is 0."""
+    last = tuple(map(max, zip(*offsets, strict=True)))
+    border = [(high, n - m, 0) for high, n, m in zip(last, key.shape, found.shape, strict=True)]
+    found, ct = (lax.pad(a, jnp.zeros((), a.dtype), border) for a in (found, ct))
+    back = tuple(tuple(high - o for high, o in zip(last, offset, strict=True)) for offset in offsets)
+    return None, None, ties(found, key, ct, back)
+
+
+ad.primitive_transposes[ties_p] = _transpose
+
+
+def _batch(operands, axes, *, offsets: Offsets):
+    """A mapped axis is one more axis of the image, along which a window has a single place."""
+    size = next(a.shape[axis] for a, axis in zip(operands, axes, strict=True) if axis is not None)
+    key, found, t = (batching.bdim_at_front(a, axis, size) for a, axis in zip(operands, axes, strict=True))
+    return ties(key, found, t, tuple((0, *offset) for offset in offsets)), 0
+
+
+batching.primitive_batchers[ties_p] = _batch

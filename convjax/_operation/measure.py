@@ -1,0 +1,101 @@
+"""The time of every algorithm for every convolution of a function, on the machine at hand."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.extend.core import subjaxprs
+
+from convjax._algorithms import ALGORITHMS
+from convjax._choice.choose import why_unsupported
+from convjax._choice.problem import Problem
+from convjax._choice.recorded import Recorded, operation_of
+from convjax._machine import default_platform, here
+from convjax._operation.primitive import conv_p, run_algorithm, transposed_weight
+
+TURN_SECONDS = 0.01  # for which a call is repeated in its turn
+MAX_CLOSE = 3  # times the fastest: what is slower in the first round is not timed in the others
+MAX_MULTIPLY_ADDS_RATIO = 16  # times those of the definition
+MAX_LOOP_MULTIPLY_ADDS = 4e9  # of loops over single products, which take a second for as many
+LOOPS = ("shift_add", "variadic_reduce")
+
+
+def measure(function: Callable, args: tuple, rounds: int) -> Recorded:
+    machine = here(default_platform())
+    problems = {}
+    for equation in convolutions(jax.make_jaxpr(function)(*args).jaxpr):
+        x, w = (jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in equation.invars)
+        problem = Problem(equation.params["spec"], x, w, machine)
+        problems[operation_of(problem)] = problem
+    return tuple((operation, _measured(problem, rounds)) for operation, problem in problems.items())
+
+
+def convolutions(jaxpr) -> list:
+    """The primitive's equations in a jaxpr and in those that it calls."""
+    found = [eqn for eqn in jaxpr.eqns if eqn.primitive is conv_p]
+    return found + [eqn for inner in subjaxprs(jaxpr) for eqn in convolutions(inner)]
+
+
+def _measured(problem: Problem, rounds: int) -> tuple[tuple[str, int], ...]:
+    operands = _operands(problem)
+    calls = {name: jax.jit(_by(name, problem)) for name in _candidates(problem)}
+    seconds = {}
+    for name, call in calls.items():
+        jax.block_until_ready(call(*operands))  # compiles
+        seconds[name] = _turn(call, operands)
+    for n in range(rounds - 1):
+        close = [name for name in calls if seconds[name] <= MAX_CLOSE * min(seconds.values())]
+        for name in close[n % len(close) :] + close[: n % len(close)]:
+            seconds[name] = min(seconds[name], _turn(calls[name], operands))
+    return tuple((name, round(1e9 * seconds[name])) for name in sorted(seconds, key=seconds.__getitem__))
+
+
+def _candidates(problem: Problem) -> list[str]:
+    spec, x, w = problem.spec, problem.x, problem.w
+    definition = ALGORITHMS["xla"].multiply_adds(spec, x, w)
+    loops = LOOPS if definition > MAX_LOOP_MULTIPLY_ADDS else ()
+    return [
+        name
+        for name, algorithm in ALGORITHMS.items()
+        if why_unsupported(algorithm, spec, x, w, problem.machine.platform) is None
+        and algorithm.multiply_adds(spec, x, w) <= MAX_MULTIPLY_ADDS_RATIO * definition
+        and name not in loops
+    ]
+
+
+def _by(name: str, problem: Problem) -> Callable:
+    """The convolution by one algorithm. If the kernel is a flipped weight, the flip is a part of the time: some
+    algorithms undo it."""
+    spec = problem.spec
+
+    def run(x, w):
+        if spec.hints.flipped_weight:
+            w = transposed_weight(lax.rev(w, range(2, w.ndim)), spec.groups, flip=False)
+        return run_algorithm(ALGORITHMS[name], x, w, spec, problem.machine)
+
+    return run
+
+
+def _operands(problem: Problem) -> tuple[jax.Array, jax.Array]:
+    x, w = problem.x, problem.w
+    if problem.spec.hints.flipped_weight:
+        transposed = lambda w: transposed_weight(w, problem.groups)  # noqa: E731
+        w = jax.eval_shape(transposed, w)
+    rng = np.random.default_rng(0)
+    x, w = (jnp.asarray(rng.standard_normal(a.shape, np.float32)).astype(a.dtype) for a in (x, w))
+    return x, w
+
+
+def _turn(call: Callable, operands: tuple) -> Any:
+    best, start = float("inf"), time.perf_counter()
+    while True:
+        before = time.perf_counter()
+        jax.block_until_ready(call(*operands))
+        after = time.perf_counter()
+        best = min(best, after - before)
+        if after - start >= TURN_SECONDS:
+            return best

@@ -1,0 +1,281 @@
+"""The one primitive, a convolution under a `ConvSpec`, and its rules.
+
+The operations that a ConvSpec describes are closed: every derivative and every batched form of one is one of them
+again. So each of them is bound here as the same primitive, and gets the algorithm that suits its own shape on its own
+platform.
+
+Below, G is groups, n input sizes, k kernel sizes, m output sizes, and d(n, r) = (n - 1) r + 1 the extent of n elements
+at a dilation r. Per spatial dimension X = d(n, lhs_dilation), K = d(k, rhs_dilation), Y = d(m, stride), and
+
+    y[i] = sum_j x'[i stride + j rhs_dilation - low] w[j]        x' = x with lhs_dilation - 1 zeros between elements
+"""
+
+import functools
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.experimental.jet import jet_rules
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
+
+from convjax._algorithms import xla
+from convjax._algorithms.algorithm import Algorithm, Kernel
+from convjax._arguments.values import check_countable
+from convjax._arrays.sharding import is_partitioned, mark_varying, varying_axes
+from convjax._choice.choose import choose
+from convjax._choice.problem import Problem
+from convjax._choice.recorded import Recorded
+from convjax._machine import Machine, serving
+from convjax._operation.wide_steps import without_wide_steps
+from convjax._spec import ConvSpec, Hints, extent
+
+conv_p = Primitive("convjax_conv")
+
+
+def convolve(x: jax.Array, w: jax.Array, spec: ConvSpec, algorithm: str | Recorded = "auto") -> jax.Array:
+    """Bind the primitive. The only way to it, for the public functions and for its own rules."""
+    x, spec = without_wide_steps(x, w, spec)
+    axes = [varying_axes(a) for a in (x, w)]
+    if axes[0] != axes[1]:
+        # Under shard_map, a replicated operand beside a varying one must be cast, or its cotangent, which is a sum over
+        # the mesh, would lack that sum and be silently wrong.
+        x, w = (mark_varying(a, other - own) for a, own, other in ((x, axes[0], axes[1]), (w, axes[1], axes[0])))
+    return conv_p.bind(x, w, spec=spec, algorithm=algorithm)
+
+
+def correlate_local(x: jax.Array, w: jax.Array, padding, layer_weight: str | None = "kernel") -> jax.Array:
+    """The correlation of (N, 1, *n) with (O, 1, *k). A NaN stays in the results whose window contains it."""
+    ones = (1,) * (x.ndim - 2)
+    hints = Hints(layer_weight=layer_weight)
+    spec = ConvSpec(ones, tuple(padding), ones, ones, precision=lax.Precision.HIGHEST, hints=hints)
+    return convolve(x, w, spec, "local")
+
+
+# ---- abstract evaluation and execution ----
+
+
+@conv_p.def_abstract_eval
+def _abstract(x, w, *, spec: ConvSpec, algorithm: str | Recorded):
+    # The plain lax form knows the shape, the dtype, the sharding and the axes of shard_map that the result varies over.
+    (aval,) = jax.make_jaxpr(partial(xla.run, spec=spec))(x, w).out_avals
+    # The public functions check one call. jax.vmap makes more of it.
+    check_countable("conv", ("padding", spec.padding, aval.shape), item_bytes=max(4, aval.dtype.itemsize))
+    return aval
+
+
+@partial(jax.jit, static_argnames=("spec", "algorithm"))
+def _compiled(x, w, *, spec: ConvSpec, algorithm: str | Recorded):
+    return convolve(x, w, spec, algorithm)
+
+
+@conv_p.def_impl
+def _execute(x, w, **params):
+    with jax.disable_jit(False):  # a primitive is compiled under jax.disable_jit too
+        return _compiled(x, w, **params)
+
+
+# ---- lowering ----
+
+PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
+
+
+def _lower(ctx, *operands, platform: str, spec: ConvSpec, algorithm: str | Recorded):
+    module = ctx.module_context
+    several_hosts = module.lowering_parameters.for_export or jax.process_count() > 1
+    machine = serving(platform, several_hosts=several_hosts)
+    partitioned = is_partitioned(module.axis_context)
+    run = partial(run_chosen, spec=spec, machine=machine, algorithm=algorithm, partitioned=partitioned)
+    return mlir.lower_fun(run, multiple_results=False)(ctx, *operands)
+
+
+def run_chosen(
+    x, w, spec: ConvSpec, machine: Machine, algorithm="auto", partitioned: bool = False, below_rank: int | None = None
+) -> jax.Array:
+    """The convolution by the algorithm that is chosen for it."""
+    chosen = choose(Problem(spec, x, w, machine), algorithm, partitioned, below_rank)
+    return run_algorithm(chosen.algorithm, x, w, spec, machine, algorithm, partitioned)
+
+
+def run_algorithm(
+    chosen: Algorithm, x, w, spec: ConvSpec, machine: Machine, algorithm="auto", partitioned: bool = False
+) -> jax.Array:
+    """The convolution by one algorithm. What a rewrite restates it as goes through selection again."""
+    if isinstance(chosen, Kernel):
+        return chosen.run(x, w, spec, machine)
+    algorithm = "local" if algorithm == "local" else "auto"
+
+    def convolve_restated(x, w, spec):
+        return run_chosen(x, w, spec.with_unflipped_weight(), machine, algorithm, partitioned, chosen.rank)
+
+    return chosen.run(x, w, spec, machine, convolve_restated)
+
+
+for _platform in (None, *PLATFORMS):
+    mlir.register_lowering(conv_p, partial(_lower, platform=_platform or "other"), platform=_platform)
+
+
+# ---- derivatives ----
+#
+# jvp. The operation is bilinear, so dy = conv(dx, w) + conv(x, dw) under the same spec.
+#
+# Input gradient: [N, G O, m] [G O, I, k] -> [N, G I, n]. From the sum above, with ct' the cotangent dilated by stride,
+#     x_ct[p] = sum_j ct'[p + low - j rhs_dilation] w[j],   p on x' and then every lhs_dilation-th one.
+#   Reversing j makes it a correlation of ct' with the flipped w, whose window starts K - 1 - low before ct'. It
+#   must stop after X positions, so the padding behind is X + K - 1 - Y less the padding in front.
+#
+# Weight gradient: [N, G I, n] [N, G O, m] -> [G O, I, k], contracting N and i:
+#     w_ct[j] = sum_i x'[i stride + j rhs_dilation - low] ct[i],
+#   a convolution of x' with ct as a kernel dilated by stride and a window that moves by rhs_dilation. I takes the place
+#   of the batch, and (G, N) that of the channels in groups. It must stop after k positions, hence the padding behind.
+#
+# Both paddings can be negative, which crops.
+
+
+def transposed_weight(w: jax.Array, groups: int, flip: bool = True) -> jax.Array:
+    """(G O, I, *k) to (G I, O, *k), taps reversed: what slides over the cotangent, or over a transposed input."""
+    # Axes of size 1 would hide the transposition from XLA, which folds it into a matrix product.
+    if groups > 1:
+        w = merge_groups(w.reshape(groups, -1, *w.shape[1:]).swapaxes(1, 2))
+    elif _spatial(w):
+        w = w.swapaxes(0, 1)
+    else:
+        w = w.reshape(w.shape[:2]).T.reshape(w.shape[1], w.shape[0], *w.shape[2:])
+    return lax.rev(w, _spatial(w)) if flip else w
+
+
+def _spatial(w: jax.Array) -> tuple[int, ...]:
+    return tuple(axis for axis in range(2, w.ndim) if w.shape[axis] > 1)
+
+
+def merge_groups(a: jax.Array) -> jax.Array:
+    """The first two axes as one."""
+    return a.reshape(a.shape[0] * a.shape[1], *a.shape[2:])
+
+
+# Where the layer's weight goes. In an input gradient, input and result change places; in a weight gradient, kernel and
+# result.
+_WEIGHT_IN_INPUT_GRADIENT = {"kernel": "kernel", "result": "input", "input": "result", None: None}
+_WEIGHT_IN_WEIGHT_GRADIENT = {"kernel": "result", "result": "kernel", "input": "input", None: None}
+
+
+def _input_gradient(ct, w, *, x, spec: ConvSpec, algorithm: str | Recorded):
+    padding = []
+    for n, k, m, s, (low, _), a, r in _per_dim(x.shape, w.shape, ct.shape, spec):
+        front = extent(k, r) - low - 1
+        padding.append((front, extent(n, a) + extent(k, r) - 1 - extent(m, s) - front))
+    gradient = ConvSpec(
+        stride=spec.lhs_dilation,
+        padding=tuple(padding),
+        lhs_dilation=spec.stride,
+        rhs_dilation=spec.rhs_dilation,
+        groups=spec.groups,
+        precision=spec.precision,
+        hints=Hints(not spec.hints.flipped_weight, _WEIGHT_IN_INPUT_GRADIENT[spec.hints.layer_weight]),
+    )
+    # Flipped first and transposed then, in the opposite order of transposed_weight: if that made w, as in a transposed
+    # convolution, XLA sees two pairs that cancel.
+    flipped = transposed_weight(lax.rev(w.astype(ct.dtype), _spatial(w)), spec.groups, flip=False)
+    return convolve(ct, flipped, gradient, algorithm).astype(x.dtype)
+
+
+def _weight_gradient(ct, x, *, w, spec: ConvSpec, algorithm: str | Recorded):
+    padding = []
+    for n, k, m, s, (low, _), a, r in _per_dim(x.shape, w.shape, ct.shape, spec):
+        padding.append((low, extent(m, s) + extent(k, r) - extent(n, a) - 1 - low))
+    gradient = ConvSpec(
+        stride=spec.rhs_dilation,
+        padding=tuple(padding),
+        lhs_dilation=spec.lhs_dilation,
+        rhs_dilation=spec.stride,
+        groups=spec.groups,
+        precision=spec.precision,
+        hints=Hints(layer_weight=_WEIGHT_IN_WEIGHT_GRADIENT[spec.hints.layer_weight]),
+    )
+    x = x.astype(ct.dtype)
+    if spec.groups == 1:
+        x = x.swapaxes(0, 1)
+    else:
+        batch, sizes = x.shape[0], x.shape[2:]
+        x = x.reshape(batch, spec.groups, w.shape[1], *sizes).swapaxes(0, 2)
+        x = x.reshape(w.shape[1], spec.groups * batch, *sizes)
+    return convolve(x, ct.swapaxes(0, 1), gradient, algorithm).swapaxes(0, 1).astype(w.dtype)
+
+
+def _per_dim(x, w, y, spec: ConvSpec):
+    return zip(x[2:], w[2:], y[2:], spec.stride, spec.padding, *spec.dilations, strict=True)
+
+
+def _transpose(gradient, name: str, ct, x, w, *, spec: ConvSpec, algorithm: str | Recorded):
+    # A gradient is another operation, so the algorithm named for this one need not support it. XLA's own supports all,
+    # and records name their operations. An input gradient can be local. A weight gradient cannot: nearly every element
+    # reaches each tap of it.
+    kept = algorithm == "xla" or isinstance(algorithm, tuple) or (algorithm == "local" and name == "x")
+    algorithm = algorithm if kept else "auto"
+    operand, known = (x, w) if name == "x" else (w, x)
+    return gradient(ct, known, **{name: operand.aval}, spec=spec, algorithm=algorithm)
+
+
+ad.defbilinear(conv_p, partial(_transpose, _input_gradient, "x"), partial(_transpose, _weight_gradient, "w"))
+
+
+# Taylor series, for jax.experimental.jet. Its terms are coefficients, so that the k-th of a product is the sum of the
+# products of a j-th and a (k - j)-th (the rule of Leibniz).
+
+
+def _taylor(operands, series, *, spec: ConvSpec, algorithm: str | Recorded):
+    xs, ws = ([value, *terms] for value, terms in zip(operands, series, strict=True))
+    coefficients = [
+        functools.reduce(lax.add, [convolve(xs[j], ws[k - j], spec, algorithm) for j in range(k + 1)])
+        for k in range(len(xs))
+    ]
+    return coefficients[0], coefficients[1:]
+
+
+jet_rules[conv_p] = _taylor  # type: ignore[assignment]
+
+
+# ---- vmap ----
+
+
+def _batch(args, axes, *, spec: ConvSpec, algorithm: str | Recorded):
+    """Fold the mapped axis: of x into the batch, of w into the output channels of each group, of both into groups."""
+    (x, w), (x_axis, w_axis) = args, axes
+    spec = spec if w_axis is None else spec.with_unflipped_weight()
+    rule = _batch_x if w_axis is None else _batch_w if x_axis is None else _batch_both
+    return rule(x, w, x_axis, w_axis, spec, algorithm)
+
+
+def _batch_x(x, w, x_axis, _, spec: ConvSpec, algorithm: str | Recorded):
+    x = jnp.moveaxis(x, x_axis, 0)
+    y = convolve(x.reshape(x.shape[0] * x.shape[1], *x.shape[2:]), w, spec, algorithm)
+    return y.reshape(*x.shape[:2], *y.shape[1:]), 0
+
+
+def _batch_w(x, w, _, w_axis, spec: ConvSpec, algorithm: str | Recorded):
+    w = jnp.moveaxis(w, w_axis, 0)
+    size, out, rest, groups = w.shape[0], w.shape[1], w.shape[2:], spec.groups
+    w = w.reshape(size, groups, out // groups, *rest).swapaxes(0, 1).reshape(size * out, *rest)
+    y = convolve(x, w, spec, algorithm)
+    y = y.reshape(y.shape[0], groups, size, out // groups, *y.shape[2:]).swapaxes(1, 2)
+    return y.reshape(y.shape[0], size, out, *y.shape[4:]), 1
+
+
+def _batch_both(x, w, x_axis, w_axis, spec: ConvSpec, algorithm: str | Recorded):
+    x, w = jnp.moveaxis(x, x_axis, 1), jnp.moveaxis(w, w_axis, 0)
+    batch, size, out = x.shape[0], w.shape[0], w.shape[1]
+    if size == 0:  # no groups at all is not a convolution
+        shape = spec.output_shape((batch, *x.shape[2:]), w.shape[1:])
+        return jnp.zeros((0, *shape), spec.out_dtype or x.dtype), 0
+    if not isinstance(size, int):  # XLA counts groups when it compiles, so a symbolic number of them is a loop
+        each = lambda pair: convolve(pair[0], pair[1], spec, algorithm)  # noqa: E731
+        return lax.map(each, (jnp.moveaxis(x, 1, 0), w)), 0
+
+    x = x.reshape(batch, size * x.shape[2], *x.shape[3:])
+    w = w.reshape(size * out, *w.shape[2:])
+    y = convolve(x, w, spec._replace(groups=size * spec.groups), algorithm)
+    return y.reshape(batch, size, out, *y.shape[2:]), 1
+
+
+batching.primitive_batchers[conv_p] = _batch

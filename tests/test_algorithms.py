@@ -1,0 +1,482 @@
+"""Every algorithm on every operation that it supports, forward and both gradients, against float64 loops."""
+
+import itertools
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import reference
+from cases import ALL_REDUCED, CASES, CPU, REDUCED, Case, by, normal, specs
+
+from convjax._algorithms import ALGORITHMS, col2im, fft, im2col, shift_add, variadic_reduce
+from convjax._algorithms.algorithm import Rewrite
+from convjax._algorithms.winograd import gradient, matrices, tiles
+from convjax._arrays.fourier import fast_length
+from convjax._choice.choose import why_unsupported
+from convjax._spec import ConvSpec, Hints
+
+# Largest error over largest result, at most some 500 products a result.
+ROUNDING = dict.fromkeys(ALGORITHMS, 1e-06) | {"winograd": 4e-6}
+
+
+def _has_loop(jaxpr) -> bool:
+    return "while[" in str(jaxpr) or "scan[" in str(jaxpr)
+
+
+def chunked(elements: int):
+    """A CPU whose cache holds so many elements."""
+    return CPU._replace(chunk_elements=elements)
+
+
+def run(name, x, w, spec, machine=CPU):
+    return jax.jit(by(name, spec, machine))(x, w)
+
+
+@pytest.mark.parametrize("case", [*CASES, *REDUCED], ids=lambda case: case.name)
+def test_every_algorithm_is_the_convolution(case):
+    for direction, (spec, x, w) in specs(case).items():
+        x, w = normal(0, x.shape), normal(1, w.shape)
+        want = reference.conv(x, w, spec)
+        for name, algorithm in ALGORITHMS.items():
+            if why_unsupported(algorithm, spec, x, w) is None:
+                got = np.asarray(run(name, x, w, spec))
+                assert (got.shape, got.dtype) == (want.shape, np.float32), (name, direction)
+                assert np.abs(got - want).max() <= ROUNDING[name] * np.abs(want).max(), (name, direction)
+                assert algorithm.multiply_adds(spec, x, w) > 0
+                assert isinstance(algorithm, Rewrite) or algorithm.error(spec, x, w) > 0
+
+
+def test_the_cases_reach_every_algorithm():
+    found = [entry for case in (*CASES, *ALL_REDUCED) for entry in specs(case).values()]
+    for name, algorithm in ALGORITHMS.items():
+        assert sum(why_unsupported(algorithm, *entry) is None for entry in found) >= (
+            5 if name == "depth_slices" else 30
+        ), name
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float16", "bfloat16", "complex64", "int32"])
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_dtypes_of_every_algorithm(name, dtype):
+    dtype = jax.dtypes.canonicalize_dtype(dtype)
+    whole, wide = dtype.kind == "i", np.complex128 if dtype.kind == "c" else np.float64
+    tolerance = {"float64": 1e-13, "float32": 4e-6, "float16": 2**-11, "bfloat16": 2**-8, "complex64": 4e-6, "int32": 0}
+    served = 0
+    for spec, x, w in [
+        (ConvSpec((1, 1), ((1, 1), (1, 1)), (1, 1), (1, 1)), (2, 3, 9, 8), (4, 3, 3, 3)),
+        (ConvSpec((1, 1), ((1, 1), (1, 1)), (1, 1), (1, 1)), (3, 2, 9, 8), (4, 2, 9, 8)),
+        (ConvSpec((1, 1), ((2, 2), (1, 2)), (2, 2), (1, 1)), (2, 3, 5, 4), (4, 3, 4, 3)),
+        (ConvSpec((2, 1), ((1, 1), (2, 2)), (1, 1), (1, 3)), (2, 3, 9, 11), (4, 3, 3, 3)),
+        (ConvSpec((1, 1, 1), ((1, 1),) * 3, (1, 1, 1), (1, 1, 1)), (2, 3, 4, 5, 6), (4, 3, 3, 3, 3)),
+        (ConvSpec((1, 1), ((1, 1), (1, 1)), (1, 1), (1, 1), groups=2), (2, 6, 9, 8), (4, 3, 3, 3)),
+    ]:
+        x, w = (normal(i, shape, np.complex64 if dtype.kind == "c" else np.float32) for i, shape in enumerate((x, w)))
+        x, w = (jnp.asarray(np.round(3 * a) if whole else a).astype(dtype) for a in (x, w))
+        if ALGORITHMS[name].unsupported(spec, x, w):
+            continue
+        served += 1
+        for out in {dtype, jnp.dtype(jnp.float32)} if dtype.itemsize == 2 else {dtype}:
+            got = run(name, x, w, spec._replace(out_dtype=None if out == dtype else out))
+            assert got.dtype == out
+            want = reference.conv(np.asarray(x, wide), np.asarray(w, wide), spec)
+            assert np.abs(np.asarray(got, wide) - want).max() <= tolerance[out.name] * np.abs(want).max()
+    assert served or (name, dtype.kind) in {("fft", "i"), ("winograd", "i"), ("winograd", "c")}
+
+
+def test_sixteen_bit_sums_are_made_in_float32():
+    """4096 halves of 1: a running sum in 16 bits stops growing long before the end."""
+    ones = jnp.ones((1, 64, 8, 8), jnp.bfloat16)
+    spec = ConvSpec((1, 1), ((0, 0), (0, 0)), (1, 1), (1, 1))
+    for name in ("xla", "variadic_reduce", "matmul", "fft"):
+        assert float(run(name, ones, ones / 2, spec)[0, 0, 0, 0]) == 2048, name
+
+
+def test_blocks_of_a_long_signal():
+    spec = ConvSpec((3,), ((100, 28),), (1,), (2,), groups=2)
+    x, w = normal(0, (2, 4, 20000)), normal(1, (6, 2, 65))
+    assert fft._lengths(spec, x, w)[1] > 10
+    want = reference.conv(x, w, spec)
+    assert np.abs(np.asarray(run("fft", x, w, spec)) - want).max() <= 1e-6 * np.abs(want).max()
+
+
+@pytest.mark.parametrize("most", [1, 60, 300])
+@pytest.mark.parametrize(
+    ("shapes", "padding"),
+    [
+        (((5, 4, 30, 21), (6, 4, 3, 3)), 1),
+        (((5, 4, 26, 19), (6, 4, 2, 5)), 1),
+        (((4, 3, 41), (2, 3, 3)), 1),
+        (((2, 4, 30, 21), (6, 4, 3, 3)), ((0, 9), (2, 0))),
+        (((2, 4, 5, 11), (6, 4, 3, 3)), ((13, 0), (1, 1))),
+        (((2, 4, 40, 11), (6, 4, 3, 3)), ((9, 7), (1, 3))),
+        (((1, 2, 9, 8, 7), (3, 2, 3, 3, 3)), ((4, 0), (1, 2), (0, 0))),
+    ],
+)
+@pytest.mark.parametrize("many", [4, gradient.MIN_CHANNELS_FOR_TWO_LOOPS])
+def test_blocks_of_winograd(monkeypatch, most, many, shapes, padding):
+    """Images, or rows of tiles of one, in turn: the last block may hold rows that are not kept, and what a block sees
+    may lie in the padding alone."""
+    machine = chunked(most)
+    monkeypatch.setattr(gradient, "MIN_CHANNELS_FOR_TWO_LOOPS", many)
+    for spec, x, w in specs(Case("in blocks", *shapes, {"padding": padding})).values():
+        if ALGORITHMS["winograd"].unsupported(spec, x, w) is not None:
+            continue
+        lowered = jax.make_jaxpr(by("winograd", spec, machine))(x, w)
+        assert _has_loop(lowered)
+        x, w = normal(0, x.shape), normal(1, w.shape)
+        want = reference.conv(x, w, spec)
+        assert np.abs(np.asarray(run("winograd", x, w, spec, machine)) - want).max() <= 4e-6 * np.abs(want).max()
+
+
+@pytest.mark.parametrize("newer", [True, False])
+@pytest.mark.parametrize("kernel", [(3, 3), (2, 4)])
+def test_heavy_weights_of_winograd_in_turns(newer, kernel):
+    """A third of the transformed weight at a time: in a loop, or one after the other where loops are slower."""
+    machine = chunked(64)._replace(batched_gemm_is_parallel=True, barriers_survive_fusion=newer)
+    case = Case("heavy", (1, 16, 7, 6), (20, 16, *kernel), {"padding": [(1, 2), (0, 1)]})
+    for spec, x, w in specs(case).values():
+        lowered = str(jax.make_jaxpr(by("winograd", spec, machine))(x, w))
+        products = re.findall(r"dimension_numbers=\(\(\[[12]\], \[[12]\]\), \(\[0\], \[0\]\)\)", lowered)
+        assert len(products) == (tiles.WEIGHT_CHUNKS if newer else 1), lowered
+        x, w = normal(0, x.shape), normal(1, w.shape)
+        want = reference.conv(x, w, spec)
+        assert np.abs(np.asarray(run("winograd", x, w, spec, machine)) - want).max() <= 4e-6 * np.abs(want).max()
+
+
+@pytest.mark.parametrize("kernel", [(2,), (4,), (5,), *itertools.product(range(2, 6), repeat=2)])
+def test_winograd_of_every_kernel(kernel):
+    """2 to 5 taps, another number along each axis, and as many positions of a weight gradient, within what
+    `auto` allows."""
+    case = Case(
+        "taps", (3, 7, 23, 18)[: len(kernel) + 2], (5, 7, *kernel), {"padding": [(1, 2), (0, 3)][: len(kernel)]}
+    )
+    for spec, x, w in specs(case).values():
+        x, w = normal(0, x.shape), normal(1, w.shape)
+        want = reference.conv(x, w, spec)
+        assert np.abs(np.asarray(run("winograd", x, w, spec)) - want).max() <= 1e-5 * np.abs(want).max()
+
+
+@pytest.mark.parametrize("most", [1, 2000, 1 << 19])
+@pytest.mark.parametrize("kernel", [(1, 3, 3), (2, 3, 3), (5, 3, 3), (2, 2, 5)])
+@pytest.mark.parametrize("outputs", [3, 500])
+def test_winograd_of_volumes(most, kernel, outputs):
+    """Tiles along the last two axes, and a product for each tap of the first; planes in turn."""
+    machine = chunked(most)
+    spec = ConvSpec((1, 1, 1), ((1, 2), (1, 0), (2, 1)), (1, 1, 1), (1, 1, 1))
+    x, w = normal(0, (2, 3, 5, 7, 4)), normal(1, (outputs, 3, *kernel))
+    want = reference.conv(x, w, spec)
+    assert np.abs(np.asarray(run("winograd", x, w, spec, machine)) - want).max() <= 4e-6 * np.abs(want).max()
+
+
+@pytest.mark.parametrize("images", [1, 3])
+@pytest.mark.parametrize("channels", [(5, 9), (9, 5), (130, 140)])
+@pytest.mark.parametrize("positions", [30, 600])
+@pytest.mark.parametrize("groups", [1, 2])
+def test_weight_gradients_by_a_product(images, channels, positions, groups):
+    """Of few channels and of many, of one image and of some, long and short: each its own form of the product."""
+    outputs, inputs = channels
+    case = Case("1x1", (images, groups * inputs, positions), (groups * outputs, inputs, 1), {"groups": groups})
+    spec, x, w = specs(case)["weight gradient"]
+    x, w = normal(0, x.shape), normal(1, w.shape)
+    want = reference.conv(x, w, spec)
+    assert np.abs(np.asarray(run("matmul", x, w, spec)) - want).max() <= 2e-6 * np.abs(want).max()
+
+
+@pytest.mark.parametrize("copied", [1, 3000, 7000])
+@pytest.mark.parametrize("options", [{"padding": (1, 2)}, {"groups": 2, "padding": 1}, {"stride": 2, "padding": 3}])
+def test_images_of_a_weight_gradient_in_turn(copied, options):
+    """Of as many images as may be copied at a time; dilated by a stride, and in groups, too."""
+    machine = chunked(copied)
+    groups = options.get("groups", 1)
+    case = Case("in turn", (6, 4, 9, 8), (6, 4 // groups, 3, 3), options)
+    spec, x, w = specs(case)["weight gradient"]
+    lowered = jax.make_jaxpr(by("matmul", spec, machine))(x, w)
+    assert _has_loop(lowered)
+    x, w = normal(0, x.shape), normal(1, w.shape)
+    want = reference.conv(x, w, spec)
+    assert np.abs(np.asarray(run("matmul", x, w, spec, machine)) - want).max() <= 2e-6 * np.abs(want).max()
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "direction"), [(col2im, "input gradient"), (im2col, "forward"), (im2col, "weight gradient")]
+)
+@pytest.mark.parametrize("made", [1, 3000, 1 << 20])
+@pytest.mark.parametrize("groups", [1, 2])
+def test_images_of_columns_in_turn(algorithm, direction, made, groups):
+    """As many images as may be laid out at a time, of a stride and with a dilation along the other axis."""
+    machine = chunked(made)
+    options = {"stride": (2, 1), "padding": (3, 1), "dilation": (1, 1 if algorithm is col2im else 2), "groups": groups}
+    spec, x, w = specs(Case("in turn", (6, 4, 9, 8), (6, 4 // groups, 3, 3), options))[direction]
+    name = algorithm.ALGORITHM.name
+    lowered = jax.make_jaxpr(by(name, spec, machine))(x, w)
+    assert _has_loop(lowered) == (made < 1 << 20)
+    x, w = normal(0, x.shape), normal(1, w.shape)
+    want = reference.conv(x, w, spec)
+    assert np.abs(np.asarray(run(name, x, w, spec, machine)) - want).max() <= 2e-6 * np.abs(want).max()
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize(("padding", "dilation"), [((7, 12), 6), (((20, 0), (0, 20)), 6), ((30, 30), 9), ((2, 2), 1)])
+def test_borders_of_per_tap(padding, dilation, groups):
+    """Taps that see padding alone, on one side, on two, and all but the middle one; what is multiplied are the pairs
+    whose element lies on the image."""
+    options = {"padding": padding, "dilation": dilation, "groups": groups, "stride": (1, 2)}
+    case = Case("borders", (2, 4, 11, 13), (6, 4 // groups, 3, 3), options)
+    for direction, (spec, x, w) in specs(case).items():
+        if direction == "input gradient":
+            continue
+        x, w = normal(0, x.shape), normal(1, w.shape)
+        want = reference.conv(x, w, spec)
+        assert np.abs(np.asarray(run("per_tap", x, w, spec)) - want).max() <= 1e-6 * np.abs(want).max()
+        ones = reference.conv(np.ones((1, 1, *x.shape[2:])), np.ones((1, 1, *w.shape[2:])), spec._replace(groups=1))
+        pairs = round(ones.sum()) * x.shape[0] * w.shape[0] * w.shape[1]
+        assert ALGORITHMS["per_tap"].multiply_adds(spec, x, w) == pairs
+
+
+@pytest.mark.parametrize("sizes", [(250, 250), (56, 56), (60, 53), (11, 211), (4096,), (4099,), (30, 7, 20)])
+@pytest.mark.parametrize("images", [1, 24])
+def test_long_sums_of_variadic_reduce(sizes, images):
+    """In parts, which round less, where a part is neither short nor of the images; all of them are the sum."""
+    case = Case("depthwise", (images, 2, *sizes), (2, 1, *[3] * len(sizes)), {"padding": 1, "groups": 2})
+    spec, x, w = specs(case)["weight gradient"]
+    x, w = normal(0, x.shape), normal(1, w.shape)
+    want = reference.conv(x, w, spec)
+    assert np.abs(np.asarray(run("variadic_reduce", x, w, spec)) - want).max() <= 1e-6 * np.abs(want).max()
+
+
+@pytest.mark.parametrize("made", [1, 1000, 1 << 20])
+@pytest.mark.parametrize(
+    ("x", "w", "options"),
+    [
+        ((4, 6, 17, 14), (6, 1, 3, 3), {"padding": 1, "groups": 6}),
+        ((4, 6, 31, 33), (12, 3, 3, 5), {"padding": (0, 3), "groups": 2, "stride": (3, 2)}),
+        ((4, 6, 20, 40), (6, 2, 5, 2), {"padding": 4, "groups": 3, "dilation": (2, 3), "stride": (1, 2)}),
+        ((3, 2, 24, 25), (2, 2, 3, 3), {"padding": (9, 0)}),
+        ((4, 6, 101), (6, 1, 5), {"padding": 2, "groups": 6, "stride": 1}),
+        ((4, 6, 260), (4, 3, 4), {"padding": 2, "groups": 2, "stride": 2}),
+        ((2, 4, 3, 16, 12), (4, 1, 2, 3, 3), {"padding": 1, "groups": 4, "stride": (2, 1, 1)}),
+    ],
+)
+def test_lanes_of_variadic_reduce(made, x, w, options):
+    """Some rows summed first, of some images and groups at a time; with strides, dilations and rows to fill up."""
+    machine = chunked(made)
+    spec, x, w = specs(Case("lanes", x, w, options))["weight gradient"]
+    assert variadic_reduce._bands(w.shape[2:])
+    lowered = jax.make_jaxpr(by("variadic_reduce", spec, machine))(x, w)
+    assert _has_loop(lowered) == (made < 1 << 20)
+    x, w = normal(0, x.shape), normal(1, w.shape)
+    want = reference.conv(x, w, spec)
+    assert np.abs(np.asarray(run("variadic_reduce", x, w, spec, machine)) - want).max() <= 1e-6 * np.abs(want).max()
+
+
+@pytest.mark.parametrize("sizes", [(14, 14), (11, 13), (17, 30), (87,), (101,)])
+def test_lanes_of_variadic_reduce_keep_a_nan(sizes):
+    """To the positions that see the last element of x, whether lanes divide the rows or not."""
+    spec, x, w = specs(Case("lanes", (2, 1, *sizes), (1, 1, *[3] * len(sizes)), {"padding": 1}))["weight gradient"]
+    x, w = normal(0, x.shape), np.ones(w.shape, np.float32)
+    x[0, 0, *[-1] * len(sizes)] = np.nan
+    assert variadic_reduce._bands(sizes)
+    want = np.zeros([3] * len(sizes), bool)
+    want[(slice(1, None),) * len(sizes)] = True
+    np.testing.assert_array_equal(np.isnan(run("variadic_reduce", x, w, spec))[0, 0], want)
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16, jnp.uint16])
+def test_parts_of_variadic_reduce_in_16_bits(dtype):
+    """Carried through a loop and widened in it: the same result as of the whole."""
+    spec, x, w = specs(Case("lanes", (4, 6, 17, 14), (6, 1, 3, 3), {"padding": 1, "groups": 6}))["weight gradient"]
+    x, w = [jnp.asarray(np.round(8 * normal(n, v.shape)) % 17, dtype) for n, v in enumerate((x, w))]
+    whole = run("variadic_reduce", x, w, spec)
+    machine = chunked(100)
+    np.testing.assert_array_equal(run("variadic_reduce", x, w, spec, machine), whole)
+    want = reference.conv(np.asarray(x, np.float64), np.asarray(w, np.float64), spec)
+    np.testing.assert_array_equal(whole, np.asarray(want, dtype))
+
+
+@pytest.mark.parametrize(
+    ("name", "case"),
+    [
+        ("shift_add", Case("far taps", (2, 6, 9, 8), (6, 1, 3, 3), {"padding": 7, "dilation": 7, "groups": 6})),
+        ("shift_add", Case("a wide border", (1, 4, 3, 4), (8, 2, 5, 5), {"padding": 4, "groups": 2})),
+        ("chwn", Case("far taps", (3, 6, 5, 4), (6, 1, 3, 3), {"padding": 4, "dilation": 4, "groups": 6})),
+        ("matmul", Case("groups", (2, 12, 9, 8), (8, 3, 3, 3), {"padding": [(1, 2), (3, 0)], "groups": 4})),
+        ("matmul", Case("even groups", (2, 12, 9, 8), (8, 3, 4, 4), {"padding": 1, "groups": 4})),
+        ("space_to_depth", Case("dilated", (4, 3, 9, 8), (5, 3, 3, 2), {"padding": 2, "dilation": (2, 3)})),
+        (
+            "space_to_depth",
+            Case("dilated groups", (3, 4, 9, 8), (6, 2, 3, 2), {"padding": 2, "dilation": (2, 1), "groups": 2}),
+        ),
+    ],
+    ids=lambda value: getattr(value, "name", value),
+)
+def test_groups_and_images_in_turn_for_the_sake_of_memory(name, case):
+    machine = chunked(1)
+    spec, x, w = specs(case)["forward"]
+    lowered = jax.make_jaxpr(by(name, spec, machine))(x, w)
+    assert _has_loop(lowered)
+    x, w = normal(0, x.shape), normal(1, w.shape)
+    want = reference.conv(x, w, spec)
+    assert np.abs(np.asarray(run(name, x, w, spec, machine)) - want).max() <= 1e-6 * np.abs(want).max()
+
+
+@pytest.mark.parametrize("padding", [((0, 0),) * 2, ((4, 4),) * 2, ((-1, 3), (5, -2)), ((0, 7), (-3, 0))])
+@pytest.mark.parametrize(
+    ("stride", "dilation", "groups"),
+    [((1, 1), (1, 1), 1), ((1, 1), (2, 3), 1), ((1, 2), (1, 1), 1), ((2, 1), (1, 1), 2)],
+)
+def test_products_are_padded_where_taps_are_summed(padding, stride, dilation, groups):
+    """As far out as the border lies, or inside of x."""
+    spec = ConvSpec(stride, padding, (1, 1), dilation, groups=groups)
+    x, w = normal(0, (2, 8, 11, 10)), normal(1, (2, 8 // groups, 3, 3))
+    want = reference.conv(x, w, spec)
+    assert np.abs(np.asarray(run("matmul", x, w, spec)) - want).max() <= 1e-6 * np.abs(want).max()
+
+
+@pytest.mark.parametrize("made", [1, 3000, 1 << 20])
+@pytest.mark.parametrize("images", [1, 4])
+def test_outputs_of_a_weight_gradient_in_turn(made, images):
+    """Of the only group, a few at a time, and images."""
+    machine = chunked(made)
+    spec, x, w = specs(Case("outputs", (images, 2, 15, 18), (6, 2, 3, 3), {"padding": 1}))["weight gradient"]
+    lowered = str(jax.make_jaxpr(by("variadic_reduce", spec, machine))(x, w))
+    assert _has_loop(lowered) == (made < 1 << 20)
+    x, w = normal(0, x.shape), normal(1, w.shape)
+    want = reference.conv(x, w, spec)
+    assert np.abs(np.asarray(run("variadic_reduce", x, w, spec, machine)) - want).max() <= 1e-6 * np.abs(want).max()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "complex64"])
+@pytest.mark.parametrize(
+    ("spec", "shapes"),
+    [
+        (ConvSpec((1,), ((3, -1),), (1,), (1,)), ((2, 40, 9), (5, 40, 4))),
+        (ConvSpec((1, 1), ((1, 1), (0, 2)), (1, 1), (1, 1)), ((2, 70, 5, 6), (7, 70, 3, 1))),
+        (ConvSpec((1, 1), ((2, 1), (-1, 2)), (2, 3), (1, 1)), ((1, 70, 5, 6), (7, 70, 4, 3))),
+        (ConvSpec((1, 1, 1), ((1, 1),) * 3, (1, 2, 1), (1, 1, 1)), ((1, 70, 3, 4, 5), (3, 70, 2, 1, 3))),
+    ],
+)
+@pytest.mark.parametrize("made", [1, CPU.chunk_elements])
+def test_col2im_of_a_flipped_weight(made, spec, shapes, dtype):
+    """With more channels than elements of each it turns the weight back, which changes nothing, in turns or at once."""
+    machine = chunked(made)
+    x, w = (
+        jnp.asarray(normal(i, shape, np.complex64 if dtype == "complex64" else np.float32))
+        for i, shape in enumerate(shapes)
+    )
+    x, w = x.astype(dtype), w.astype(dtype)
+    wide = np.complex128 if dtype == "complex64" else np.float64
+    want = reference.conv(np.asarray(x, wide), np.asarray(w, wide), spec)
+    tolerance = {"float32": 1e-6, "bfloat16": 2**-8, "complex64": 1e-6}[dtype]
+    lowered = [
+        jax.make_jaxpr(by("col2im", spec._replace(hints=Hints(flipped_weight=flipped)), machine))(x, w)
+        for flipped in (False, True)
+    ]
+    assert ["rev[" in str(jaxpr) for jaxpr in lowered] == [False, True]
+    got = run("col2im", x, w, spec._replace(hints=Hints(flipped_weight=True)), machine)
+    assert np.abs(np.asarray(got, wide) - want).max() <= tolerance * np.abs(want).max()
+
+
+def test_variadic_reduce_of_nothing():
+    for x, w in [((0, 4, 20, 20), (4, 1, 20, 20)), ((2, 4, 20, 20), (0, 1, 20, 20))]:
+        spec = ConvSpec((1, 1), ((1, 1), (1, 1)), (1, 1), (1, 1), groups=4)
+        want = spec.output_shape(x, w)
+        assert run("variadic_reduce", jnp.ones(x), jnp.ones(w), spec).shape == want
+
+
+@pytest.mark.parametrize("inputs", [3, 12, 30])
+@pytest.mark.parametrize("width", [7, 10, 31])
+def test_loops_of_shift_add(inputs, width):
+    """One loop for few products, several for more, and a loop over the channels for many; rows of whole vectors."""
+    spec = ConvSpec((1, 2), ((1, 1), (2, 1)), (1, 1), (2, 1), groups=2)
+    for stride in (1, 2):
+        spec = spec._replace(stride=(1, stride))
+        x, w = normal(0, (2, 2 * inputs, 9, width)), normal(1, (4, inputs, 3, 5))
+        want = reference.conv(x, w, spec)
+        assert np.abs(np.asarray(run("shift_add", x, w, spec)) - want).max() <= 1e-6 * np.abs(want).max()
+
+
+@pytest.mark.parametrize("kernel", [(1, 161), (150, 1), (13, 17), (3, 140), (33, 4)])
+@pytest.mark.parametrize("options", [{}, {"groups": 2}, {"stride": (2, 3)}, {"rhs_dilation": (2, 1)}])
+def test_loops_of_shift_add_over_taps(kernel, options):
+    """Many taps are a loop over those of one axis, some of them at a time, within which the next axis may be one."""
+    spec = ConvSpec((1, 1), ((2, 2), (3, 1)), (1, 1), (1, 1))._replace(**options)
+    sizes = [k * r + 4 for k, r in zip(kernel, spec.rhs_dilation, strict=True)]
+    x, w = normal(0, (2, 2, *sizes)), normal(1, (4, 2 // spec.groups, *kernel))
+    want = reference.conv(x, w, spec)
+    assert np.abs(np.asarray(run("shift_add", x, w, spec)) - want).max() <= 2e-6 * np.abs(want).max()
+
+
+@pytest.mark.parametrize("padding", [(1, 1), (2, 1), (0, 2), (3, 3), (-1, 2), (4, 0), (0, 0)])
+@pytest.mark.parametrize("dilation", [1, 2])
+def test_rows_of_shift_add_end_to_end(padding, dilation):
+    """The zeros between two rows serve both, and a NaN at the end of one is not seen from the next."""
+    spec = ConvSpec((1, 1), ((1, 2), padding), (1, 1), (1, dilation), groups=3)
+    x, w = normal(0, (2, 3, 6, 6)), normal(1, (3, 1, 3, 3))
+    x[0, 0, 2, -1] = x[1, 1, 3, 0] = x[1, 2, -1, -1] = np.nan
+    assert shift_add._rows_are_joined(spec, w, spec.output_shape(x.shape, w.shape)[2:])
+    got, want = np.asarray(run("shift_add", x, w, spec)), reference.conv(x, w, spec)
+    np.testing.assert_allclose(got, want, rtol=0, atol=1e-6 * np.nanmax(np.abs(want)))
+
+
+@pytest.mark.parametrize("images", [2, 3, 8, 12, 16])
+@pytest.mark.parametrize("made", [1, 1 << 21])
+@pytest.mark.parametrize(
+    ("x", "w", "options"),
+    [
+        ((6, 7, 9), (6, 3, 3, 3), {"padding": ((1, 0), (2, 1)), "groups": 2}),
+        ((6, 9, 8), (6, 1, 3, 2), {"padding": 1, "groups": 6, "stride": (1, 2)}),
+        ((4, 9, 11), (6, 2, 3, 3), {"padding": 2, "groups": 2, "dilation": 2, "stride": (2, 1)}),
+        ((3, 5, 4, 6), (2, 3, 2, 3, 2), {"padding": 1}),
+        ((4, 17), (4, 1, 5), {"padding": ((0, 3),), "groups": 4}),
+    ],
+)
+def test_images_innermost(images, made, x, w, options):
+    """All of them, or so many at a time, in all three directions; and a NaN stays with its image."""
+    machine = chunked(made)
+    for direction, (spec, x_, w_) in specs(Case("chwn", (images, *x), w, options)).items():
+        x_, w_ = normal(0, x_.shape), normal(1, w_.shape)
+        if direction == "forward":
+            x_[1, 0, ..., -1] = np.nan
+            in_turn = _has_loop(jax.make_jaxpr(by("chwn", spec, machine))(x_, w_))
+            assert in_turn == (made == 1 and images in (12, 16, 3))
+        got, want = np.asarray(run("chwn", x_, w_, spec, machine)), reference.conv(x_, w_, spec)
+        np.testing.assert_allclose(got, want, rtol=0, atol=1e-6 * np.nanmax(np.abs(want)))
+
+
+def test_fast_lengths():
+    def smooth(n):
+        for p in (2, 3, 5, 7, 11):
+            while n % p == 0:
+                n //= p
+        return n == 1
+
+    for n in (1, 2, 11, 13, 97, 361, 1023, 1025, 4099):
+        found = fast_length(n)
+        assert smooth(found)
+        assert not any(smooth(m) for m in range(n, found))
+
+
+@pytest.mark.parametrize("results", [2, 3, 4, 5])
+def test_winograd_matrices_are_exact(results):
+    a_t, g, b_t = matrices.matrices(results)
+    x, w = normal(0, (6,), np.float64), normal(1, (7 - results,), np.float64)
+    np.testing.assert_allclose(a_t @ ((g @ w) * (b_t @ x)), np.correlate(x, w, "valid"), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_where_a_nan_goes(name):
+    """To the windows that hold it; with Winograd to its tiles of 4 by 4, with the FFT everywhere."""
+    spec = ConvSpec((1, 1), ((1, 1), (1, 1)), (1, 1), (1, 1))
+    x, w = normal(0, (1, 1, 12, 12)), normal(1, (1, 1, 3, 3))
+    x[0, 0, 5, 6] = np.nan
+    if ALGORITHMS[name].unsupported(spec, x, w):
+        return
+    rows, columns = np.mgrid[:12, :12]
+    if name == "fft":
+        want = np.ones((12, 12), bool)
+    elif name == "winograd":  # the six inputs of a tile begin one before its four results
+        want = (rows // 4 == 1) & (columns // 4 == 1)
+    else:
+        want = (abs(rows - 5) <= 1) & (abs(columns - 6) <= 1)
+    np.testing.assert_array_equal(np.isnan(run(name, x, w, spec))[0, 0], want)
