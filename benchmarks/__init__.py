@@ -1,1 +1,1 @@
-"""`python -m benchmarks`: convjax beside lax and torch."""
+"""`python -m benchmarks` times convjax, lax, torch and SciPy."""

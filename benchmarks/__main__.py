@@ -12,14 +12,14 @@ from typing import Any
 
 from benchmarks.timing import fastest, settled
 
-# glibc gives freed pages back and faults them in again on the next call, whoever calls. For all backends alike it is
-# told to keep them, which it reads before the process starts.
+# By default glibc returns freed pages to the system, and the next call of any backend pays page faults for new ones.
+# These settings make glibc keep the pages, for all backends alike. glibc reads them when the process starts.
 ALLOCATOR = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(16 << 30), "MALLOC_TOP_PAD_": str(256 << 20),
              "MALLOC_ARENA_MAX": "1"}  # fmt: skip
 
 DIRECTIONS = ("forward", "input gradient", "weight gradient", "gradient", "training step")
 RESULTS = Path(__file__).parent / "results"
-SAME = "convjax", "again"  # one call, which is timed as two
+SAME = "convjax", "again"  # the same call, timed under two names
 PROGRESS: dict[str, Any] = {"unit": "row", "disable": None}
 
 
@@ -30,18 +30,24 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
         default="lax,torch",
         help='backends to time beside convjax: lax, torch, "algorithms" or the name of one; scipy, jax.scipy',
     )
-    parser.add_argument("--rows", default="", help="only rows whose name or family holds one of these, with commas")
-    parser.add_argument("--directions", default=",".join(DIRECTIONS), help="only these, with commas")
-    parser.add_argument("--platform", default=None, choices=("cpu", "cuda"), help="what JAX's default is, else")
-    parser.add_argument("--rounds", type=int, default=5, help="at least; more where a time is not settled")
-    parser.add_argument("--name", default=None, help="of the files in --results, else platform and date")
+    parser.add_argument(
+        "--rows",
+        default="",
+        help="only rows with one of these words in their name, or as their family, separated by commas",
+    )
+    parser.add_argument("--directions", default=",".join(DIRECTIONS), help="only these, separated by commas")
+    parser.add_argument("--platform", default=None, choices=("cpu", "cuda"), help="default: JAX's default backend")
+    parser.add_argument(
+        "--rounds", type=int, default=5, help="minimum number of rounds; a time that is not settled takes more"
+    )
+    parser.add_argument("--name", default=None, help="name of the files in --results (default: platform and date)")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder for the JSON and the chart")
-    parser.add_argument("--no-files", action="store_true", help="print the table alone")
+    parser.add_argument("--no-files", action="store_true", help="print the table only")
     parser.add_argument(
         "--again",
         action="store_true",
-        help="the files of --name hold another run of this code here: each call's fewest seconds of all runs count, for"
-        " where a process lands its threads on the cores may last for minutes",
+        help="add to the files of --name, which hold another run of this code on this machine: each call's fewest"
+        " seconds of all runs count, because the placement of a process's threads on the cores may last for minutes",
     )
     return parser.parse_args(given)
 
@@ -63,24 +69,26 @@ def versions(backends: list[str]) -> dict[str, str]:
 def machine() -> dict[str, object]:
     import jax
 
-    lines = [[part.strip() for part in line.split(":", 1)] for line in _lines("/proc/cpuinfo") if ":" in line]
-    said = dict(reversed(lines))  # of the first core
-    # A name such as "AMD EPYC" is borne by cores of several generations.
-    which = [f"{key.removeprefix('cpu ')} {said[key]}" for key in ("cpu family", "model") if key in said]
+    lines = [[part.strip() for part in line.split(":", 1)] for line in _read_lines("/proc/cpuinfo") if ":" in line]
+    first_core = dict(reversed(lines))  # the first of equal keys wins
+    # Cores of several generations have the same name, such as "AMD EPYC".
+    generation = [
+        f"{key.removeprefix('cpu ')} {first_core[key]}" for key in ("cpu family", "model") if key in first_core
+    ]
     device = jax.devices()[0]
     return {
-        "cpu": ", ".join([said.get("model name", platform.processor()), *which]),
+        "cpu": ", ".join([first_core.get("model name", platform.processor()), *generation]),
         "cores": len(os.sched_getaffinity(0)),
         "device": device.device_kind if device.platform != "cpu" else "cpu",
     }
 
 
-def _lines(path: str) -> list[str]:
+def _read_lines(path: str) -> list[str]:
     return Path(path).read_text().splitlines() if Path(path).exists() else []
 
 
-def _timed(task, backends: list[str], rounds: int) -> dict[str, Any]:
-    """A row of the result. convjax stands in it twice: what the two differ by is noise."""
+def _time_row(task, backends: list[str], rounds: int) -> dict[str, Any]:
+    """Time one row. convjax is timed twice, and the difference between the two times is noise."""
     ready = {name: task.ready(name) for name in ("convjax", *backends)}
     ready = {name: r for name, r in ready.items() if r is not None}
     ready["again"] = ready["convjax"]
@@ -97,8 +105,10 @@ def _timed(task, backends: list[str], rounds: int) -> dict[str, Any]:
 
 
 def fewest(row: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    """A row that was timed twice, with the fewer seconds of each call and of compiling it; the other, if another
-    algorithm was timed there."""
+    """Merge two timings of a row: the fewer seconds of each call and of its compilation.
+
+    If the two timed different algorithms, the result is `other`.
+    """
     if other["algorithm"] != row["algorithm"]:
         return other
     least = lambda of: {name: min(value, other[of].get(name, value)) for name, value in row[of].items()}  # noqa: E731
@@ -115,12 +125,15 @@ def main(options: argparse.Namespace) -> int:
     today = datetime.date.today().isoformat()
     here = "cuda" if jax.default_backend() == "gpu" else jax.default_backend()
     if options.platform not in (None, here):
-        print(f"--platform {options.platform}: JAX runs on {here} here", file=sys.stderr)
+        print(f"--platform {options.platform}: JAX runs on {here}", file=sys.stderr)
         return 2
     backends = [b for name in options.against.split(",") for b in (ALGORITHMS if name == "algorithms" else [name])]
     unknown = [b for b in backends if b not in (*report.OTHERS, *ALGORITHMS)]
     if unknown:
-        print(f"--against {unknown[0]}: not {', '.join((*report.OTHERS, 'algorithms', *ALGORITHMS))}", file=sys.stderr)
+        print(
+            f"--against {unknown[0]}: not one of {', '.join((*report.OTHERS, 'algorithms', *ALGORITHMS))}",
+            file=sys.stderr,
+        )
         return 2
     for name in ("torch", "scipy"):
         if name in backends and importlib.util.find_spec(name) is None:
@@ -136,7 +149,7 @@ def main(options: argparse.Namespace) -> int:
         before = json.loads(data.read_text()) if data.exists() else {}
         if (before.get("machine"), before.get("versions")) != (machine(), versions(backends)):
             print(
-                f"--again: {data} holds no run against {options.against} on this machine, of these versions",
+                f"--again: {data} has no run against {options.against} on this machine with these versions",
                 file=sys.stderr,
             )
             return 2
@@ -146,25 +159,26 @@ def main(options: argparse.Namespace) -> int:
         print(f"--rows {options.rows}: no row has such a name or family in these directions", file=sys.stderr)
         return 2
 
-    rows = [_timed(tasks.task(*row, here), backends, options.rounds) for row in tqdm.tqdm(wanted, **PROGRESS)]
-    # Those that a neighbour of the machine kept from settling once more: each call's fewest seconds count.
+    rows = [_time_row(tasks.task(*row, here), backends, options.rounds) for row in tqdm.tqdm(wanted, **PROGRESS)]
+    # Another process on the machine may have kept a time from settling. Such rows are timed again, and each call's
+    # fewest seconds count.
     noisy = [n for n, row in enumerate(rows) if not settled(row["seconds"], SAME)]
     for n in tqdm.tqdm(noisy, **PROGRESS):
-        rows[n] = fewest(rows[n], _timed(tasks.task(*wanted[n], here), backends, options.rounds))
+        rows[n] = fewest(rows[n], _time_row(tasks.task(*wanted[n], here), backends, options.rounds))
     about = {"date": today, "command": " ".join(["python -m benchmarks", *sys.argv[1:]]), "platform": here, "runs": 1}
     if before:
-        whole = len(rows) == len(before["rows"])
+        is_complete = len(rows) == len(before["rows"])
         timed = {(row["row"], row["direction"]): row for row in rows}
         rows = [fewest(row, timed.pop((row["row"], row["direction"]), row)) for row in before["rows"]]
         rows += timed.values()
-        about |= {"command": before["command"], "runs": before.get("runs", 1) + whole}
+        about |= {"command": before["command"], "runs": before.get("runs", 1) + is_complete}
     result = {**about, "machine": machine(), "versions": versions(backends), "rows": rows}
     print(report.table(result))
     print(report.summary(result))
     if not options.no_files:
         options.results.mkdir(parents=True, exist_ok=True)
         data.write_text(json.dumps(result, indent=1) + "\n")
-        drawn = [chart] if report.others(result) else []  # of algorithms alone there is nothing to draw
+        drawn = [chart] if report.others(result) else []  # there is nothing to draw if only algorithms were timed
         for path in drawn:
             report.chart(result, path)
         print("written:", ", ".join(map(str, [data, *drawn])))

@@ -1,4 +1,4 @@
-"""The same convolution by others: what each direction of a row runs in lax, in convjax and in torch."""
+"""The functions that a row times in lax, convjax and torch, for each direction."""
 
 from collections.abc import Callable
 from functools import partial
@@ -14,7 +14,7 @@ DIRECTIONS = ("forward", "input gradient", "weight gradient")
 
 
 def lax_conv(case: Case, x, w):
-    """What a user of plain JAX writes: `lax.conv_general_dilated`, with lhs_dilation for a transposed convolution."""
+    """The call in plain JAX: `lax.conv_general_dilated`, with lhs_dilation for a transposed convolution."""
     spec = case.spec()
     if case.transpose:
         groups, dims = spec.groups, spec.dims
@@ -27,7 +27,7 @@ def lax_conv(case: Case, x, w):
 
 
 def jax_function(conv: Callable, direction: str) -> Callable:
-    """A function of (x, w, ct), of which each direction reads two."""
+    """Return a function of (x, w, ct). Each direction uses two of the three."""
 
     def dx(x, w, ct):
         return jax.vjp(lambda x: conv(x, w), x)[1](ct)[0]
@@ -39,7 +39,7 @@ def jax_function(conv: Callable, direction: str) -> Callable:
 
 
 def conv_of(backend: str, case: Case) -> Callable:
-    """ "lax", or "convjax" for what it chooses, or the name of one of its algorithms."""
+    """`backend` is "lax", "convjax" for the algorithm that convjax chooses, or the name of an algorithm."""
     if backend == "lax":
         return partial(lax_conv, case)
     return partial(case, algorithm="auto" if backend == "convjax" else backend)
@@ -53,24 +53,24 @@ def operands(case: Case) -> tuple[np.ndarray, ...]:
 
 
 def torch_function(case: Case, direction: str) -> Callable:
-    """The same in torch. aten's convolution_backward gives one gradient alone, as torch.nn.grad does."""
+    """Return the same function in torch. aten's convolution_backward computes one gradient only, like torch.nn.grad."""
     import torch
     from torch.nn import functional
 
     dims, options = len(case.weight) - 2, case.options
     given = lambda name, default: np.broadcast_to(options.get(name, default), (dims,)).tolist()  # noqa: E731
     stride, dilation, groups = given("stride", 1), given("dilation", 1), options.get("groups", 1)
-    padding, around = options.get("padding", 0), []
+    padding, explicit_pads = options.get("padding", 0), []
     if np.ndim(padding) == 2:
         if all(low == high for low, high in padding):
             padding = [low for low, _ in padding]
         else:
-            around, padding = [side for pair in reversed(padding) for side in pair], 0
+            explicit_pads, padding = [side for pair in reversed(padding) for side in pair], 0
     padding, extra = np.broadcast_to(padding, (dims,)).tolist(), given("output_padding", 0)
     arguments = (stride, padding, dilation, case.transpose, extra, groups)
 
     def pad(x):
-        return functional.pad(x, around) if around else x
+        return functional.pad(x, explicit_pads) if explicit_pads else x
 
     def forward(x, w, ct):
         return torch.ops.aten.convolution(pad(x), w, None, *arguments)
@@ -78,8 +78,8 @@ def torch_function(case: Case, direction: str) -> Callable:
     def backward(x, w, ct, which):
         mask = [which == 0, which == 1, False]
         result = torch.ops.aten.convolution_backward(ct, pad(x), w, None, *arguments, mask)[which]
-        if around and which == 0:
-            result = functional.pad(result, [-side for side in around])
+        if explicit_pads and which == 0:
+            result = functional.pad(result, [-side for side in explicit_pads])
         return result
 
     return {
@@ -101,8 +101,10 @@ def torch_operands(arrays: tuple[np.ndarray, ...]):
 
 
 def channels_last(tensors):
-    """The same tensors with the channels last in memory, which torch's convolutions of images and volumes prefer; None
-    where torch has no such layout."""
+    """Return the tensors with the channels last in memory, which torch's convolutions of images and volumes prefer.
+
+    Returns None if torch has no such layout.
+    """
     import torch
 
     layout = {4: torch.channels_last, 5: torch.channels_last_3d}.get(tensors[0].ndim)
@@ -110,7 +112,7 @@ def channels_last(tensors):
 
 
 def agree(got, want) -> None:
-    """Raise where the results of two backends differ by more than the rounding of float32 in long chains."""
+    """Raise an error if the results of two backends differ by more than the rounding of float32 in long sums."""
     for a, b in zip(jax.tree.leaves(got), jax.tree.leaves(want), strict=True):
         a, b = np.asarray(a), np.asarray(b)
         assert a.shape == b.shape

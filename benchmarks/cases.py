@@ -1,6 +1,6 @@
-"""The one list of cases: small ones for the tests, and `ROWS`, convolutions that people run, for the benchmark.
+"""The list of all cases: small ones for the tests, and `ROWS`, convolutions from practice, for the benchmark.
 
-The tests run the rows too, each cut down to a size that float64 loops can follow.
+The tests run the rows too, each reduced to a size that loops in float64 can compute.
 """
 
 import math
@@ -16,7 +16,7 @@ from convjax._spec import ConvSpec, extent
 
 
 class Case(NamedTuple):
-    """A call of `convjax.conv`, or of `convjax.conv_transpose` where `transpose` is set."""
+    """A call of `convjax.conv`, or of `convjax.conv_transpose` if `transpose` is set."""
 
     name: str
     x: tuple[int, ...]
@@ -37,7 +37,7 @@ class Case(NamedTuple):
         return [jax.ShapeDtypeStruct(shape, self.dtype) for shape in (self.x, self.weight)]
 
     def spec(self) -> ConvSpec:
-        """What the primitive is bound to, before any border is filled."""
+        """The `ConvSpec` that the primitive receives if no border is filled first."""
         x, weight = self.structs()
         given = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1, **self.options}
         if self.transpose:

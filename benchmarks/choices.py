@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.__main__ import ALLOCATOR, RESULTS, SAME, machine, versions
+from benchmarks.cases import ROWS
+from benchmarks.layers import LOSSES, TUNING_LAYERS, VALIDATION_LAYERS
 from benchmarks.timing import fastest
 
 FILE = RESULTS / "choices.jsonl"
@@ -27,12 +29,7 @@ LOOPS = ("shift_add", "variadic_reduce")
 MAX_MULTIPLY_ADDS_RATIO = 30  # times those of the definition, from which an algorithm is not timed either
 
 
-def rows(only: str) -> list:
-    from benchmarks.cases import ROWS
-    from benchmarks.layers import LOSSES, TUNING_LAYERS, VALIDATION_LAYERS
-
-    parts = {"losses": LOSSES, "layers": TUNING_LAYERS, "validation": VALIDATION_LAYERS, "rows": ROWS}
-    return [case for name in only.split(",") for case in parts[name]]
+SETS = {"losses": LOSSES, "layers": TUNING_LAYERS, "validation": VALIDATION_LAYERS, "rows": ROWS}
 
 
 def timed(case, direction: str, too_slow: list[str]) -> dict[str, Any]:
@@ -82,7 +79,7 @@ def work() -> None:
     found = machine()
     about = {"processor": found["cpu"], "cores": found["cores"], "date": datetime.date.today().isoformat()}
     about |= {name: version for name, version in versions(["torch"]).items() if name in ("jax", "torch")}
-    by_name = {case.name: case for case in rows("losses,layers,validation,rows")}
+    by_name = {case.name: case for part in SETS.values() for case in part}
     for line in sys.stdin:
         name, direction, too_slow = json.loads(line)
         print(json.dumps(timed(by_name[name], direction, too_slow) | about), flush=True)
@@ -120,7 +117,8 @@ def main(only: str, file: Path) -> int:
 
     lines = file.read_text().splitlines() if file.exists() else []
     done = {(row["row"], row["direction"]) for row in map(json.loads, lines)}
-    left = [(case.name, d) for case in rows(only) for d in DIRECTIONS if (case.name, d) not in done]
+    cases = [case for part in only.split(",") for case in SETS[part]]
+    left = [(case.name, d) for case in cases for d in DIRECTIONS if (case.name, d) not in done]
     worker = Worker()
     for name, direction in tqdm.tqdm(left, unit="row", mininterval=30):
         too_slow: list[str] = []
@@ -139,7 +137,7 @@ if __name__ == "__main__":
     if any(os.environ.get(k) != v for k, v in ALLOCATOR.items()):
         os.execve(sys.executable, [sys.executable, "-m", "benchmarks.choices", *sys.argv[1:]], os.environ | ALLOCATOR)
     parser = argparse.ArgumentParser("python -m benchmarks.choices", description=__doc__.split(": ", 1)[1])
-    parser.add_argument("--only", default="losses,layers,validation,rows", help="sets of rows, with commas")
+    parser.add_argument("--only", default=",".join(SETS), help="sets of rows, with commas")
     parser.add_argument("--file", type=Path, default=FILE, help="where the lines go")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()

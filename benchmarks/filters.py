@@ -1,4 +1,7 @@
-"""The rows against SciPy: its signals and images, forward, as `scipy` and `jax.scipy` (which has a few of them) do."""
+"""The rows that are compared with SciPy: forward calls on signals and images.
+
+The backends are `scipy` and `jax.scipy`, which has only a few of the functions.
+"""
 
 import importlib
 import math
@@ -12,7 +15,7 @@ BACKENDS = ("scipy", "jax.scipy")
 
 
 class Filter(NamedTuple):
-    """A function of `signal` or `ndimage`, arrays of these shapes, and the rest of its arguments."""
+    """A function of `signal` or `ndimage`, the shapes of its arrays, and its other arguments."""
 
     name: str
     family: str
@@ -29,7 +32,7 @@ class Filter(NamedTuple):
         return [(scale * rng.random(shape)).astype(self.dtype) for shape in self.shapes]
 
     def of(self, library: str):
-        """This function of `convjax`, `scipy` or `jax.scipy`, None where that lacks it or would take minutes."""
+        """This function of `convjax`, `scipy` or `jax.scipy`, None if the library lacks it or would take minutes."""
         module, name = self.function.split(".")
         function = getattr(importlib.import_module(f"{library}.{module}"), name, None) if self._has(library) else None
         return function and (lambda *arrays: function(*arrays, *self.args, **self.options))
@@ -37,12 +40,12 @@ class Filter(NamedTuple):
     def _has(self, library: str) -> bool:
         if library != "jax.scipy":
             return True
-        # Its convolve is always the sum itself, and its convolve2d knows one boundary.
+        # Its convolve always computes the direct sum, and its convolve2d supports one boundary only.
         sums = 0 if self.function == "signal.fftconvolve" else math.prod(map(math.prod, self.shapes))
         return self.function.startswith("signal.") and not self.options and sums <= 2e9
 
     def with_dtype(self):
-        """The context in which JAX has this row's dtype."""
+        """The context in which JAX supports this row's dtype."""
         return jax.enable_x64(np.dtype(self.dtype).itemsize == 8)
 
     def device(self) -> list[jax.Array]:
@@ -135,7 +138,7 @@ def _images() -> list[Filter]:
 
 
 def _running() -> list[Filter]:
-    """Windows that are lines; not reflected, for where the tests shorten the lines, SciPy gets that wrong."""
+    """Windows along one axis. The mode is not "reflect", which SciPy computes wrongly on the tests' short lines."""
     rows, options = [], {"mode": "nearest"}
     for k in (101, 1001, 10001):
         for name, args in (("median_filter", (k,)), ("percentile_filter", (10, k))):

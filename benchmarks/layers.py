@@ -5,6 +5,8 @@ strided, 3x3, depthwise, volumes, others) and spread over the models. No layer o
 at when a preference is written.
 """
 
+import numpy as np
+
 from benchmarks.cases import Case, row
 
 BATCHES = (1, 8)
@@ -12,7 +14,8 @@ BATCHES = (1, 8)
 
 def _layer(model: str, x: str, weight: str, **options) -> tuple[Case, ...]:
     """One layer, as a row for each batch."""
-    name = f"{model}, {x} to {weight}"
+    stride = int(np.max(options.get("stride", 1)))
+    name = f"{model}, {x} to {weight}{f' s{stride}' if stride > 1 else ''}"
     return tuple(row(model, f"{name}, batch {n}", f"{n}x{x}", weight, **options) for n in BATCHES)
 
 
@@ -64,7 +67,7 @@ TUNING_LAYERS = (
     *_layer("mobileone_s0", "48x28x28", "128x48x1x1"),
     *_layer("mobileone_s0", "128x28x28", "128x1x1x1", groups=128),
     *_layer("convmixer_768_32", "3x224x224", "768x3x7x7", stride=7),
-    *_layer("convmixer_768_32", "768x32x32", "768x1x7x7", padding="same", groups=768),
+    *_layer("convmixer_768_32", "768x32x32", "768x1x7x7", padding=3, groups=768),
     *_layer("convmixer_768_32", "768x32x32", "768x768x1x1"),
     *_layer("vit_small_patch16_224", "3x224x224", "384x3x16x16", stride=16),
     *_layer("efficientformer_l1", "24x112x112", "48x24x3x3", stride=2, padding=1),

@@ -1,6 +1,6 @@
-"""Whole networks as plain functions of `ops`, which is convjax, lax or torch under the names of torch.nn.functional.
+"""Networks as plain functions of `ops`, which is convjax, lax or torch with the names of torch.nn.functional.
 
-Normalisation layers are folded into the biases, as for inference; everything else is as published.
+Normalisation layers are folded into the biases, as for inference. Everything else is as published.
 """
 
 import math
@@ -10,7 +10,7 @@ import numpy as np
 
 
 class Weights:
-    """Draws weights on the first run of a network, in the order of their use, and hands them out on the others."""
+    """Draws weights in the order of their use on the first run of a network, and returns the same on later runs."""
 
     def __init__(self, arrays: list | None = None, rng: np.random.Generator | None = None):
         self.arrays, self.rng, self.used = arrays if arrays is not None else [], rng, 0
@@ -75,7 +75,7 @@ def convnext_t_blocks(ops, weights, x):
 
 
 def resnext_50_stage(ops, weights, x):
-    """Xie et al., arXiv:1611.05431: the first stage of the 32x4d, on what the stem hands it."""
+    """Xie et al., arXiv:1611.05431: the first stage of the 32x4d, on an input of the size that the stem returns."""
     for i in range(3):
         y = _layer(ops, weights, _layer(ops, weights, x, 128, 1), 128, 3, 1, 32)
         y = _layer(ops, weights, y, 256, 1, relu=False)

@@ -14,8 +14,10 @@ from benchmarks.networks import NETWORKS, Weights
 
 
 class Program(NamedTuple):
-    """A row with its own functions: `jax_function(backend, direction)` and `torch_function(direction)`, each of what
-    `arrays` draws."""
+    """A row with its own functions, `jax_function(backend, direction)` and `torch_function(direction)`.
+
+    Both return a function of the arrays that `arrays` draws.
+    """
 
     name: str
     family: str
@@ -25,7 +27,7 @@ class Program(NamedTuple):
     torch_function: Callable[[str], Callable | None]
 
 
-# ---- convjax, lax and torch under torch's names ----
+# ---- convjax, lax and torch with torch's names ----
 
 
 def _lax_conv(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
@@ -170,7 +172,7 @@ def _per_example_gradients() -> Program:
 
 
 def _double_backward() -> Program:
-    """The gradient of a gradient's size, as in gradient penalties."""
+    """The gradient of the mean square of a gradient, as in gradient penalties."""
 
     def jax_function(backend, direction):
         conv = OPS[backend].conv2d
@@ -225,7 +227,7 @@ def _loop(name: str) -> Program:
 
 
 def _small_call() -> Program:
-    """What a call costs where there is nothing to compute: the whole of it is dispatch."""
+    """A call that computes almost nothing, so its time is the cost of dispatch."""
 
     def jax_function(backend, direction):
         return lambda x, w: OPS[backend].conv2d(x, w)

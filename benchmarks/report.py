@@ -1,4 +1,4 @@
-"""What a run says: a table of ratios, a summary with its losses, and a chart.
+"""Reports of a run: a table of ratios, a summary with the number of slower rows, and a chart.
 
 `python -m benchmarks.report FILE.json` prints the Markdown that README shows, and writes every row to FILE.md.
 """
@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-# Who else may be timed: how the chart calls it, and the ratio below which a row counts as lost.
+# Each backend beside convjax: its name in the chart, and the ratio below which convjax counts as slower in a row.
 OTHERS = {
     "lax": ("lax.conv_general_dilated", 0.95),
     "torch": ("torch", 0.9),
@@ -23,7 +23,7 @@ def others(result: dict[str, Any]) -> list[str]:
 
 
 def ratio(row: dict[str, Any], backend: str) -> float | None:
-    """How many times faster convjax is."""
+    """The backend's time divided by convjax's, above 1 if convjax is faster."""
     seconds = row["seconds"]
     return seconds[backend] / seconds["convjax"] if backend in seconds else None
 
@@ -33,7 +33,7 @@ def geometric_mean(values: list[float]) -> float:
 
 
 def table(result: dict[str, Any]) -> str:
-    """Milliseconds of each, and how many times faster convjax is."""
+    """A table of milliseconds per backend, and of how many times faster convjax is."""
     beside = others(result)
     lines = [
         f"{'row':<32} {'direction':<16} {'algorithm':<10} {'convjax':>9}" + "".join(f"{b:>11} {'x':>6}" for b in beside)
@@ -75,14 +75,14 @@ def summary(result: dict[str, Any]) -> str:
 
 
 def regret(row: dict[str, Any]) -> float | None:
-    """The time of what was chosen over that of the fastest algorithm, where they were timed."""
+    """The time of the chosen algorithm divided by that of the fastest one, None if no other algorithm was timed."""
     timed = [s for name, s in row["seconds"].items() if name not in ("convjax", "again", *OTHERS)]
     own = min(row["seconds"]["convjax"], row["seconds"]["again"])
     return own / min([*timed, own]) if timed else None
 
 
 def chart(result: dict[str, Any], path: Path) -> None:
-    """One dot per row and direction: how many times faster convjax is than each of the others, by family."""
+    """Draw one dot per row and direction: how many times faster convjax is than each other backend, by family."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -120,7 +120,7 @@ def chart(result: dict[str, Any], path: Path) -> None:
 
 
 def families(result: dict[str, Any]) -> str:
-    """A Markdown table: per family how many times faster convjax is, as a geometric mean and at worst."""
+    """A Markdown table of how many times faster convjax is in each family: the geometric mean and the worst row."""
     rows, beside = result["rows"], others(result)
     heads = "".join(f" against {b} | at worst |" for b in beside)
     lines = [f"| family | rows |{heads}", "|---|---|" + "---|---|" * len(beside)]
@@ -158,6 +158,6 @@ def every_row(result: dict[str, Any]) -> str:
 
 if __name__ == "__main__":
     path = Path(sys.argv[1])
-    told = json.loads(path.read_text())
-    path.with_suffix(".md").write_text(every_row(told))
-    print(families(told))
+    result = json.loads(path.read_text())
+    path.with_suffix(".md").write_text(every_row(result))
+    print(families(result))

@@ -1,4 +1,4 @@
-"""What the benchmark times: for every row and direction, a compiled call per backend."""
+"""The calls that the benchmark times: one compiled call per row, direction and backend."""
 
 import re
 import time
@@ -23,7 +23,7 @@ from convjax._machine import here
 
 
 class Ready(NamedTuple):
-    """A compiled call, what compiling it took, what it holds, and the program without its names."""
+    """A compiled call, its compile time, its temporary memory, and its program without names."""
 
     call: Callable[[], Any]
     compile_seconds: float | None = None
@@ -32,7 +32,7 @@ class Ready(NamedTuple):
 
 
 class Task(NamedTuple):
-    """One row in one direction. `ready(backend)` is None where a backend does not have it."""
+    """One row in one direction. `ready(backend)` is None if the backend does not support it."""
 
     name: str
     family: str
@@ -45,7 +45,10 @@ Row = Case | Program | Filter
 
 
 def wanted(rows: list[str], directions: list[str], against: list[str]) -> list[tuple[Row, str]]:
-    """Rows that one of the backends has, whose name or family holds one of the words, in the directions asked for."""
+    """The rows and directions to time.
+
+    A row is included if a backend supports it, and if one of the words in `rows` is part of its name or is its family.
+    """
     filters = FILTERS if any(b in BACKENDS for b in against) else ()
     others = (*ROWS, *PROGRAMS) if any(b not in BACKENDS for b in against) else ()
     return [
@@ -59,8 +62,8 @@ def wanted(rows: list[str], directions: list[str], against: list[str]) -> list[t
 
 def task(row: Row, direction: str, platform: str) -> Task:
     if isinstance(row, Filter):
-        return _of_filter(row, direction)
-    return (_of_program if isinstance(row, Program) else _of_case)(row, direction, platform)
+        return _filter_task(row, direction)
+    return (_program_task if isinstance(row, Program) else _case_task)(row, direction, platform)
 
 
 def _jax_ready(function: Callable, arrays) -> Ready:
@@ -68,12 +71,14 @@ def _jax_ready(function: Callable, arrays) -> Ready:
     compiled = jax.jit(function).lower(*arrays).compile()
     seconds = time.perf_counter() - start
     memory = compiled.memory_analysis()
-    held = None if memory is None else memory.temp_size_in_bytes
-    return Ready(lambda: jax.block_until_ready(compiled(*arrays)), seconds, held, _program(compiled.as_text()))
+    temporary_bytes = None if memory is None else memory.temp_size_in_bytes
+    return Ready(
+        lambda: jax.block_until_ready(compiled(*arrays)), seconds, temporary_bytes, _without_names(compiled.as_text())
+    )
 
 
-def _program(text: str) -> str:
-    """A compiled program without what does not run: where its operations come from, and what they are called."""
+def _without_names(text: str) -> str:
+    """The text of a compiled program without source locations, and with numbers in place of operation names."""
     computations = re.findall(r"^(?:ENTRY )?%.*?^\}", text, re.MULTILINE | re.DOTALL)
     text = re.sub(r", metadata=\{[^{}]*\}", "", "\n".join(computations))
     names: dict[str, str] = {}
@@ -94,11 +99,11 @@ def _torch_ready(function: Callable, arrays, platform: str) -> Ready:
     return Ready(call)
 
 
-def _of_case(case: Case, direction: str, platform: str) -> Task:
+def _case_task(case: Case, direction: str, platform: str) -> Task:
     arrays = backends.operands(case)
     device = tuple(map(jnp.asarray, arrays))
     chosen = partial(backends.jax_function, direction=direction)
-    spec, x, w = _equation(chosen(backends.conv_of("convjax", case)), device)
+    spec, x, w = equation(chosen(backends.conv_of("convjax", case)), device)
 
     def ready(backend: str) -> Ready | None:
         if backend in BACKENDS:
@@ -119,14 +124,14 @@ def _of_case(case: Case, direction: str, platform: str) -> Task:
 
 
 def multiply_adds(case: Case, direction: str) -> dict[str, int]:
-    """Those of every algorithm that supports it."""
+    """The multiply-adds of every algorithm that supports this case."""
     operands = [*case.structs(), jax.eval_shape(case, *case.structs())]
     function = backends.jax_function(backends.conv_of("convjax", case), direction)
-    entry = _equation(function, operands)
+    entry = equation(function, operands)
     return {name: each.multiply_adds(*entry) for name, each in ALGORITHMS.items() if each.unsupported(*entry) is None}
 
 
-def _equation(function: Callable, arrays):
+def equation(function: Callable, arrays):
     def found(jaxpr):
         own = [e for e in jaxpr.eqns if e.primitive.name == "convjax_conv"]
         return own + [e for inner in subjaxprs(jaxpr) for e in found(inner)]
@@ -135,7 +140,7 @@ def _equation(function: Callable, arrays):
     return equation.params["spec"], *(jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in equation.invars)
 
 
-def _of_program(program: Program, direction: str, platform: str) -> Task:
+def _program_task(program: Program, direction: str, platform: str) -> Task:
     arrays = program.arrays(np.random.default_rng(0))
     device = jax.tree.map(jnp.asarray, arrays)
 
@@ -150,7 +155,7 @@ def _of_program(program: Program, direction: str, platform: str) -> Task:
     return Task(program.name, program.family, direction, ready, "")
 
 
-def _of_filter(row: Filter, direction: str) -> Task:
+def _filter_task(row: Filter, direction: str) -> Task:
     arrays, device = row.arrays(), row.device()
 
     def ready(backend: str) -> Ready | None:

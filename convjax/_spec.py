@@ -68,7 +68,7 @@ def _positions(n, k, stride, pads, lhs_dilation, rhs_dilation):
 
 
 class Boundary(NamedTuple):
-    """How the borders are filled: a row of the table in _boundary, and how far."""
+    """How the borders are filled: a row of the table in `_arrays/boundary.py`, and how far."""
 
     border: str
     padding: Pads

@@ -1,4 +1,4 @@
-"""Edges in images: the gradient's magnitude and direction for any pair of kernels, and Canny's detector."""
+"""Edges in images: the magnitude and direction of the gradient for any pair of kernels, and Canny's edge detector."""
 
 import math
 from functools import partial
@@ -32,23 +32,23 @@ def gradient(image: Any, kernels: Any, mode: str = "reflect", cval: Any = 0.0) -
 
         magnitude = sqrt(Gx^2 + Gy^2),   direction = arctan2(-Gy, -Gx)
 
-    As `scipy.ndimage.correlate` with each kernel. The kernels are positive where an image falls, hence the signs: 0 is
-    an image that rises to the right, pi / 2 one that rises downwards, in -pi to pi.
+    Gx and Gy are `scipy.ndimage.correlate` with each kernel. The responses are positive where an image falls, hence the
+    signs. The direction is in -pi to pi: 0 if the image rises to the right, pi / 2 if it rises downwards.
 
     Args:
-      image: (..., H, W), floats, or integers or booleans, which are converted to the default float as they are.
-      kernels: (2, 1, k, l), as `kernels.sobel()`, `prewitt()`, `scharr()` or `roberts()` give, or (2, k, l). The
-        directions of the Roberts cross are counted from its own first diagonal, pi / 4 below the horizontal.
+      image: (..., H, W). Integers and booleans are converted to the default float without scaling.
+      kernels: (2, 1, k, l), as `kernels.sobel()`, `prewitt()`, `scharr()` or `roberts()` give, or (2, k, l). With
+        the Roberts cross, directions are relative to its own first diagonal, pi / 4 below the horizontal.
       mode, cval: what lies beyond the edge, as in `convjax.ndimage`.
 
     Returns:
-      (magnitude, direction), each (..., H, W) in the floating dtype of image. The magnitude neither overflows nor
-      vanishes where its square would, as with `numpy.hypot`. A flat pixel has magnitude 0 and direction 0, and
-      both have derivative 0 there.
+      (magnitude, direction), each (..., H, W) in the floating dtype of image. The magnitude does not overflow or vanish
+      if only its square would, as with `numpy.hypot`. A flat pixel has magnitude 0 and direction 0, and the derivatives
+      of both are 0 there.
 
     Raises:
-      ValueError, TypeError: for an image that is not one, whose colours stand last, or of complex numbers, kernels of
-        another shape, an unknown mode.
+      ValueError, TypeError: for an image with fewer than two axes, with colours along the last axis, or of complex
+        numbers, kernels of another shape, or an unknown mode.
 
     >>> import jax.numpy as jnp
     >>> import convjax
@@ -80,7 +80,7 @@ def gradient(image: Any, kernels: Any, mode: str = "reflect", cval: Any = 0.0) -
 @partial(jax.jit, static_argnames=("border", "pads"))
 def _gradient(x, w, cval, *, border, pads):
     y = passes.correlate_window(x.reshape(math.prod(x.shape[:-2]), 1, *x.shape[-2:]), w[:, None], cval, border, pads)
-    rises = [0 - y[:, i].reshape(x.shape) for i in (0, 1)]  # 0 - 0 is 0 where -0 is not
+    rises = [0 - y[:, i].reshape(x.shape) for i in (0, 1)]  # 0 - y, because -y is -0.0 for 0.0
     flat = (rises[0] == 0) & (rises[1] == 0)
     direction = jnp.arctan2(jnp.where(flat, 0, rises[1]), jnp.where(flat, 1, rises[0]))
     return passes.magnitude(rises).astype(x.dtype), direction.astype(x.dtype)
@@ -98,27 +98,28 @@ def canny(
     mode: str = "constant",
     cval: Any = 0.0,
 ) -> jax.Array:
-    """`skimage.feature.canny`: thin edges, found by following the crests of the gradient from where they are strong.
+    """`skimage.feature.canny`: thin edges, found by following ridges of the gradient magnitude from strong pixels.
 
-    A Gaussian; the Sobel gradient; of its magnitude what is no smaller than its neighbours uphill and downhill, between
-    pixels by linear interpolation; of that all above `low_threshold` that is connected, diagonals included, to
-    something above `high_threshold`. Canny, "A computational approach to edge detection", 1986.
+    The image is smoothed by a Gaussian, and its Sobel gradient is taken. Non-maximum suppression keeps the pixels whose
+    magnitude is no smaller than that of both neighbours along the gradient, interpolated linearly between pixels.
+    Hysteresis keeps those from `low_threshold` up that are connected, diagonals included, to one from `high_threshold`
+    up. Canny, "A computational approach to edge detection", 1986.
 
     Args:
-      image: (H, W). Integers are divided by the largest of their dtype, and thresholds with them.
-      sigma: of the Gaussian, in pixels; one, or one for each axis; 0 is none.
-      low_threshold, high_threshold: of the Sobel magnitude; None is 0.1 and 0.2 of the largest of the dtype. They may
-        be traced.
-      mask: (H, W) of booleans, the pixels to consider. Others do not bleed into the smoothed image.
+      image: (H, W). Integers, and the thresholds with them, are divided by the largest integer of the dtype.
+      sigma: standard deviation of the Gaussian in pixels, or one for each axis; 0 does not smooth.
+      low_threshold, high_threshold: thresholds of the Sobel magnitude; None is 0.1 and 0.2 times the largest integer of
+        the dtype, or 0.1 and 0.2 for floats. They may be traced.
+      mask: (H, W) of booleans, the pixels to consider. Other pixels do not affect the smoothed image.
       use_quantiles: the thresholds are quantiles of the magnitude, from 0 to 1.
-      mode, cval: what the Gaussian sees beyond the edge, as in `convjax.ndimage`; "constant" counts as masked.
+      mode, cval: what the Gaussian reads beyond the edge, as in `convjax.ndimage`; "constant" counts as masked.
 
     Returns:
-      (H, W) of booleans. The outermost pixels are False. The steps are those of scikit-image, so that float64 gives its
-      pixels; floats round otherwise, so that where two neighbours are equal, as in drawings, either may be chosen.
+      (H, W) of booleans. The outermost pixels are False. The steps are those of scikit-image, so that float64 gives the
+      same pixels. Other floats round differently, so that either of two equal neighbours may be chosen, as in drawings.
 
     Raises:
-      ValueError, TypeError: for an image of other than two axes, of complex numbers or 64-bit integers, a mask of
+      ValueError, TypeError: for an image without exactly two axes, of complex numbers or 64-bit integers, a mask of
         another shape, a low threshold above the high one, quantiles outside 0 to 1, an unknown mode.
 
     >>> import jax.numpy as jnp
@@ -180,23 +181,23 @@ def _canny(x, mask, low, high, cval, *, sigma, largest, quantiles, mode):
     if mask is None and mode != "constant":
         smooth = blurred(x)
     else:
-        seen = jnp.ones(x.shape, bool) if mask is None else mask
-        share = blurred(seen.astype(dtype)) + jnp.finfo(dtype).eps
-        smooth = blurred(jnp.where(seen, x, 0)) / share
+        valid = jnp.ones(x.shape, bool) if mask is None else mask
+        share = blurred(valid.astype(dtype)) + jnp.finfo(dtype).eps
+        smooth = blurred(jnp.where(valid, x, 0)) / share
     down, right = sobel(smooth, 0), sobel(smooth, 1)
     magnitude = xla_cpu.fusion_barrier(jnp.sqrt(down * down + right * right))
     low, high = (jnp.asarray(v, dtype) for v in (low, high))
     if quantiles:
         low, high = jnp.percentile(magnitude, 100 * jnp.stack([low, high]))
     inside = jnp.ones(x.shape, bool) if mask is None else mask
-    crest = _crests(magnitude, down, right) & _eroded(inside) & (magnitude >= low) & (magnitude > 0)
-    return _connected(crest & (magnitude >= high), crest)
+    crest = _suppress_non_maxima(magnitude, down, right) & _erode(inside) & (magnitude >= low) & (magnitude > 0)
+    return _follow_hysteresis(crest & (magnitude >= high), crest)
 
 
-def _crests(magnitude: jax.Array, down: jax.Array, right: jax.Array) -> jax.Array:
-    """Where the magnitude is no smaller than on both sides along the gradient.
+def _suppress_non_maxima(magnitude: jax.Array, down: jax.Array, right: jax.Array) -> jax.Array:
+    """Pixels whose magnitude is no smaller than that on either side along the gradient: non-maximum suppression.
 
-    The line along the gradient meets the ring of neighbours between one on an axis and one on a diagonal.
+    The line along the gradient passes between a neighbour on an axis and one on a diagonal.
     """
     height, width = magnitude.shape
     ring = jnp.pad(magnitude, 1)
@@ -218,31 +219,31 @@ def _crests(magnitude: jax.Array, down: jax.Array, right: jax.Array) -> jax.Arra
     return (beside(1) <= magnitude) & (beside(-1) <= magnitude)
 
 
-def _eroded(mask: jax.Array) -> jax.Array:
-    """Pixels all of whose neighbours, diagonals included, are in the mask; none beyond the edge is."""
+def _erode(mask: jax.Array) -> jax.Array:
+    """Pixels that are in the mask with all their neighbours, diagonals included. No pixel beyond the edge is."""
     outside = jnp.pad(~mask, 1, constant_values=True).astype(jnp.uint8)
-    return _grown(outside)[1:-1, 1:-1] == 0
+    return _dilate(outside)[1:-1, 1:-1] == 0
 
 
-def _grown(mask: jax.Array) -> jax.Array:
-    """A mask of zeros and ones, and its neighbours, diagonals included."""
+def _dilate(mask: jax.Array) -> jax.Array:
+    """A mask of zeros and ones with its neighbours, diagonals included."""
     wide = xla_cpu.fusion_barrier(jnp.pad(mask, 1))
     lines = wide[:-2] | wide[1:-1] | wide[2:]
     return lines[:, :-2] | lines[:, 1:-1] | lines[:, 2:]
 
 
-STEPS = 8  # before asking whether there was anything left to reach, which costs as much as a step or more
+DILATIONS_PER_CHECK = 8  # a check whether anything changed costs at least as much as a dilation
 
 
-def _connected(seeds: jax.Array, mask: jax.Array) -> jax.Array:
-    """All of the mask that seeds reach by steps to neighbours in it."""
+def _follow_hysteresis(seeds: jax.Array, mask: jax.Array) -> jax.Array:
+    """Pixels of the mask that are connected to a seed within it, diagonals included."""
     mask = mask.astype(jnp.uint8)
 
     def grow(state):
         reached, _ = state
         more = reached
-        for _ in range(STEPS):
-            more = _grown(more) & mask
+        for _ in range(DILATIONS_PER_CHECK):
+            more = _dilate(more) & mask
         return more, (more != reached).any()
 
     return lax.while_loop(lambda state: state[1], grow, (seeds.astype(jnp.uint8), seeds.any()))[0] == 1

@@ -1,4 +1,4 @@
-"""The convolutions of networks, as torch.nn.functional has them."""
+"""The convolutions of neural networks, with the names and arguments of torch.nn.functional."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -43,14 +43,15 @@ def conv(
 
     Args:
       x: (N, C, *spatial), or (C, *spatial) for one image. N may be 0.
-      weight: (O, C / groups, *kernel). Its rank says how many spatial dimensions there are.
+      weight: (O, C / groups, *kernel). Its rank sets the number of spatial dimensions.
       bias: (O,), or None.
-      stride: step of the window in elements; an int, or one per spatial dimension.
-      padding: elements set around x; an int, an int per dimension, a (low, high) pair per dimension, "valid" (none) or
-        "same" (the size of x, stride 1 only; an odd total puts the extra element on the high side, as torch does).
+      stride: step of the window in elements, an int or one per spatial dimension.
+      padding: elements added around x; an int, an int per dimension, a (low, high) pair per dimension, "valid" (none)
+        or "same" (the size of x, stride 1 only; an odd total puts the extra element on the high side, as torch does).
       dilation: distance in elements between the taps of the kernel.
-      groups: the channels of x and of the result fall into this many groups, and each sees only its own.
-      padding_mode: what the padding holds.
+      groups: number of groups that the channels of x and of the result are divided into. An output channel depends
+        only on the input channels of its own group.
+      padding_mode: the values of the padding.
 
             "zeros"      0 0 0 | a b c d | 0 0 0
             "reflect"    d c b | a b c d | c b a    at most size - 1 wide
@@ -59,31 +60,34 @@ def conv(
 
       precision: as in `jax.lax.conv_general_dilated`; None follows `jax.default_matmul_precision`.
       preferred_element_type: dtype to accumulate in and to return; None is the dtype of the operands. float16 and
-        bfloat16 accumulate in float32 either way; the bias is added to the sum as stored.
+        bfloat16 accumulate in float32 in both cases. The bias is added after the sum is rounded to the dtype of the
+        result.
       algorithm: "auto"; "local", which is "auto" among the algorithms that keep a NaN or an infinity of x in the
-        results whose window contains it; the name of an algorithm, which then runs or raises with the reason why it
-        cannot; or the record of `convjax.tune`, of which the fastest runs. A name holds for this call, its tangents and
-        its batched forms. Gradients are other operations and choose for themselves, with three exceptions. "xla" holds
-        for them too, except for a weight gradient in a program for several devices, where XLA's own convolution can be
-        wrong. A record holds for every convolution that is in it. "local" holds for the input gradient too. A weight
-        gradient chooses freely, because nearly every element of x reaches each of its results.
+        results whose window contains it; the name of an algorithm, which then runs, or raises an error with the reason
+        why it cannot; or the record of `convjax.tune`, whose fastest algorithm runs. A name applies to this call, its
+        tangents and its batched forms. Gradients are other operations with a choice of their own, with three
+        exceptions. "xla" applies to them too, except for a weight gradient in a program for several devices, where
+        XLA's own convolution can be wrong. A record applies to every convolution that is in it. "local" applies to the
+        input gradient too, but not to the weight gradient, because nearly every element of x contributes to each of its
+        results.
 
     Returns:
       (N, O, *positions), or (O, *positions) for one image, in the dtype that JAX's promotion gives the operands. Under
-      a mesh with explicit axes, N and the positions are sharded as x is, O as weight or bias is, and what is contracted
-      is summed over the devices; an axis that the mesh does not divide is whole on each of them. Where the space of x
-      is sharded, weight and the channels of x are gathered, and O is not sharded.
+      a mesh with explicit axes, N and the positions are sharded like x, and O like weight or bias. Contracted axes are
+      summed over the devices. An axis that the mesh does not divide is replicated. If a spatial axis of x is sharded,
+      weight and the channels of x are gathered, and O is not sharded.
 
     Raises:
-      ValueError, TypeError: at trace time, for arguments that torch refuses too; the message says what to pass instead.
-      NotImplementedError: when a gradient of symbolic sizes is compiled for several devices.
+      ValueError, TypeError: at trace time, for arguments that torch rejects too. The message says what to pass instead.
+      NotImplementedError: if a gradient with symbolic sizes is compiled for several devices.
 
-    Under `jax.jit` with arrays sharded over a mesh of automatic axes, keep the weight whole where the space of x is
-    sharded. XLA's partitioner computes wrong values where both are sharded, as it does for `jax.lax`, and no function
-    can see that layout when it is traced.
+    Under `jax.jit` with arrays sharded over a mesh of automatic axes, replicate the weight if a spatial axis of x is
+    sharded. XLA's partitioner computes wrong values if both are sharded, as it does for `jax.lax`, and no function can
+    detect this sharding when it is traced.
 
-    Differs from torch: arrays may be anything array-like; mixed dtypes promote by JAX's rules where torch refuses;
-    pairs as padding and `padding_mode` have no counterpart in torch's functions (torch.nn's modules have the latter).
+    Differs from torch: x, weight and bias may be anything array-like. Mixed dtypes, which torch rejects, promote by
+    JAX's rules. Pairs as padding and `padding_mode` have no counterpart in torch's functions (torch.nn's modules have
+    `padding_mode`).
 
     >>> import convjax, jax.numpy as jnp
     >>> x, ones = jnp.arange(16.0).reshape(1, 1, 4, 4), jnp.ones((1, 1, 2, 2))
@@ -114,10 +118,10 @@ def conv1d(
 ) -> jax.Array:
     """`torch.nn.functional.conv1d`: x (N, C, L) or (C, L), weight (O, C / groups, K), result (N, O, positions).
 
-    Arguments, errors and differences are those of `convjax.conv`.
+    Arguments, errors and differences are the same as for `convjax.conv`.
 
     >>> import convjax, jax.numpy as jnp
-    >>> causal = ((2, 0),)  # two zeros before, none behind
+    >>> causal = ((2, 0),)  # two zeros before, none after
     >>> convjax.conv1d(jnp.array([[1.0, 2.0, 3.0, 4.0]]), jnp.array([[[100.0, 10.0, 1.0]]]), padding=causal)
     Array([[  1.,  12., 123., 234.]], dtype=float32)
     """
@@ -142,7 +146,7 @@ def conv2d(
 ) -> jax.Array:
     """`torch.nn.functional.conv2d`: x (N, C, H, W) or (C, H, W), weight (O, C / groups, KH, KW), result (N, O, ...).
 
-    Arguments, errors and differences are those of `convjax.conv`.
+    Arguments, errors and differences are the same as for `convjax.conv`.
 
     >>> import convjax, jax.numpy as jnp
     >>> step = jnp.zeros((1, 1, 4, 6)).at[..., 3:].set(1.0)
@@ -171,7 +175,7 @@ def conv3d(
 ) -> jax.Array:
     """`torch.nn.functional.conv3d`: x (N, C, D, H, W) or (C, D, H, W), weight (O, C / groups, KD, KH, KW).
 
-    Arguments, errors and differences are those of `convjax.conv`.
+    Arguments, errors and differences are the same as for `convjax.conv`.
 
     >>> import convjax, jax.numpy as jnp
     >>> convjax.conv3d(jnp.ones((1, 2, 8, 8, 8)), jnp.ones((4, 2, 3, 3, 3)), padding="same").shape
@@ -206,27 +210,28 @@ def conv_transpose(
 
     Args:
       x: (N, C, *spatial), or (C, *spatial) for one image. N may be 0.
-      weight: (C, O / groups, *kernel), as torch has it: the weight of the convolution that this one transposes.
+      weight: (C, O / groups, *kernel) as in torch: the weight of the convolution that this one transposes.
       bias: (O,), or None.
       stride: distance in the result between the kernels of neighbouring elements of x.
-      padding: elements cropped from the result, as many as the transposed convolution pads; an int, an int per
-        dimension or a (low, high) pair per dimension.
+      padding: elements cropped from the result, the same as the padding of the convolution that this one transposes; an
+        int, an int per dimension or a (low, high) pair per dimension.
       output_padding: positions added on the high side, below max(stride, dilation). A convolution with a stride maps
         several sizes to one; this chooses among them.
       groups: as in `convjax.conv`.
       dilation: distance in elements between the taps of the kernel.
-      padding_mode: that of the convolution which this one transposes. With any but "zeros", what falls on the padding
-        is not cropped but added onto the elements that the padding repeats ("circular" wraps round, for instance).
+      padding_mode: the padding_mode of the convolution that this one transposes. With any mode but "zeros", the values
+        in the padding are not cropped but added onto the elements that the padding repeats ("circular" wraps around,
+        for instance).
       precision, preferred_element_type, algorithm: as in `convjax.conv`.
 
     Returns:
       (N, O, *positions), or (O, *positions) for one image.
 
     Raises:
-      ValueError, TypeError: at trace time, for arguments that torch refuses too; the message says what to pass instead.
+      ValueError, TypeError: at trace time, for arguments that torch rejects too. The message says what to pass instead.
 
-    Differs from torch: as `convjax.conv` does; torch has no `padding_mode` here but "zeros". Differs from
-    `jax.lax.conv_transpose`: that one does not flip the kernel by default and pads by other rules.
+    Differs from torch in the same way as `convjax.conv`, and torch has only padding_mode="zeros" here. Differs from
+    `jax.lax.conv_transpose`, which does not flip the kernel by default and has other padding rules.
 
     >>> import convjax, jax.numpy as jnp
     >>> convjax.conv_transpose(jnp.array([[1.0, 2.0]]), jnp.array([[[1.0, 1.0, 5.0]]]), stride=2)
@@ -256,7 +261,7 @@ def conv_transpose1d(
 ) -> jax.Array:
     """`torch.nn.functional.conv_transpose1d`: x (N, C, L) or (C, L), weight (C, O / groups, K).
 
-    Arguments, errors and differences are those of `convjax.conv_transpose`.
+    Arguments, errors and differences are the same as for `convjax.conv_transpose`.
 
     >>> import convjax, jax.numpy as jnp
     >>> convjax.conv_transpose1d(jnp.ones((1, 2, 10)), jnp.ones((2, 4, 4)), stride=2, padding=1).shape
@@ -286,7 +291,7 @@ def conv_transpose2d(
 ) -> jax.Array:
     """`torch.nn.functional.conv_transpose2d`: x (N, C, H, W) or (C, H, W), weight (C, O / groups, KH, KW).
 
-    Arguments, errors and differences are those of `convjax.conv_transpose`.
+    Arguments, errors and differences are the same as for `convjax.conv_transpose`.
 
     >>> import convjax, jax.numpy as jnp
     >>> x, weight = jnp.ones((1, 3, 16, 16)), jnp.ones((3, 8, 3, 3))
@@ -317,7 +322,7 @@ def conv_transpose3d(
 ) -> jax.Array:
     """`torch.nn.functional.conv_transpose3d`: x (N, C, D, H, W) or (C, D, H, W), weight (C, O / groups, KD, KH, KW).
 
-    Arguments, errors and differences are those of `convjax.conv_transpose`.
+    Arguments, errors and differences are the same as for `convjax.conv_transpose`.
 
     >>> import convjax, jax.numpy as jnp
     >>> convjax.conv_transpose3d(jnp.ones((2, 4, 4, 4)), jnp.ones((2, 1, 2, 2, 2)), stride=2).shape
@@ -331,21 +336,22 @@ def conv_transpose3d(
 
 @explain_unknown_arguments
 def unfold(x: ArrayLike, kernel_size: Ints, dilation: Ints = 1, padding: Padding = 0, stride: Ints = 1) -> jax.Array:
-    """`torch.nn.functional.unfold` (im2col): the patches that a convolution sees, as columns.
+    """`torch.nn.functional.unfold` (im2col): the patches that a convolution reads, as columns.
 
     Args:
       x: (N, C, *spatial) or (C, *spatial).
       kernel_size: an int for square patches of 2-D images, as in torch, or one per spatial dimension for any number.
-      dilation, padding, stride: as in `convjax.conv`; the padding is zeros, and names are not taken.
+      dilation, padding, stride: as in `convjax.conv`. The padding is zeros, and "same" and "valid" are not accepted.
 
     Returns:
-      (N, C * prod(kernel_size), positions), or without N: channels first, then the taps of the kernel, last one
-      fastest; positions in the same order. The elements are copied: no arithmetic, so a NaN stays where it is.
+      (N, C * prod(kernel_size), positions), or the same without N. Rows are ordered by channel, then by kernel tap,
+      with the last axis of the kernel fastest. Positions also have the last axis fastest. Elements are copied without
+      arithmetic, so a NaN does not spread.
 
     Raises:
-      ValueError, TypeError: at trace time, for arguments that torch refuses too.
+      ValueError, TypeError: at trace time, for arguments that torch rejects too.
 
-    Differs from torch: any number of spatial dimensions, and integers.
+    Differs from torch: accepts any number of spatial dimensions, and integers.
 
     >>> import convjax, jax.numpy as jnp
     >>> x, weight = jnp.arange(48.0).reshape(1, 3, 4, 4), jnp.ones((5, 3, 3, 3))
@@ -368,18 +374,19 @@ def fold(
     """`torch.nn.functional.fold` (col2im): columns of patches summed into an image, the transpose of `convjax.unfold`.
 
     Args:
-      x: (N, C * prod(kernel_size), positions), or without N, in the order of `convjax.unfold`.
+      x: (N, C * prod(kernel_size), positions), or the same without N, in the order of `convjax.unfold`.
       output_size: size of the image, an int or one per spatial dimension.
       kernel_size: an int for square patches of 2-D images, as in torch, or one per spatial dimension for any number.
-      dilation, padding, stride: those of the `unfold` that this transposes.
+      dilation, padding, stride: the same as for the `unfold` that this transposes.
 
     Returns:
-      (N, C, *output_size), or without N. Where patches overlap their elements are added.
+      (N, C, *output_size), or the same without N. Elements of overlapping patches are added.
 
     Raises:
-      ValueError, TypeError: at trace time, for arguments that torch refuses too.
+      ValueError, TypeError: at trace time, for arguments that torch rejects too.
 
-    Differs from torch: any number of spatial dimensions, and integers. Holds no scatter, nor does its derivative.
+    Differs from torch: accepts any number of spatial dimensions, and integers. Neither the function nor its derivative
+    contains a scatter.
 
     >>> import convjax, jax.numpy as jnp
     >>> convjax.fold(convjax.unfold(jnp.ones((1, 1, 4, 4)), 3), 4, 3)[0, 0]  # how many patches each element is in

@@ -1,4 +1,4 @@
-"""Initial parameters of a convolution, drawn as torch draws them."""
+"""Initial parameters of a convolution, with the same distribution as in torch."""
 
 import math
 from collections.abc import Sequence
@@ -16,8 +16,8 @@ from convjax._arguments.errors_names import explain_unknown_arguments
 class ConvParams(NamedTuple):
     """Weight and bias, in the order in which the convolutions take them: `conv2d(x, *params)`.
 
-    A pytree, so `jax.grad` and optimisers take it as it is. The names are torch's: `ConvParams(**state_dict)` takes the
-    `state_dict` of a layer. One without a bias has no entry for it, and bias is None.
+    It is a pytree, so `jax.grad` and optimisers accept it. The names are torch's, so `ConvParams(**state_dict)` accepts
+    the `state_dict` of a layer. If the layer has no bias, the `state_dict` has no entry for it, and bias is None.
     """
 
     weight: jax.Array
@@ -36,18 +36,18 @@ def init_conv(
     transpose: bool = False,
     dtype: DTypeLike = jnp.float32,
 ) -> ConvParams:
-    """The parameters that `torch.nn.Conv1d`, `Conv2d`, `Conv3d` and their transposed layers start from.
+    """The parameters of new `torch.nn.Conv1d`, `Conv2d`, `Conv3d` and their transposed layers.
 
     Weight and bias are uniform in [-b, b) with b = 1 / sqrt(fan_in), fan_in = weight.shape[1] * prod(kernel_size). That
-    is torch's `kaiming_uniform_(weight, a=sqrt(5))`: a gain of sqrt(2 / (1 + 5)) times sqrt(3 / fan_in). (He et al.,
-    "Delving deep into rectifiers", 2015, for the rule; torch's `_ConvNd.reset_parameters` for the constants.)
+    is torch's `kaiming_uniform_(weight, a=sqrt(5))`: a gain of sqrt(2 / (1 + 5)) times sqrt(3 / fan_in). The rule is in
+    He et al., "Delving deep into rectifiers", 2015, and the constants are in torch's `_ConvNd.reset_parameters`.
 
     Args:
       key: a key of `jax.random.key` or `jax.random.PRNGKey`.
       in_channels, out_channels: channels of the input and of the result.
-      kernel_size: a tuple with one int per spatial dimension; an int means a square kernel of two, as in `Conv2d`.
-      groups: must divide both channel counts.
-      bias: whether there is one; ConvParams.bias is None otherwise.
+      kernel_size: a tuple with one int per spatial dimension. An int means a square 2-D kernel, as in `Conv2d`.
+      groups: number of groups; it must divide both channel counts.
+      bias: whether there is a bias; if not, ConvParams.bias is None.
       transpose: for `conv_transpose`, whose weight is (in_channels, out_channels / groups, *kernel_size). torch takes
         the fan-in from the weight's second axis here too.
       dtype: a real floating dtype.
@@ -56,9 +56,9 @@ def init_conv(
       ConvParams(weight, bias), the weight (out_channels, in_channels / groups, *kernel_size).
 
     Raises:
-      ValueError, TypeError: for groups that do not divide, sizes below 1, a key or dtype that is none.
+      ValueError, TypeError: for groups that do not divide the channels, sizes below 1, or an invalid key or dtype.
 
-    Differs from torch: the distribution is the same, the random numbers are JAX's.
+    Differs from torch: the distribution is the same, but the random numbers are JAX's.
 
     >>> import convjax, jax
     >>> params = convjax.init_conv(jax.random.key(0), 3, 64, (3, 3))

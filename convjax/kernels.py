@@ -1,11 +1,11 @@
 """The classical edge and smoothing kernels, as OIHW arrays ready for `convjax.conv2d`.
 
-All are written for cross-correlation, which is what `conv2d` computes: a positive response means that the image looks
-like the kernel. The pairs of derivative kernels are (2, 1, k, k): Gx first, positive where the image falls from left to
-right, then Gy, positive where it falls from top to bottom. `scipy.ndimage.sobel` and `prewitt` have the other sign.
+All are meant for cross-correlation, which is what `conv2d` computes: a positive response means that the image resembles
+the kernel. The pairs of derivative kernels are (2, 1, k, k): Gx first, positive where the image falls from left to
+right, then Gy, positive where it falls from top to bottom. `scipy.ndimage.sobel` and `prewitt` have the opposite sign.
 
-Each takes `channels`, for images of several channels: the result is then (channels * n, 1, k, k), the same n kernels
-for every channel, to be used with `groups=channels`. And `dtype`, a floating dtype.
+All take `dtype`, a floating dtype, and `channels`, for images of several channels. The result is then
+(channels * n, 1, k, k), the same n kernels for every channel, to be used with `groups=channels`.
 """
 
 import math
@@ -43,8 +43,8 @@ __all__ = [
 def sobel(*, channels: int = 1, dtype: DTypeLike = jnp.float32) -> jax.Array:
     """The Sobel pair, (2, 1, 3, 3): Gx = [[1, 0, -1], [2, 0, -2], [1, 0, -1]] and Gy, its transpose.
 
-    A central difference smoothed across by (1, 2, 1). Sobel and Feldman, "A 3x3 isotropic gradient operator for image
-    processing", Stanford Artificial Intelligence Project, 1968.
+    A central difference, smoothed by (1, 2, 1) along the other axis. Sobel and Feldman, "A 3x3 isotropic gradient
+    operator for image processing", Stanford Artificial Intelligence Project, 1968.
 
     >>> import convjax
     >>> convjax.kernels.sobel()[1, 0]
@@ -74,7 +74,7 @@ def prewitt(*, channels: int = 1, dtype: DTypeLike = jnp.float32) -> jax.Array:
 def scharr(*, channels: int = 1, dtype: DTypeLike = jnp.float32) -> jax.Array:
     """The Scharr pair, (2, 1, 3, 3): Gx = [[3, 0, -3], [10, 0, -10], [3, 0, -3]] and Gy, its transpose.
 
-    Its response depends least on the direction of an edge among integer 3x3 kernels. Scharr, "Optimale Operatoren in
+    Among integer 3x3 kernels, its response depends least on the direction of an edge. Scharr, "Optimale Operatoren in
     der digitalen Bildverarbeitung", Heidelberg, 2000. Divide by 32 for a derivative per pixel.
 
     >>> import convjax
@@ -103,8 +103,8 @@ def roberts(*, channels: int = 1, dtype: DTypeLike = jnp.float32) -> jax.Array:
 def kirsch(*, channels: int = 1, dtype: DTypeLike = jnp.float32) -> jax.Array:
     """The eight Kirsch compass kernels, (8, 1, 3, 3): north first, then clockwise.
 
-    Three 5s on the side they name, -3 elsewhere, 0 in the centre; the edge strength is the maximum of the eight
-    responses. Kirsch, "Computer determination of the constituent structure of biological images", 1971.
+    Each has three 5s on the side of its direction, -3 elsewhere and 0 in the centre. The edge strength is the maximum
+    of the eight responses. Kirsch, "Computer determination of the constituent structure of biological images", 1971.
 
     >>> import convjax
     >>> convjax.kernels.kirsch()[0, 0]
@@ -112,12 +112,12 @@ def kirsch(*, channels: int = 1, dtype: DTypeLike = jnp.float32) -> jax.Array:
            [-3.,  0., -3.],
            [-3., -3., -3.]], dtype=float32)
     """
-    return _stack("kirsch", _compass((5, 5, 5, -3, -3, -3, -3, -3)), channels, dtype)
+    return _stack("kirsch", _rotations((5, 5, 5, -3, -3, -3, -3, -3)), channels, dtype)
 
 
 @explain_unknown_arguments
 def robinson(*, channels: int = 1, dtype: DTypeLike = jnp.float32) -> jax.Array:
-    """The eight Robinson compass kernels, (8, 1, 3, 3): the Sobel kernel turned by 45 degrees, north first, clockwise.
+    """The eight Robinson compass kernels, (8, 1, 3, 3): the Sobel kernel rotated by 45 degrees, north first, clockwise.
 
     Robinson, "Edge detection by compass gradient masks", 1977.
 
@@ -127,14 +127,14 @@ def robinson(*, channels: int = 1, dtype: DTypeLike = jnp.float32) -> jax.Array:
            [-1.,  0.,  1.],
            [-2., -1.,  0.]], dtype=float32)
     """
-    return _stack("robinson", _compass((1, 2, 1, 0, -1, -2, -1, 0)), channels, dtype)
+    return _stack("robinson", _rotations((1, 2, 1, 0, -1, -2, -1, 0)), channels, dtype)
 
 
 @explain_unknown_arguments
 def laplacian(neighbours: int = 4, *, channels: int = 1, dtype: DTypeLike = jnp.float32) -> jax.Array:
-    """The Laplacian, (1, 1, 3, 3): the sum of the 4 or 8 neighbours less as many times the centre.
+    """The Laplacian, (1, 1, 3, 3): the sum of the 4 or 8 neighbours, minus 4 or 8 times the centre.
 
-    With 4, the sum of the second differences along the axes, as in `scipy.ndimage.laplace`.
+    With 4 neighbours it is the sum of the second differences along the axes, as in `scipy.ndimage.laplace`.
 
     >>> import convjax
     >>> convjax.kernels.laplacian()[0, 0]
@@ -151,7 +151,7 @@ def laplacian(neighbours: int = 4, *, channels: int = 1, dtype: DTypeLike = jnp.
 
 @explain_unknown_arguments
 def sharpen(amount: float = 1.0, *, channels: int = 1, dtype: DTypeLike = jnp.float32) -> jax.Array:
-    """The image less `amount` times its Laplacian, (1, 1, 3, 3).
+    """The image minus `amount` times its Laplacian, (1, 1, 3, 3).
 
     Gonzalez and Woods, Digital Image Processing, section "Using the second derivative for image sharpening".
 
@@ -161,7 +161,7 @@ def sharpen(amount: float = 1.0, *, channels: int = 1, dtype: DTypeLike = jnp.fl
            [-1.,  5., -1.],
            [ 0., -1.,  0.]], dtype=float32)
     """
-    return _formed("sharpen", _sharpen, 3, channels, dtype, amount=amount)
+    return _from_formula("sharpen", _sharpen, 3, channels, dtype, amount=amount)
 
 
 @explain_unknown_arguments
@@ -172,7 +172,7 @@ def identity(size: int = 3, *, channels: int = 1, dtype: DTypeLike = jnp.float32
     >>> convjax.kernels.identity()[0, 0].tolist()
     [[0.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 0.0]]
     """
-    size = _odd("identity", size)
+    size = _odd_size("identity", size)
     kernel = np.zeros((1, size, size))
     kernel[0, size // 2, size // 2] = 1
     return _stack("identity", kernel, channels, dtype)
@@ -180,13 +180,13 @@ def identity(size: int = 3, *, channels: int = 1, dtype: DTypeLike = jnp.float32
 
 @explain_unknown_arguments
 def box(size: int = 3, *, channels: int = 1, dtype: DTypeLike = jnp.float32) -> jax.Array:
-    """The mean over a square, (1, 1, size, size), as `scipy.ndimage.uniform_filter` has it.
+    """The mean over a square, (1, 1, size, size), as in `scipy.ndimage.uniform_filter`.
 
     >>> import convjax
     >>> convjax.kernels.box(2)[0, 0].tolist()
     [[0.25, 0.25], [0.25, 0.25]]
     """
-    size = _side("box", size)
+    size = _checked_size("box", size)
     return _stack("box", np.full((1, size, size), 1 / size**2), channels, dtype)
 
 
@@ -199,12 +199,12 @@ def gaussian(
     channels: int = 1,
     dtype: DTypeLike = jnp.float32,
 ) -> jax.Array:
-    """The sampled Gaussian of sum 1, (1, 1, size, size), as `scipy.ndimage.gaussian_filter` has it.
+    """The sampled Gaussian of sum 1, (1, 1, size, size), as in `scipy.ndimage.gaussian_filter`.
 
     Args:
-      sigma: standard deviation in pixels; traced too, so that it can be learned, if `size` is given.
-      size: odd; None is 2 * int(truncate * sigma + 0.5) + 1, SciPy's.
-      truncate: standard deviations to keep on each side where `size` is None.
+      sigma: standard deviation in pixels. It may be traced, and so be learned, if `size` is given.
+      size: an odd int; None is 2 * int(truncate * sigma + 0.5) + 1, as in SciPy.
+      truncate: standard deviations to keep on each side if `size` is None.
 
     >>> import convjax
     >>> print(convjax.kernels.gaussian(0.5, 3)[0, 0])
@@ -212,8 +212,8 @@ def gaussian(
      [0.08381951 0.61934704 0.08381951]
      [0.01134374 0.08381951 0.01134374]]
     """
-    size = _size("gaussian", size, sigma=sigma, truncate=truncate)
-    return _formed("gaussian", _bell, size, channels, dtype, sigma=sigma)
+    size = _kernel_size("gaussian", size, sigma=sigma, truncate=truncate)
+    return _from_formula("gaussian", _bell, size, channels, dtype, sigma=sigma)
 
 
 @explain_unknown_arguments
@@ -227,16 +227,16 @@ def log(
 ) -> jax.Array:
     """The Laplacian of the Gaussian, (1, 1, size, size), of sum 0: G(x, y) (x^2 + y^2 - 2 sigma^2) / sigma^4.
 
-    Its zero crossings are edges at the scale sigma. Marr and Hildreth, "Theory of edge detection", 1980. G has sum 1;
-    what the truncation leaves as a mean is subtracted. Arguments as in `gaussian`.
+    Its zero crossings are edges at the scale sigma. Marr and Hildreth, "Theory of edge detection", 1980. G has sum 1.
+    The mean that truncation leaves is subtracted. Arguments as in `gaussian`.
 
     >>> import convjax
     >>> kernel = convjax.kernels.log(1.4)
     >>> kernel.shape, abs(float(kernel.sum())) < 1e-5, float(kernel[0, 0, 6, 6]) < 0
     ((1, 1, 13, 13), True, True)
     """
-    size = _size("log", size, sigma=sigma, truncate=truncate)
-    return _formed("log", _log, size, channels, dtype, sigma=sigma)
+    size = _kernel_size("log", size, sigma=sigma, truncate=truncate)
+    return _from_formula("log", _log, size, channels, dtype, sigma=sigma)
 
 
 @explain_unknown_arguments
@@ -249,17 +249,17 @@ def dog(
     channels: int = 1,
     dtype: DTypeLike = jnp.float32,
 ) -> jax.Array:
-    """The difference of Gaussians, (1, 1, size, size): that of `sigma` less that of `ratio * sigma`.
+    """The difference of Gaussians, (1, 1, size, size): that of `sigma` minus that of `ratio * sigma`.
 
-    At a ratio of 1.6 it is close to minus the Laplacian of a Gaussian: Marr and Hildreth, 1980. `size` None holds the
-    wider one. Other arguments as in `gaussian`.
+    With a ratio of 1.6 it is close to minus the Laplacian of a Gaussian: Marr and Hildreth, 1980. If `size` is None, it
+    is that of the wider Gaussian. Other arguments as in `gaussian`.
 
     >>> import convjax
     >>> convjax.kernels.dog(1.0).shape
     (1, 1, 13, 13)
     """
-    size = _size("dog", size, sigma=sigma, ratio=ratio, truncate=truncate)
-    return _formed("dog", _dog, size, channels, dtype, sigma=sigma, ratio=ratio)
+    size = _kernel_size("dog", size, sigma=sigma, ratio=ratio, truncate=truncate)
+    return _from_formula("dog", _dog, size, channels, dtype, sigma=sigma, ratio=ratio)
 
 
 @explain_unknown_arguments
@@ -284,22 +284,22 @@ def gabor(
     two-dimensional visual cortical filters", 1985. All but `size` may be traced if `size` is given.
 
     Args:
-      wavelength: of the wave, in pixels.
-      theta: its direction in radians; 0 answers to upright bars.
+      wavelength: the wavelength in pixels.
+      theta: the direction of the wave in radians; 0 detects vertical bars.
       sigma: standard deviation along the wave, in pixels; sigma / aspect across it.
-      size: odd; None keeps `truncate` standard deviations each way.
-      phase: in radians; pi / 2 makes an edge detector of the bar detector.
+      size: an odd int; None keeps `truncate` standard deviations on each side.
+      phase: the phase in radians; pi / 2 detects edges instead of bars.
 
     >>> import convjax
     >>> print(convjax.kernels.gabor(4.0, sigma=1.0, size=5)[0, 0, 2].round(3))
     [-0.135  0.     1.     0.    -0.135]
     """
-    size = _size("gabor", size, wavelength=wavelength, sigma=sigma, aspect=aspect, truncate=truncate)
+    size = _kernel_size("gabor", size, wavelength=wavelength, sigma=sigma, aspect=aspect, truncate=truncate)
     given = {"wavelength": wavelength, "theta": theta, "sigma": sigma, "aspect": aspect, "phase": phase}
-    return _formed("gabor", _gabor, size, channels, dtype, **given)
+    return _from_formula("gabor", _gabor, size, channels, dtype, **given)
 
 
-# ---- formulas, of rows y and columns x counted from the centre; xp is numpy or jax.numpy ----
+# ---- formulas: y and x are rows and columns relative to the centre, xp is numpy or jax.numpy ----
 
 
 def _sharpen(xp, y, x, amount):
@@ -327,7 +327,7 @@ def _gabor(xp, y, x, wavelength, theta, sigma, aspect, phase):
     return xp.exp(-(u**2 + (aspect * v) ** 2) / (2 * sigma**2)) * wave
 
 
-# ---- how they are made ----
+# ---- implementation ----
 
 
 def _pair(name: str, across: tuple, channels, dtype) -> jax.Array:
@@ -335,72 +335,72 @@ def _pair(name: str, across: tuple, channels, dtype) -> jax.Array:
     return _stack(name, [gx, gx.T], channels, dtype)
 
 
-def _compass(ring: tuple) -> list[np.ndarray]:
+def _rotations(ring: tuple) -> list[np.ndarray]:
     """A 3x3 kernel given clockwise from its upper left corner, and its seven rotations by 45 degrees, clockwise."""
     places = ((0, 0), (0, 1), (0, 2), (1, 2), (2, 2), (2, 1), (2, 0), (1, 0))
     kernels = np.zeros((8, 3, 3))
-    for turn in range(8):
+    for rotation in range(8):
         for step, place in enumerate(places):
-            kernels[turn][place] = ring[(step - turn) % 8]
+            kernels[rotation][place] = ring[(step - rotation) % 8]
     return list(kernels)
 
 
 def _stack(name: str, kernels: Any, channels: int, dtype: DTypeLike) -> jax.Array:
-    """Kernels made of numbers, for every channel."""
-    channels, dtype = _layout(name, np.shape(kernels), channels, dtype)
+    """Kernels of known numbers, repeated for every channel."""
+    channels, dtype = _check_layout(name, np.shape(kernels), channels, dtype)
     return arrays.to_device(np.tile(np.asarray(kernels, dtype)[:, None], (channels, 1, 1, 1)))
 
 
-def _layout(name: str, shape: tuple[int, ...], channels: int, dtype: DTypeLike) -> tuple[int, Any]:
+def _check_layout(name: str, shape: tuple[int, ...], channels: int, dtype: DTypeLike) -> tuple[int, Any]:
     function = f"kernels.{name}"
     channels = values.integer(function, "channels", channels, 1)
     values.check_countable(function, ("channels", channels, (channels, *shape)))
     return channels, values.float_dtype(function, dtype)
 
 
-def _formed(name: str, formula: Callable, size: int, channels: int, dtype: DTypeLike, **values: Any) -> jax.Array:
-    """The kernel of a formula: by NumPy in float64, or where a value is JAX's, and may be traced, by JAX."""
+def _from_formula(name: str, formula: Callable, size: int, channels: int, dtype: DTypeLike, **values: Any) -> jax.Array:
+    """The kernel of a formula: by JAX if a value is a JAX array, which may be traced, else by NumPy in float64."""
     for argument, value in values.items():
         if not _is_real(value):
             raise errors.not_a_number(f"kernels.{name}", argument, value)
     if not any(isinstance(v, jax.Array) for v in values.values()):
-        kernel = formula(np, *_places(size), **{k: np.float64(v) for k, v in values.items()})
+        kernel = formula(np, *_coordinates(size), **{k: np.float64(v) for k, v in values.items()})
         return _stack(name, kernel[None], channels, dtype)
-    channels, dtype = _layout(name, (1, size, size), channels, dtype)
+    channels, dtype = _check_layout(name, (1, size, size), channels, dtype)
     values = {k: v if isinstance(v, jax.Array) else arrays.to_device(float(v)) for k, v in values.items()}
-    return _program(values, formula=formula, size=size, channels=channels, dtype=dtype)
+    return _evaluate(values, formula=formula, size=size, channels=channels, dtype=dtype)
 
 
 @partial(jax.jit, static_argnames=("formula", "size", "channels", "dtype"), inline=True)
-def _program(values: dict[str, jax.Array], *, formula: Callable, size: int, channels: int, dtype: Any) -> jax.Array:
+def _evaluate(values: dict[str, jax.Array], *, formula: Callable, size: int, channels: int, dtype: Any) -> jax.Array:
     wide = max(dtype, jnp.dtype(jnp.float32), key=lambda d: d.itemsize)
-    y, x = (jnp.asarray(places, wide) for places in _places(size))
+    y, x = (jnp.asarray(places, wide) for places in _coordinates(size))
     kernel = formula(jnp, y, x, **{k: v.astype(wide) for k, v in values.items()})
     return jnp.tile(kernel.astype(dtype), (channels, 1, 1, 1))
 
 
-def _places(size: int) -> Sequence[np.ndarray]:
+def _coordinates(size: int) -> Sequence[np.ndarray]:
     return np.meshgrid(*[np.arange(size) - (size - 1) / 2] * 2, indexing="ij")
 
 
-def _size(name: str, size: int | None, **positive: Any) -> int:
-    """The size asked for, or the one that reaches as far as `truncate` says; the other arguments must be positive."""
+def _kernel_size(name: str, size: int | None, **positive: Any) -> int:
+    """The given size, or the one that `truncate` implies. The other arguments must be positive."""
     function = f"kernels.{name}"
     for argument, value in positive.items():
         if not _is_positive(value):
             raise errors.not_positive(function, argument, value)
     if size is not None:
-        return _odd(name, size)
+        return _odd_size(name, size)
     for argument, value in positive.items():
         if isinstance(value, jax.core.Tracer):
             raise errors.size_of_traced_scale(function, argument)
-    size = 2 * int(min(float(_reach(**jax.device_get(positive))) + 0.5, 2.0**62)) + 1
+    size = 2 * int(min(float(_half_width(**jax.device_get(positive))) + 0.5, 2.0**62)) + 1
     values.check_countable(function, ("sigma", positive["sigma"], (size, size)))
     return size
 
 
-def _reach(sigma: Any, truncate: Any, ratio: Any = 1, aspect: Any = 1, wavelength: Any = None) -> Any:
-    """Half the width of a kernel: standard deviations of its widest Gaussian."""
+def _half_width(sigma: Any, truncate: Any, ratio: Any = 1, aspect: Any = 1, wavelength: Any = None) -> Any:
+    """Half the width of a kernel in pixels: `truncate` standard deviations of its widest Gaussian."""
     return truncate * sigma * max(ratio, 1) / min(aspect, 1)
 
 
@@ -416,14 +416,14 @@ def _is_real(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _odd(name: str, size: int) -> int:
-    size = _side(name, size)
+def _odd_size(name: str, size: int) -> int:
+    size = _checked_size(name, size)
     if size % 2 == 0:
         raise errors.not_odd(f"kernels.{name}", "size", size)
     return size
 
 
-def _side(name: str, size: int) -> int:
+def _checked_size(name: str, size: int) -> int:
     size = values.integer(f"kernels.{name}", "size", size, 1)
     values.check_countable(f"kernels.{name}", ("size", size, (size, size)))
     return size

@@ -65,12 +65,12 @@ class Step(NamedTuple):
     spec: ConvSpec
 
     def __str__(self) -> str:
-        name = self.algorithm if self.kernel == self.algorithm else f"{self.algorithm}, {self.kernel}"
+        name = self.algorithm if self.kernel == self.algorithm else f"{self.algorithm} + {self.kernel}"
         work = f"{_scaled(self.multiply_adds)} multiply-adds"
         if self.multiply_adds != self.definition_multiply_adds:
             work += f" instead of {_scaled(self.definition_multiply_adds)}"
         time = "" if self.seconds is None else f", {1e3 * self.seconds:.3g} ms"
-        return f"{self.direction:<16} {name:<16} {work}{time}: {self.because}"
+        return f"{self.direction:<16} {name:<25} {work}{time}: {self.because}"
 
     def explain(self) -> str:
         """The same, with the error, the bytes, and every other algorithm with its cost or the reason against it."""
@@ -152,9 +152,9 @@ def plan(
     >>> print(plan)
     conv of x float32[8, 64, 56, 56], weight float32[64, 64, 3, 3], padding=1 gives float32[8, 64, 56, 56]
     on tpu
-      forward          xla              925 M multiply-adds: no rule of this platform prefers another
-      input gradient   xla              925 M multiply-adds: no rule of this platform prefers another
-      weight gradient  xla              925 M multiply-adds: no rule of this platform prefers another
+      forward          xla                       925 M multiply-adds: nothing else is preferred for it
+      input gradient   xla                       925 M multiply-adds: nothing else is preferred for it
+      weight gradient  xla                       925 M multiply-adds: nothing else is preferred for it
     >>> print(*plan.explain().splitlines()[3:7], sep="\\n")
         XLA's own convolution; error below 6.9e-05 of the sum of |x| |w|; 13 MB of arrays
         not shift_add: 925 M multiply-adds

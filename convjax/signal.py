@@ -1,8 +1,8 @@
-"""scipy.signal's convolutions, with jit, grad and vmap: its names, order of arguments, defaults, shapes and values.
+"""scipy.signal's convolutions, with jit, grad and vmap: the same names, arguments, defaults, shapes and values.
 
-These are true convolutions: the second operand is flipped. Differences from SciPy, for all of them: dtypes are JAX's
-(float64 and int64 need `jax_enable_x64`, two integers give an integer, 8 bits stay 8 bits), booleans and objects are
-refused, and the method that "auto" takes depends on shapes and dtypes alone, never on values.
+These are true convolutions: the second operand is flipped. All of them differ from SciPy in three ways. Dtypes are
+JAX's: float64 and int64 need `jax_enable_x64`, two integers give an integer, and 8 bits stay 8 bits. Booleans and
+objects raise an error. The method that "auto" takes depends only on shapes and dtypes, never on values.
 """
 
 import math
@@ -46,18 +46,18 @@ def convolve(in1: Any, in2: Any, mode: str = "full", method: str = "auto") -> ja
 
     Args:
       in1, in2: arrays with the same number of axes.
-      mode: "full", of n1 + n2 - 1 elements along an axis; "same", the middle n1 of them; "valid", those that see no
-        border, n1 - n2 + 1 (or n2 - n1 + 1: one of the two must be no smaller than the other along every axis).
-      method: "direct", the sum itself; "fft", by the convolution theorem, which rounds relative to the largest result
-        and spreads a NaN over all of it; "auto", whichever `choose_conv_method` expects to be faster.
+      mode: "full", n1 + n2 - 1 elements along an axis; "same", the middle n1 of them; "valid", the n1 - n2 + 1 that do
+        not depend on the border (or n2 - n1 + 1; one operand must be no smaller than the other along every axis).
+      method: "direct", the sum itself; "fft", by FFTs, whose rounding errors are relative to the largest result and
+        which spread a NaN over all results; "auto", the method that `choose_conv_method` expects to be faster.
 
     Returns:
-      The promoted dtype of both. Integers wrap around as those of NumPy do. "auto" and "direct" are exact for them, and
-      "fft" is if the sums are below 2^53 (2^24 without `jax_enable_x64`).
+      An array of the promoted dtype. Integers wrap around, as in NumPy. "auto" and "direct" are exact for them. "fft"
+      is exact if the sums are below 2^53 (2^24 without `jax_enable_x64`).
 
     Raises:
-      ValueError, TypeError: for another number of axes, "valid" operands of which neither holds the other, an unknown
-        mode or method, or booleans.
+      ValueError, TypeError: for different numbers of axes, an unknown mode or method, booleans, or "valid" operands of
+        which neither is the larger along every axis.
 
     >>> import jax.numpy as jnp
     >>> from convjax import signal
@@ -74,7 +74,7 @@ def correlate(in1: Any, in2: Any, mode: str = "full", method: str = "auto") -> j
 
         full[i] = sum_j in1[i + j - n2 + 1] conj(in2[j])
 
-    Arguments, results and errors are those of `convolve`. `correlation_lags` names the positions.
+    Arguments, results and errors are those of `convolve`. `correlation_lags` gives the lag of each element.
 
     >>> import jax.numpy as jnp
     >>> from convjax import signal
@@ -82,27 +82,27 @@ def correlate(in1: Any, in2: Any, mode: str = "full", method: str = "auto") -> j
     [2, 5, 8, 3, 0]
     """
     in1, in2 = _operands("signal.correlate", in1, in2)
-    return _convolve("signal.correlate", in1, _reversed(jnp.conj(in2)), mode, method)
+    return _convolve("signal.correlate", in1, _flip(jnp.conj(in2)), mode, method)
 
 
 @explain_unknown_arguments
 def convolve2d(in1: Any, in2: Any, mode: str = "full", boundary: str = "fill", fillvalue: Any = 0) -> jax.Array:
-    """`scipy.signal.convolve2d`: the convolution of two images, with a choice of border.
+    """`scipy.signal.convolve2d`: the convolution of two images, with a choice of borders.
 
     Args:
       in1, in2: arrays of two axes; in2 may be larger than in1.
       mode: "full", "same" or "valid", as in `convolve`.
-      boundary: how in1 goes on past its edge, `d c b a | a b c d | d c b a` for "symm", `a b c d | a b c d | a b c d`
+      boundary: what in1 continues with: `d c b a | a b c d | d c b a` for "symm", `a b c d | a b c d | a b c d`
         for "wrap", `fillvalue` for "fill".
-      fillvalue: a number, for "fill"; for integers one that their dtype holds.
+      fillvalue: a number, for "fill". For integers it must be one that their dtype can hold.
 
     Returns:
-      The promoted dtype of both.
+      An array of the promoted dtype.
 
     Raises:
-      ValueError, TypeError: as `convolve`, and for another number of axes than two or an unknown boundary.
+      ValueError, TypeError: as `convolve`, and for operands without exactly two axes or an unknown boundary.
 
-    Always the sum itself: NaNs stay in the windows that see them, and integers are exact.
+    It is always the sum itself, never an FFT: a NaN reaches only the windows that hold it, and integers are exact.
 
     >>> import jax.numpy as jnp
     >>> from convjax import signal
@@ -110,37 +110,37 @@ def convolve2d(in1: Any, in2: Any, mode: str = "full", boundary: str = "fill", f
     >>> signal.convolve2d(image, kernel, mode="same", boundary="symm").tolist()
     [[4, 5], [10, 11]]
     """
-    return _two_dimensional("signal.convolve2d", in1, in2, mode, boundary, fillvalue, flip=True)
+    return _filter_images("signal.convolve2d", in1, in2, mode, boundary, fillvalue, flip=True)
 
 
 @explain_unknown_arguments
 def correlate2d(in1: Any, in2: Any, mode: str = "full", boundary: str = "fill", fillvalue: Any = 0) -> jax.Array:
-    """`scipy.signal.correlate2d`: the cross-correlation of two images, with a choice of border.
+    """`scipy.signal.correlate2d`: the cross-correlation of two images, with a choice of borders.
 
-    Arguments, results and errors are those of `convolve2d`; in2 is conjugated. As in SciPy, an even in2 under "same"
-    stands half an element further on than `correlate` has it.
+    Arguments, results and errors are those of `convolve2d`; in2 is conjugated. As in SciPy, if in2 has an even size
+    and mode is "same", in2 is one element further on than in `correlate`.
 
     >>> import jax.numpy as jnp
     >>> from convjax import signal
     >>> signal.correlate2d(jnp.eye(3), jnp.array([[1.0, 2.0]]), mode="same").tolist()
     [[1.0, 0.0, 0.0], [2.0, 1.0, 0.0], [0.0, 2.0, 1.0]]
     """
-    return _two_dimensional("signal.correlate2d", in1, in2, mode, boundary, fillvalue, flip=False)
+    return _filter_images("signal.correlate2d", in1, in2, mode, boundary, fillvalue, flip=False)
 
 
 @explain_unknown_arguments
 def fftconvolve(in1: Any, in2: Any, mode: str = "full", axes: int | Sequence[int] | None = None) -> jax.Array:
-    """`scipy.signal.fftconvolve`: the convolution of two arrays along some axes, by the convolution theorem.
+    """`scipy.signal.fftconvolve`: the convolution of two arrays along some axes, by the FFT.
 
     Args:
       in1, in2: arrays with the same number of axes, which broadcast along all but `axes`.
-      mode: as in `convolve`. "same" has the shape of in1, also along an axis that broadcasts: where in1 has one element
-        there and in2 more, the middle one is kept, as in SciPy.
-      axes: an axis, or some; None is all. Axes along which either has one element broadcast.
+      mode: as in `convolve`. "same" has the shape of in1, also along an axis that broadcasts: if in1 has one element
+        along it and in2 more, the middle one is kept, as in SciPy.
+      axes: an axis, or several; None is all. Axes along which either operand has one element broadcast.
 
     Returns:
-      A floating or complex dtype, for integers are transformed as floats; they stay integers where nothing is
-      transformed, because every axis has one element in either. An empty operand gives an empty array.
+      An array of a floating or complex dtype, because integers are transformed as floats. They stay integers if no axis
+      needs a transform, because one operand has one element along each. An empty operand gives an empty array.
 
     Raises:
       ValueError, TypeError: as `convolve`, and for shapes that do not broadcast.
@@ -150,7 +150,7 @@ def fftconvolve(in1: Any, in2: Any, mode: str = "full", axes: int | Sequence[int
     >>> signal.fftconvolve(jnp.ones((2, 3)), jnp.ones((1, 2)), axes=1).round(3).tolist()
     [[1.0, 2.0, 2.0, 1.0], [1.0, 2.0, 2.0, 1.0]]
     """
-    return _along_axes("signal.fftconvolve", in1, in2, mode, axes, spectral.full)
+    return _convolve_along("signal.fftconvolve", in1, in2, mode, axes, spectral.convolve_full)
 
 
 @explain_unknown_arguments
@@ -165,18 +165,20 @@ def oaconvolve(in1: Any, in2: Any, mode: str = "full", axes: int | Sequence[int]
     >>> signal.oaconvolve(jnp.ones(1000), jnp.ones(3)).shape
     (1002,)
     """
-    return _along_axes("signal.oaconvolve", in1, in2, mode, axes, spectral.overlap_add)
+    return _convolve_along("signal.oaconvolve", in1, in2, mode, axes, spectral.overlap_add)
 
 
 @explain_unknown_arguments
 def choose_conv_method(in1: Any, in2: Any, mode: str = "full", measure: bool = False):
-    """`scipy.signal.choose_conv_method`: "direct" or "fft", whichever `convolve` should run faster with.
+    """`scipy.signal.choose_conv_method`: "direct" or "fft", whichever should make `convolve` faster.
 
     Args:
-      in1, in2, mode: as in `convolve`; anything with a shape and a dtype will do, unless `measure` is set.
-      measure: time both, compiled, on these operands; then the result is (method, {"direct": seconds, "fft": seconds}).
+      in1, in2, mode: as in `convolve`. Anything with a shape and a dtype will do, unless `measure` is set.
+      measure: time both methods, compiled, on these operands. The result is then
+        (method, {"direct": seconds, "fft": seconds}).
 
-    Differences: shapes and dtypes decide, not values, so integers always go the direct, exact, way.
+    Differs from SciPy: the choice depends on shapes and dtypes, not on values. So integers always take the direct
+    method, which is exact.
 
     >>> import jax.numpy as jnp
     >>> from convjax import signal
@@ -184,15 +186,17 @@ def choose_conv_method(in1: Any, in2: Any, mode: str = "full", measure: bool = F
     ('fft', 'direct')
     """
     name = "signal.choose_conv_method"
-    _mode(name, mode)
+    _check_mode(name, mode)
     if not measure:
         a, b = (arrays.struct(name, *pair) for pair in (("in1", in1), ("in2", in2)))
-        _same_rank(name, a.shape, b.shape)
-        return _faster(a.shape, b.shape, mode, jnp.result_type(a.dtype, b.dtype))
+        _check_same_ndim(name, a.shape, b.shape)
+        return _faster_method(a.shape, b.shape, mode, jnp.result_type(a.dtype, b.dtype))
     in1, in2 = _operands(name, in1, in2)
     if any(isinstance(x, jax.core.Tracer) for x in (in1, in2)):
         raise errors_scipy.not_measurable(name)
-    seconds = {method: _timed(partial(convolve, mode=mode, method=method), in1, in2) for method in METHODS[1:]}
+    seconds = {
+        method: _shortest_seconds(partial(convolve, mode=mode, method=method), in1, in2) for method in METHODS[1:]
+    }
     return min(seconds, key=seconds.__getitem__), seconds
 
 
@@ -207,7 +211,7 @@ def correlation_lags(in1_len: int, in2_len: int, mode: str = "full") -> jax.Arra
     name = "signal.correlation_lags"
     n, k = (values.integer(name, a, v, 1) for a, v in (("in1_len", in1_len), ("in2_len", in2_len)))
     values.check_countable(name, ("in1_len", n, (n,)), ("in2_len", k, (n + k,)))
-    _mode(name, mode)
+    _check_mode(name, mode)
     first, last = 1 - k, n
     if mode == "valid":
         first, last = min(n - k, 0), max(n - k, 0) + 1
@@ -227,36 +231,36 @@ def _operands(function: str, in1: Any, in2: Any) -> tuple[jax.Array, jax.Array]:
             raise errors.wrong_dtype(
                 function, name, x.dtype, "integers, floats or complex numbers", f"{name}.astype(int)"
             )
-    _same_rank(function, a.shape, b.shape)
+    _check_same_ndim(function, a.shape, b.shape)
     a, b = arrays.promoted(a, b)
     return a, b
 
 
-def _not_empty(function: str, a: jax.Array, b: jax.Array) -> None:
+def _check_not_empty(function: str, a: jax.Array, b: jax.Array) -> None:
     for name, x in (("in1", a), ("in2", b)):
         if 0 in x.shape:
             raise errors_scipy.empty_operand(function, name, x.shape)
 
 
-def _same_rank(function: str, shape1: tuple, shape2: tuple) -> None:
+def _check_same_ndim(function: str, shape1: tuple, shape2: tuple) -> None:
     if len(shape1) != len(shape2):
         raise errors_scipy.different_ranks(function, shape1, shape2)
 
 
-def _countable(function: str, a: jax.Array, b: jax.Array, axes: Sequence[int]) -> None:
-    """Raise where XLA cannot count the full convolution, of axes twice as long, to which transforms round them up."""
+def _check_countable(function: str, a: jax.Array, b: jax.Array, axes: Sequence[int]) -> None:
+    """Raise an error if XLA cannot count the elements of the full convolution, padded to up to twice the length."""
     sizes = [n if k == 1 else k for n, k in zip(a.shape, b.shape, strict=True)]
     for i in axes:
         sizes[i] = 2 * (a.shape[i] + b.shape[i])
     values.check_countable(function, ("in2", b.shape, sizes))
 
 
-def _mode(function: str, mode: Any) -> None:
+def _check_mode(function: str, mode: Any) -> None:
     values.check_name(function, "mode", mode, MODES)
 
 
-def _swapped(function: str, a: jax.Array, b: jax.Array, mode: str, axes: Sequence[int]):
-    """The two, the larger one first under "valid", and whether they changed places."""
+def _larger_first(function: str, a: jax.Array, b: jax.Array, mode: str, axes: Sequence[int]):
+    """Both operands, the larger one first if mode is "valid", and whether they were swapped."""
     if mode != "valid" or all(a.shape[i] >= b.shape[i] for i in axes):
         return a, b, False
     if any(a.shape[i] > b.shape[i] for i in axes):
@@ -268,87 +272,89 @@ def _swapped(function: str, a: jax.Array, b: jax.Array, mode: str, axes: Sequenc
 
 
 def _convolve(function: str, a: jax.Array, b: jax.Array, mode: str, method: str) -> jax.Array:
-    _mode(function, mode)
+    _check_mode(function, mode)
     values.check_name(function, "method", method, METHODS)
-    _not_empty(function, a, b)
+    _check_not_empty(function, a, b)
     if a.ndim == 0:
         return a * b
     axes = range(a.ndim)
-    _countable(function, a, b, axes)
-    a, b, _ = _swapped(function, a, b, mode, axes)
+    _check_countable(function, a, b, axes)
+    a, b, _ = _larger_first(function, a, b, mode, axes)
     if method == "auto":
-        method = _faster(a.shape, b.shape, mode, a.dtype)
+        method = _faster_method(a.shape, b.shape, mode, a.dtype)
     if method == "direct":
-        return sharded_like_first(partial(_direct, mode=mode), a, b)
-    y = sharded_like_first(partial(_transformed, mode=mode, axes=tuple(axes), product=spectral.full), a, b)
-    return y if jnp.issubdtype(a.dtype, jnp.inexact) else passes.stored(jnp.round(y), a.dtype)
+        return sharded_like_first(partial(_convolve_directly, mode=mode), a, b)
+    y = sharded_like_first(
+        partial(_convolve_by_transform, mode=mode, axes=tuple(axes), product=spectral.convolve_full), a, b
+    )
+    return y if jnp.issubdtype(a.dtype, jnp.inexact) else passes.cast_to_image(jnp.round(y), a.dtype)
 
 
 @partial(jax.jit, static_argnames="mode", inline=True)
-def _direct(a: jax.Array, b: jax.Array, mode: str) -> jax.Array:
-    if mode != "valid" and b.size > a.size:  # the smaller one slides
-        y = _direct(b, a, "full")
-        return y if mode == "full" else _middle(y, a.shape)
-    return _slide(a, _reversed(b), [_PADS[mode](k) for k in b.shape])
+def _convolve_directly(a: jax.Array, b: jax.Array, mode: str) -> jax.Array:
+    if mode != "valid" and b.size > a.size:  # the smaller operand becomes the kernel
+        y = _convolve_directly(b, a, "full")
+        return y if mode == "full" else _centre(y, a.shape)
+    return _correlate(a, _flip(b), [_PADS_OF_MODE[mode](k) for k in b.shape])
 
 
-_PADS: dict[str, Callable[[int], tuple[int, int]]] = {
+_PADS_OF_MODE: dict[str, Callable[[int], tuple[int, int]]] = {
     "full": lambda k: (k - 1, k - 1),
     "same": lambda k: (k // 2, (k - 1) // 2),
     "valid": lambda k: (0, 0),
 }
 
 
-def _reversed(x: jax.Array) -> jax.Array:
+def _flip(x: jax.Array) -> jax.Array:
     return lax.rev(x, tuple(range(x.ndim)))
 
 
-def _slide(x: jax.Array, h: jax.Array, padding: Sequence[tuple[int, int]]) -> jax.Array:
+def _correlate(x: jax.Array, h: jax.Array, padding: Sequence[tuple[int, int]]) -> jax.Array:
     return correlate_local(x[None, None], h[None, None], padding, layer_weight=None)[0, 0]
 
 
-def _two_dimensional(
+def _filter_images(
     function: str, in1: Any, in2: Any, mode: str, boundary: str, fillvalue: Any, *, flip: bool
 ) -> jax.Array:
     a, b = _operands(function, in1, in2)
     for name, x in (("in1", a), ("in2", b)):
         if x.ndim != 2:
             raise errors_scipy.not_two_axes(function, name, x.shape)
-    _not_empty(function, a, b)
-    _mode(function, mode)
+    _check_not_empty(function, a, b)
+    _check_mode(function, mode)
     values.check_name(function, "boundary", boundary, SIGNAL)
     fill = images.fill(function, fillvalue, a.dtype, "fillvalue")
     if jnp.issubdtype(a.dtype, jnp.integer) and not (fill is None or isinstance(fill, jax.core.Tracer)):
         limits = jnp.iinfo(a.dtype)
         if not limits.min <= fill <= limits.max:
             raise errors_scipy.wrong_fill(function, "fillvalue", fillvalue, a.dtype)
-    _countable(function, a, b, (0, 1))
-    a, b, swapped = _swapped(function, a, b, mode, (0, 1))
-    pads = [_PADS[mode](k) for k in b.shape]
+    _check_countable(function, a, b, (0, 1))
+    a, b, swapped = _larger_first(function, a, b, mode, (0, 1))
+    pads = [_PADS_OF_MODE[mode](k) for k in b.shape]
     pads = pads if flip else [pair[::-1] for pair in pads]
     border = SIGNAL[boundary]
     zeros = border == "constant" and isinstance(fillvalue, (int, float)) and fillvalue == 0
 
     def run(a: jax.Array, b: jax.Array, fill: jax.Array | None) -> jax.Array:
-        extended = mode != "valid" and not zeros  # zeros the sum itself sees beyond the edge
+        extended = mode != "valid" and not zeros  # the correlation itself pads with zeros
         a = extend(a, border, pads, fill) if extended else a
-        y = _slide(a, _reversed(b) if flip else jnp.conj(b), [(0, 0)] * 2 if extended else pads)
-        return _reversed(y) if swapped and not flip else y
+        y = _correlate(a, _flip(b) if flip else jnp.conj(b), [(0, 0)] * 2 if extended else pads)
+        return _flip(y) if swapped and not flip else y
 
     return sharded_like_first(run, a, b, fill)
 
 
-# ---- the convolution theorem ----
+# ---- by FFTs ----
 
 
-def _inexact(a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Integers as the default float."""
+def _as_floats(a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Both operands, integers as the default float."""
     return (a, b) if jnp.issubdtype(a.dtype, jnp.inexact) else (a.astype(float), b.astype(float))
 
 
-def _along_axes(function: str, in1: Any, in2: Any, mode: str, axes: Any, product: Callable) -> jax.Array:
+def _convolve_along(function: str, in1: Any, in2: Any, mode: str, axes: Any, product: Callable) -> jax.Array:
     a, b = _operands(function, in1, in2)
-    _mode(function, mode)
+    _check_mode(function, mode)
     if a.ndim == 0:
         return a * b
     chosen = list(images.axes(function, axes, a.ndim))
@@ -359,26 +365,28 @@ def _along_axes(function: str, in1: Any, in2: Any, mode: str, axes: Any, product
     chosen = [i for i in chosen if a.shape[i] != 1 and b.shape[i] != 1]
     if any(i not in chosen and a.shape[i] != b.shape[i] and 1 not in (a.shape[i], b.shape[i]) for i in range(a.ndim)):
         raise errors_scipy.shapes_do_not_broadcast(function, a.shape, b.shape, chosen)
-    _countable(function, a, b, chosen)
-    a, b, _ = _swapped(function, a, b, mode, chosen)
-    return sharded_like_first(partial(_transformed, mode=mode, axes=tuple(chosen), product=product), a, b)
+    _check_countable(function, a, b, chosen)
+    a, b, _ = _larger_first(function, a, b, mode, chosen)
+    return sharded_like_first(partial(_convolve_by_transform, mode=mode, axes=tuple(chosen), product=product), a, b)
 
 
 @partial(jax.jit, static_argnames=("mode", "axes", "product"), inline=True)
-def _transformed(a: jax.Array, b: jax.Array, *, mode: str, axes: tuple[int, ...], product: Callable) -> jax.Array:
-    y = product(*_inexact(a, b), axes) if axes else a * b
-    return _cropped(y, a.shape, b.shape, mode, axes)
+def _convolve_by_transform(
+    a: jax.Array, b: jax.Array, *, mode: str, axes: tuple[int, ...], product: Callable
+) -> jax.Array:
+    y = product(*_as_floats(a, b), axes) if axes else a * b
+    return _crop(y, a.shape, b.shape, mode, axes)
 
 
-def _cropped(y: jax.Array, shape1: tuple, shape2: tuple, mode: str, axes: Sequence[int]) -> jax.Array:
+def _crop(y: jax.Array, shape1: tuple, shape2: tuple, mode: str, axes: Sequence[int]) -> jax.Array:
     if mode == "full":
         return y
     if mode == "same":
-        return _middle(y, shape1)
-    return _middle(y, [shape1[i] - shape2[i] + 1 if i in axes else n for i, n in enumerate(y.shape)])
+        return _centre(y, shape1)
+    return _centre(y, [shape1[i] - shape2[i] + 1 if i in axes else n for i, n in enumerate(y.shape)])
 
 
-def _middle(y: jax.Array, shape: Sequence[int]) -> jax.Array:
+def _centre(y: jax.Array, shape: Sequence[int]) -> jax.Array:
     starts = [(n - m) // 2 for n, m in zip(y.shape, shape, strict=True)]
     return lax.slice(y, starts, [s + m for s, m in zip(starts, shape, strict=True)])
 
@@ -386,15 +394,15 @@ def _middle(y: jax.Array, shape: Sequence[int]) -> jax.Array:
 # ---- the choice ----
 
 
-def _faster(shape1: Sequence[int], shape2: Sequence[int], mode: str, dtype: Any) -> str:
+def _faster_method(shape1: Sequence[int], shape2: Sequence[int], mode: str, dtype: Any) -> str:
     if not jnp.issubdtype(dtype, jnp.inexact):
         return "direct"
     pairs = zip(shape1, shape2, strict=True)
     sums = math.prod(abs(n - k) + 1 if mode == "valid" else n for n, k in pairs)
     taps = min(math.prod(shape1), math.prod(shape2))
-    transformed, length = spectral.points(shape1, shape2)
-    # Nanoseconds on 2 cores of a Zen 4, for `shift` in loops over 32 taps, and for FFTs, of which XLA runs a single one
-    # of a line on one core. The rows of `benchmarks/filters.py` time what is chosen.
+    transformed, length = spectral.transform_sizes(shape1, shape2)
+    # Nanoseconds on 2 cores of a Zen 4: of `shift` in loops over 32 taps, and of FFTs. XLA runs the FFT of a single
+    # line on one core. The rows of `benchmarks/filters.py` time the chosen method.
     line = len(shape1) == 1
     wide = jnp.dtype(dtype).itemsize / 4
     direct = 10_000 + 125 * taps + (0.04 if line else 0.02) * wide * sums * taps
@@ -403,7 +411,7 @@ def _faster(shape1: Sequence[int], shape2: Sequence[int], mode: str, dtype: Any)
     return "fft" if fft < direct else "direct"
 
 
-def _timed(call: Callable, *operands: jax.Array) -> float:
+def _shortest_seconds(call: Callable, *operands: jax.Array) -> float:
     compiled = jax.jit(call).lower(*operands).compile()
     seconds = []
     for _ in range(3):

@@ -1,4 +1,4 @@
-"""The command line that the examples share: options, one-line errors, Ctrl-C, files written whole or not at all."""
+"""The command line that the examples share: options, one-line errors, Ctrl-C, and files that are never half written."""
 
 import argparse
 import importlib
@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Never
 
-INTERRUPTED = 130  # the exit status of what Ctrl-C ended, as shells count it
+INTERRUPTED = 130  # the exit status that shells use for a program that Ctrl-C ended
 
 
 class Problem(Exception):
-    """What the user can put right. `run` prints it as one line and exits with status 2."""
+    """A mistake that the user can fix. `run` prints it as one line and exits with status 2."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -28,17 +28,18 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("--out", metavar="FOLDER", type=Path, default=Path(out), help="where files go (%(default)s)")
 
     def error(self, message: str) -> Never:
-        """Say what is wrong in one line, and leave with status 2."""
+        """Print what is wrong in one line, and exit with status 2."""
         self.exit(2, f"{self.prog}: error: {' '.join(message.split())}\n")
 
 
 def launch(file: str) -> Never:
-    """Run the example in a file as a program. The file calls this before its imports, which take a second.
+    """Run an example as a program. Its file calls this before its other imports, which take a second.
 
-    Ctrl-C ends the program at once, except within `interrupts_held`. It raises no KeyboardInterrupt: a C extension that
-    is being imported turns one into an ImportError, and jax's callback of the garbage collector drops it (jax 0.10.2).
+    Ctrl-C ends the program at once, except inside `interrupts_held`. It does not raise KeyboardInterrupt, because a C
+    extension that is being imported turns that into an ImportError, and jax's callback of the garbage collector drops
+    it (jax 0.10.2).
     """
-    # A shell that starts a program in the background leaves it deaf to Ctrl-C; this makes it listen.
+    # A program that a shell starts in the background ignores Ctrl-C by default. This line changes that.
     signal.signal(signal.SIGINT, _leave)
     sys.exit(importlib.import_module(Path(file).stem).main())
 
@@ -51,7 +52,7 @@ def _leave(*_: object) -> Never:
 
 @contextmanager
 def interrupts_held() -> Iterator[list[int]]:
-    """Within, Ctrl-C does nothing but add to the list."""
+    """In this context Ctrl-C only adds an entry to the list."""
     held: list[int] = []
     usual = signal.signal(signal.SIGINT, lambda number, _: held.append(number))
     try:
@@ -61,7 +62,7 @@ def interrupts_held() -> Iterator[list[int]]:
 
 
 def run(parser: Parser, job: Callable[[argparse.Namespace], int], argv: list[str] | None = None) -> int:
-    """Do the job that the command line asks for; the exit status."""
+    """Do the job with the options of the command line, and return the exit status."""
     arguments = parser.parse_args(argv)
     try:
         return job(arguments)
@@ -85,7 +86,7 @@ def whole(low: int, high: int) -> Callable[[str], int]:
 
 
 def real(high: float, *, zero: bool = False) -> Callable[[str], float]:
-    """The type of an option that takes a number above 0, or 0 too, up to high."""
+    """The type of an option that takes a number above 0, or from 0 if `zero` is set, up to high."""
 
     def parse(text: str) -> float:
         try:
@@ -120,7 +121,7 @@ def existing_file(text: str) -> str:
 
 
 def open_folder(folder: Path, names: Iterable[str]) -> None:
-    """Make the folder if need be, and make sure that files of these names can be written there."""
+    """Create the folder if it does not exist, and check that files with these names can be written there."""
     try:
         for place in (folder, *folder.parents):
             if os.path.lexists(place) and not place.is_dir():
@@ -138,7 +139,7 @@ def open_folder(folder: Path, names: Iterable[str]) -> None:
 
 
 def write(path: Path, fill: Callable[[IO[bytes]], object]) -> Path:
-    """Write a file that is complete or not there: `fill` writes a temporary one, which then takes its place."""
+    """Write a file completely or not at all: `fill` writes a temporary file, which then replaces it."""
     temporary = _beside(path)
     with interrupts_held() as interrupts:
         try:

@@ -17,7 +17,7 @@ Responses = jax.Array  # (channels, height, width)
 
 
 class Scene(NamedTuple):
-    """What the figures show: a photograph of a size to look at, and what teacher and student see in it."""
+    """What the figures show: a photograph, reduced in size, and the responses of teacher and student to it."""
 
     run: Run
     settings: Settings
@@ -54,19 +54,19 @@ def photograph(scene: Scene) -> Figure:
 
 
 def edges_taught(scene: Scene) -> Figure:
-    return _wall(scene, f"What the teacher sees with the {_name(scene)}", _responses(scene, scene.taught))
+    return _wall(scene, f"The teacher's edges with the {_name(scene)}", _responses(scene, scene.taught))
 
 
 def edges_before(scene: Scene) -> Figure:
-    return _wall(scene, "What the student sees before training", _responses(scene, scene.before))
+    return _wall(scene, "The student's edges before training", _responses(scene, scene.before))
 
 
 def edges_after(scene: Scene) -> Figure:
-    return _wall(scene, f"What the student sees after {scene.run.step} steps", _responses(scene, scene.after))
+    return _wall(scene, f"The student's edges after {scene.run.step} steps", _responses(scene, scene.after))
 
 
 def kernels(scene: Scene) -> Figure:
-    """A film strip: the kernels as they change, and the true ones in the last column."""
+    """The kernels at several steps, one column per step, and the true kernels in the last column."""
     stages = [(f"step {step}", weight) for step, weight in _chosen(scene.run.frames, 8)]
     stages.append(("true", scene.true))
     height = 1.3 * len(scene.channels) + 0.55
@@ -83,7 +83,7 @@ def loss(scene: Scene) -> Figure:
 
 
 def overview(scene: Scene) -> Figure:
-    """All of it in one figure."""
+    """The photograph, the edges, the kernels and the loss in one figure."""
     seen = [
         ("photograph", scene.photograph),
         ("teacher's edges", _strength(scene.taught)),
@@ -112,7 +112,7 @@ FIGURES: dict[str, Callable[[Scene], Figure]] = {
 
 
 def _strength(responses: Responses) -> np.ndarray:
-    """Several responses as one: the largest of the compass, else the length of the gradient."""
+    """Combine several responses to one: the maximum for compass kernels, else the length of the gradient."""
     whole = responses.max(axis=0) if len(responses) == len(COMPASS) else jnp.linalg.norm(responses, axis=0)
     return np.asarray(whole)
 
@@ -139,9 +139,9 @@ def _wall(
 def _draw_kernels(
     figure: Figure, stages: Sequence[tuple[str, np.ndarray]], scene: Scene, *, height: float, across: bool
 ) -> float:
-    """The kernels of every stage at the foot of a figure, on one scale of grey; the width that they take, in inches.
+    """Draw the kernels of every stage at the bottom of a figure, on one scale of grey. Returns their width in inches.
 
-    There is a column for each stage, or a row where not `across`.
+    There is one column per stage if `across` is set, else one row per stage.
     """
     table = np.stack([weight[:, 0] for _, weight in stages], axis=1)
     rows, columns = scene.channels, tuple(name for name, _ in stages)
@@ -168,7 +168,7 @@ def _name(scene: Scene) -> str:
 
 
 def _chosen(frames: Sequence[tuple[int, np.ndarray]], most: int) -> list[tuple[int, np.ndarray]]:
-    """The first and the last frame, and some between, closer together at the start."""
+    """The first and the last frame, and some in between, which are closer together at the start."""
     places = np.geomspace(1, len(frames), most).round().astype(int) - 1
     return [frames[place] for place in sorted(set(places.tolist()))]
 

@@ -1,4 +1,4 @@
-"""The npz file of learn_edges.py: a run, whole, to look into or to take up again. Nothing in it is trusted unread."""
+"""The npz file of learn_edges.py: a complete run, to inspect or to resume. Its contents are checked before use."""
 
 import hashlib
 import json
@@ -44,13 +44,13 @@ def read_saved(path: Path) -> Saved:
 
 
 def saved_settings(path: Path, saved: Saved, given: Mapping[str, Any], parsers: Mapping[str, Any]) -> Settings:
-    """The settings of a file, checked as options are; what is given beside them must agree."""
+    """The settings in a file, checked like options. Options that are given too must have the same values."""
     try:
         values = json.loads(str(saved["settings"]))
-        parsers = {**parsers, "image": str}  # it may have been moved since
+        parsers = {**parsers, "image": str}  # the picture may have been moved since
         settings = Settings(**{name: parsers[name](str(value)) for name, value in values.items()})
         complete = set(values) == set(parsers) and str(saved["teacher"]) == settings.teacher
-    except Exception as error:  # whatever stands there in place of settings
+    except Exception as error:  # a broken file may have anything in place of settings
         raise _unusable(path, "it does not hold the settings of learn_edges.py") from error
     if not complete:
         raise _unusable(path, "its settings are not complete")
@@ -63,7 +63,7 @@ def saved_settings(path: Path, saved: Saved, given: Mapping[str, Any], parsers: 
 
 
 def resumed(path: Path, saved: Saved, settings: Settings, photograph: np.ndarray) -> Run:
-    """The run in a file."""
+    """The run that a file contains."""
     fresh = start(settings)
     for name, array in _arrays_of(fresh.state).items():
         if name not in saved or (saved[name].shape, saved[name].dtype) != (array.shape, array.dtype):
@@ -85,7 +85,7 @@ def _check_history(path: Path, saved: Saved) -> None:
         raise _unusable(path, "its frames are missing or of another shape")
     for name, array in saved.items():
         if array.dtype.kind not in "US" and not (array.dtype.kind in "iuf" and np.isfinite(array).all()):
-            raise _unusable(path, f"its {name} holds something else than finite numbers")
+            raise _unusable(path, f"its {name} has values that are not finite numbers")
 
 
 def _arrays_of(state: State) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""How the student of learn_edges.py learns: Adam on random crops of one photograph, the steps inside one scan."""
+"""The training of learn_edges.py: Adam on random crops of one photograph, with the steps inside one scan."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ conv2d = partial(convjax.conv2d, precision="highest")  # accelerators would roun
 
 @dataclass(frozen=True)
 class Settings:
-    """What decides, together with the number of steps, what is learned."""
+    """The settings that, with the number of steps, determine the result of training."""
 
     teacher: str = "sobel"
     image: str = ""  # the sample photograph
@@ -36,14 +36,14 @@ class Settings:
 
 
 class Lesson(NamedTuple):
-    """All that the student is shown: a photograph (1, H, W), and the teacher's responses (O, H - 2, W - 2)."""
+    """The data of the student: a photograph (1, H, W), and the teacher's responses (O, H - 2, W - 2)."""
 
     photograph: jax.Array
     responses: jax.Array
 
 
 class State(NamedTuple):
-    """What a step changes; the key stays, and every step derives its own from it."""
+    """The values that a step changes. The key stays the same, and every step derives its own key from it."""
 
     params: convjax.ConvParams
     optimiser: Any
@@ -52,7 +52,7 @@ class State(NamedTuple):
 
 
 class Run(NamedTuple):
-    """A state and how it came about: the loss of every step, and the weights at step 0 and after every chunk."""
+    """A state and its history: the loss of every step, and the weights at step 0 and after every chunk."""
 
     state: State
     losses: tuple[np.ndarray, ...]
@@ -69,14 +69,14 @@ def teacher_of(settings: Settings) -> jax.Array:
 
 
 def teach(photograph: np.ndarray, teacher: jax.Array) -> Lesson:
-    """The photograph at mean 0 and standard deviation 1, which is easier to learn from, and the responses to it."""
+    """Scale the photograph to mean 0 and standard deviation 1, for easier training, and compute the responses."""
     x = jnp.asarray((photograph - photograph.mean()) / photograph.std(), jnp.float32)[None]
     return Lesson(x, conv2d(x, teacher))
 
 
 def optimiser(settings: Settings) -> optax.GradientTransformation:
-    # The rate follows the number of the step alone, so that training can stop and go on anywhere. The gradients shrink
-    # by orders of magnitude: b2 is short, for the steps to follow them, and eps large, for the end to be calm.
+    # The rate depends on the number of the step only, so training can stop and resume anywhere. The gradients shrink by
+    # orders of magnitude. A small b2 lets the steps follow them, and a large eps keeps the last steps small.
     return optax.adam(optax.exponential_decay(settings.lr, settings.half_life, 0.5), b2=0.99, eps=1e-3)
 
 
@@ -88,7 +88,7 @@ def start(settings: Settings) -> Run:
 
 
 def draw_crops(key: jax.Array, lesson: Lesson, settings: Settings) -> tuple[jax.Array, jax.Array]:
-    """Random crops of the photograph, and what the teacher answers to them."""
+    """Random crops of the photograph, and the teacher's responses to them."""
     where, noise = jax.random.split(key)
     height, width = lesson.photograph.shape[1:]
     room = jnp.array([[height - settings.crop], [width - settings.crop]], jnp.int32)
@@ -118,7 +118,7 @@ def learn(state: State, lesson: Lesson, settings: Settings) -> tuple[State, jax.
 
 @partial(jax.jit, static_argnames="settings")
 def advance(state: State, lesson: Lesson, end: jax.Array, *, settings: Settings) -> tuple[State, jax.Array]:
-    """CHUNK steps, or fewer where `end` comes first: one compiled function for any number of steps."""
+    """Run CHUNK steps, or fewer if `end` comes first. One compiled function is enough for any number of steps."""
 
     def go(state: State) -> tuple[State, jax.Array]:
         return learn(state, lesson, settings)
@@ -130,7 +130,7 @@ def advance(state: State, lesson: Lesson, end: jax.Array, *, settings: Settings)
 
 
 def train(run: Run, lesson: Lesson, settings: Settings, end: int) -> Iterator[Run]:
-    """Learn up to step `end`, one chunk at a time."""
+    """Train up to step `end`, one chunk at a time."""
     while run.step < end:
         state, losses = advance(run.state, lesson, jnp.int32(end), settings=settings)
         step = int(state.step)
@@ -142,11 +142,11 @@ def train(run: Run, lesson: Lesson, settings: Settings, end: int) -> Iterator[Ru
 
 
 def check_convergence(run: Run, lesson: Lesson, settings: Settings) -> None:
-    """Refuse a run that diverged: over the second half of its steps the mean loss is 10 times the untrained student's.
+    """Raise an error if the mean loss over the second half of a run is over 10 times the untrained student's loss.
 
-    The mean is there because the loss of one step depends on its crops. The untrained student's is that of the whole
-    photograph. A run of fewer than 100 steps may reach 1000 times: Adam's first steps are as long as --lr, and
-    overshoot the more the larger it is, by 90 times with --lr 1, which then learns well.
+    The loss is a mean, because the loss of one step depends on its crops. The untrained student's loss is measured on
+    the whole photograph. A run of fewer than 100 steps may reach 1000 times: Adam's first steps are as long as --lr,
+    and overshoot more if it is larger. With --lr 1 the loss rises by 90 times, and the student then learns well.
     """
     first, last = (
         float(loss_of(state.params, *lesson)) + settings.noise**2 for state in (start(settings).state, run.state)
@@ -161,7 +161,7 @@ def _diverged(how: str, settings: Settings) -> command.Problem:
 
 
 def largest_error(params: convjax.ConvParams, teacher: jax.Array) -> float:
-    """The largest distance of a learned number from the true one, which is 0 for a bias."""
+    """The largest difference between a learned number and the true one, which is 0 for a bias."""
     true = convjax.ConvParams(teacher, jnp.zeros(len(teacher), teacher.dtype))
     errors = jax.tree.map(lambda learned, number: jnp.abs(learned - number).max(), params, true)
     return max(map(float, jax.tree.leaves(errors)))

@@ -1,9 +1,11 @@
-"""The edges of a photograph by every operator of convjax, and a blur found again by gradient descent.
+"""The edges of a photograph by several operators of convjax, and a blur that is recovered by gradient descent.
 
-Magnitude and direction of the gradient by Sobel, Prewitt, Scharr and Roberts; the Laplacian of the Gaussian and where
-it changes sign; Canny's edges at three scales. Then what only a filter with a derivative can do: the photograph is
-blurred by a Gaussian of --blur and, apart from that, by a shaken camera, with a little noise on both. Adam is shown the
-sharp and the blurred picture, and finds the width of the Gaussian, and every weight of the shake.
+The figure shows magnitude and direction of the gradient by Sobel, Prewitt, Scharr and Roberts, the Laplacian of the
+Gaussian and where it changes sign, and Canny's edges at three scales.
+
+The second part needs filters with a derivative. One copy of the photograph is blurred by a Gaussian of --blur, another
+by a shaken camera, and both get a little noise. From the sharp and the blurred pictures, Adam finds the width of the
+Gaussian and every weight of the shake.
 
 Everything is saved as one figure, edges_of_a_photo.png.
 """
@@ -32,16 +34,16 @@ from convjax import edges, kernels, ndimage
 
 SAVED = "edges_of_a_photo.png"
 OPERATORS = ("sobel", "prewitt", "scharr", "roberts")
-SMALLEST, CROP = 32, 384  # pixels of the shortest side; what is learned from, at most
-RADIUS = 5  # of the shake's window
-NOISE = 0.002
-START = 1.0  # the sigma that is tried first
+SMALLEST, CROP = 32, 384  # pixels: smallest side of a picture, largest side of the part that is learned from
+RADIUS = 5  # pixels, of the window of the shake
+NOISE = 0.002  # standard deviation, where white is 1
+START = 1.0  # first sigma of the descent, in pixels
 CHUNK = 10  # steps in one call of the compiled function
-WIDEST = 8.0  # the largest --blur, whose Gaussian must fit the learned one's window
+WIDEST = 8.0  # pixels: largest --blur, whose Gaussian must fit into the window of the learned one
 
 
 class Found(NamedTuple):
-    """What was learned, at every step, and the loss there."""
+    """The learned values and the loss at every step."""
 
     values: np.ndarray
     losses: np.ndarray
@@ -56,7 +58,7 @@ def make_parser() -> command.Parser:
     add = parser.add_argument
     add("--image", type=command.existing_file, help="any picture; matplotlib's sample photograph if not given")
     add("--sigma", type=command.real(50), default=2.0, help="scale of the Laplacian and of Canny's edges (%(default)s)")
-    add("--blur", type=command.real(WIDEST), default=2.4, help="standard deviation to be found again (%(default)s)")
+    add("--blur", type=command.real(WIDEST), default=2.4, help="standard deviation to be recovered (%(default)s)")
     add("--steps", type=command.whole(1, 10**6), default=400, help="of gradient descent (%(default)s)")
     add("--seed", type=command.whole(0, 2**31 - 1), default=0, help="of the noise and the shake (%(default)s)")
     return parser
@@ -100,7 +102,7 @@ def shaking(weights: jax.Array, image: jax.Array) -> jax.Array:
 
 
 def shaken(key: jax.Array) -> jax.Array:
-    """The way of a camera that is shaken while the shutter is open: a random walk, smoothed, of sum 1."""
+    """The blur kernel of a camera that shakes while the shutter is open: a smoothed random walk, of sum 1."""
     walk = jnp.cumsum(0.5 * jax.random.normal(key, (60, 2)), 0)
     walk = ndimage.gaussian_filter1d(walk, 4.0, axis=0)
     walk = jnp.clip(walk - walk.mean(0), 0.5 - RADIUS, RADIUS - 0.5)
@@ -115,10 +117,10 @@ def middle(photo: np.ndarray) -> np.ndarray:
 
 
 def learn(name: str, blur: Callable, first: Any, sharp: jax.Array, target: jax.Array, steps: int, bar: Any) -> Found:
-    """Adam on the mean square of what a Laplacian sees of the difference.
+    """Run Adam on the mean square of the Laplacian of the difference.
 
-    Neighbouring pixels of a photograph are nearly the same, so that their weights can hardly be told apart; the
-    Laplacian takes out what they share.
+    Neighbouring pixels of a photograph are nearly the same, so their weights can hardly be told apart. The Laplacian
+    removes the part that they have in common.
     """
     optimiser = optax.adam(optax.cosine_decay_schedule(0.1 if jnp.ndim(first) == 0 else 0.003, steps))
 
@@ -204,7 +206,7 @@ def wheel(axes: Axes) -> None:
 
 
 def crossings(image: np.ndarray) -> jax.Array:
-    """Pixels with a neighbour of the other sign that is as strong as a photograph's noise is not."""
+    """Pixels with a neighbour of the other sign, if the two differ by more than a photograph's noise."""
     least = 0.05 * np.abs(image).max()
     low, high = ndimage.minimum_filter(image, 3), ndimage.maximum_filter(image, 3)
     return (low < 0) & (high > 0) & (high - low > least) & (image >= 0)

@@ -1,7 +1,7 @@
-"""What the three labs share: the edge kernels, the images they look at, and the run that prints and draws them.
+"""Code that the three labs share: edge kernels, images, and the main program that prints and draws the experiments.
 
-An experiment is a function without arguments. Its docstring says what to look for; what it returns, title by title,
-is printed, and the arrays among it are drawn as pictures. The last one is the result.
+An experiment is a function without arguments. Its docstring says what to look for. It returns values by title. All of
+them are printed, and arrays are also drawn as pictures. The last value is the result.
 """
 
 import inspect
@@ -30,12 +30,12 @@ def dark(height: int = 5, width: int = 5) -> Array:
 
 
 def upright_line(column: int, size: int = 5) -> Array:
-    """Zeros but for one column of ones, (1, 1, size, size)."""
+    """Zeros except for one column of ones, (1, 1, size, size)."""
     return dark(size, size).at[..., column].set(1)
 
 
 def level_line(row: int, size: int = 5) -> Array:
-    """Zeros but for one row of ones, (1, 1, size, size)."""
+    """Zeros except for one row of ones, (1, 1, size, size)."""
     return dark(size, size).at[..., row, :].set(1)
 
 
@@ -50,12 +50,12 @@ def dot(value: float) -> Array:
 
 
 def error_of(call: Callable[..., Any], *args: Any, **options: Any) -> str:
-    """The message with which a call is refused."""
+    """The message of the error that a call raises."""
     try:
         call(*args, **options)
     except (TypeError, ValueError) as error:
         return str(error)
-    raise AssertionError("the call was expected to be refused")
+    raise AssertionError("the call was expected to raise an error")
 
 
 def run(
@@ -102,7 +102,7 @@ def _printed(title: str, value: Any) -> str:
 
 
 def _planes(value: Any) -> Iterator[tuple[str, np.ndarray]]:
-    """The two-dimensional pictures in an array, each with its place; no place where there is one only."""
+    """The two-dimensional pictures in an array, each with its index, or "" if there is only one."""
     array = np.asarray(value)
     for index in np.ndindex(array.shape[:-2]):
         several = array.size > array[index].size

@@ -1,20 +1,20 @@
-"""A randomly started convolution learns the edge kernels of a hidden teacher from one photograph.
+"""A randomly initialised convolution learns the edge kernels of a hidden teacher from one photograph.
 
-The teacher is a classical edge kernel. The student, a convolution of the same size with random weights and a bias, is
-shown random crops of the photograph and the teacher's responses to them, never the kernel, and comes to it by gradient
-descent: Adam, its rate halved every --half-life steps. The photograph is shifted and scaled to mean 0 and standard
-deviation 1 first, which makes it easier to learn from and leaves the kernels what they are.
+The teacher is a classical edge kernel. The student is a convolution of the same size with random weights and a bias. It
+receives random crops of the photograph and the teacher's responses to them, but never the kernel, and learns the kernel
+by gradient descent: Adam, with a learning rate that halves every --half-life steps. The photograph is first shifted and
+scaled to mean 0 and standard deviation 1, which makes training easier and does not change the kernels.
 
---steps is where training ends, counted from the very first step, and what a step does depends on its number alone. So
+--steps is the step at which training ends, counted from the first step of all. A step depends on its number only. So
 
     learn_edges.py --steps 1000
     learn_edges.py --steps 2000 --resume out/learn_edges.npz
 
-end, to the bit, where --steps 2000 ends at once. When resuming, the other settings come from the file; they may be
-given again, but not changed. Ctrl-C saves what was learned so far, to be resumed.
+give the same result, bit for bit, as a single run with --steps 2000. When resuming, the other settings come from the
+file. They may be given again, but not changed. Ctrl-C saves the state so far, which can be resumed.
 
 A run counts as diverged if the mean loss over the second half of its steps is more than 10 times that of the untrained
-student, or 1000 times in a run of fewer than 100 steps. It is then not saved; start again with a lower --lr.
+student, or 1000 times in a run of fewer than 100 steps. Such a run is not saved. Start again with a lower --lr.
 """
 
 import command
@@ -46,7 +46,7 @@ from edge_training import (
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 SAVED = "learn_edges.npz"
-SMALLEST = 3  # height and width of a crop, as of the kernels
+SMALLEST = 3  # pixels: height and width of the smallest crop, the same as the kernels'
 MOST_PIXELS = 2**26  # in the crops of one step
 OPTIONS: dict[str, tuple[Callable[[str], Any], str]] = {
     "teacher": (command.one_of(TEACHERS), "whose kernels are to be learned: " + ", ".join(TEACHERS)),
@@ -56,14 +56,14 @@ OPTIONS: dict[str, tuple[Callable[[str], Any], str]] = {
     "crop": (command.whole(SMALLEST, 2**13), "height and width of a crop"),
     "lr": (command.real(1e6), "learning rate of the first step"),
     "half_life": (command.whole(1, 10**7), "steps in which the learning rate halves"),
-    "seed": (command.whole(0, 2**31 - 1), "seed of all that is random"),
+    "seed": (command.whole(0, 2**31 - 1), "seed of all random numbers"),
 }
 
 
 def make_parser() -> command.Parser:
     parser = command.Parser(__doc__ or "", "out")
     parser.add_argument("--steps", type=command.whole(1, 10**7), default=4000, help="where training ends (%(default)s)")
-    parser.add_argument("--resume", metavar="NPZ", type=Path, help="a file saved before, to go on from")
+    parser.add_argument("--resume", metavar="NPZ", type=Path, help="a saved file to resume from")
     for name, (parse, says) in OPTIONS.items():
         default = getattr(Settings, name)
         text = f"{says} ({default})" if default != "" else says
@@ -76,7 +76,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def learn_edges(arguments: Namespace) -> int:
-    """Check all there is to check, train, and save."""
+    """Check the options and files, train, and save."""
     run, settings, photograph = prepare(arguments)
     command.open_folder(arguments.out, [SAVED, *edge_figures.FIGURES])
     lesson = teach(photograph, teacher_of(settings))
@@ -89,12 +89,12 @@ def learn_edges(arguments: Namespace) -> int:
     files = edge_figures.save_all(edge_figures.scene(run, settings, photograph), arguments.out)
     print(f"\nsaved in {arguments.out}: {', '.join(file.name for file in (path, *files))}")
     if not finished:
-        print(f"interrupted after step {run.step} of {arguments.steps}; --resume {path} goes on from there")
+        print(f"interrupted after step {run.step} of {arguments.steps}; --resume {path} continues from there")
     return 0 if finished else command.INTERRUPTED
 
 
 def prepare(arguments: Namespace) -> tuple[Run, Settings, np.ndarray]:
-    """Where training starts, under which settings, and the photograph."""
+    """The run to start from, the settings, and the photograph."""
     given = {name: getattr(arguments, name) for name in OPTIONS if getattr(arguments, name) is not None}
     if arguments.resume is None:
         settings = Settings(**given)
@@ -116,7 +116,7 @@ def read_photograph(settings: Settings) -> np.ndarray:
 
 
 def check_photograph(photograph: np.ndarray, settings: Settings) -> None:
-    """Refuse a photograph that there is nothing to learn from with these settings."""
+    """Raise an error if nothing can be learned from this photograph with these settings."""
     height, width = photograph.shape
     shorter, most = min(height, width), MOST_PIXELS // settings.crop**2
     if shorter < SMALLEST:
@@ -134,7 +134,7 @@ def check_photograph(photograph: np.ndarray, settings: Settings) -> None:
 
 
 def train_with_bar(run: Run, settings: Settings, lesson: Lesson, end: int) -> Run:
-    """Train under a progress bar, up to step `end` or to a Ctrl-C."""
+    """Train with a progress bar, until step `end` or Ctrl-C."""
     name = f"learning {settings.teacher}"
     with command.interrupts_held() as interrupts, tqdm(total=end, initial=run.step, unit="step", desc=name) as bar:
         for reached in train(run, lesson, settings, end):

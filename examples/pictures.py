@@ -1,4 +1,4 @@
-"""Photographs in, pictures out: what the examples draw with. It touches no global state of matplotlib."""
+"""Reads photographs and draws pictures for the examples, without changing matplotlib's global state."""
 
 import math
 import warnings
@@ -14,7 +14,7 @@ from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 from PIL import Image, ImageOps
 
-SMALL = 144  # up to this many numbers can be read in the picture itself
+SMALL = 144  # largest number of elements whose values are written into the picture
 
 Picture = tuple[str, np.ndarray]  # a title, and an image, a kernel or a feature map of two axes
 
@@ -24,7 +24,7 @@ def read_photograph(path: Path | None = None) -> np.ndarray:
     source = path or cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns of odd files; what it cannot read it raises
+            warnings.simplefilter("ignore")  # Pillow warns of unusual files, and raises an error for unreadable ones
             with Image.open(source) as image:
                 return _grey(ImageOps.exif_transpose(image))
     except FileNotFoundError as error:
@@ -34,7 +34,9 @@ def read_photograph(path: Path | None = None) -> np.ndarray:
 
 
 def _grey(image: Image.Image) -> np.ndarray:
-    if image.mode in ("F", "I") or image.mode.startswith("I;"):  # more than 8 bits have no fixed white
+    if image.mode in ("F", "I") or image.mode.startswith(
+        "I;"
+    ):  # modes with more than 8 bits have no fixed value for white
         deep = np.asarray(image, np.float32)
         deep = deep - deep.min()
         return deep / max(deep.max(), np.float32(1e-30))
@@ -42,9 +44,9 @@ def _grey(image: Image.Image) -> np.ndarray:
 
 
 def limits(array: np.ndarray) -> tuple[float, float]:
-    """The values shown black and white: 0 is mid-grey where there are negative values, else black.
+    """The values that are shown as black and white. 0 is mid-grey if there are negative values, else black.
 
-    Few values that are much larger than the rest are cut off, or they would leave the rest dark.
+    A few values that are much larger than the rest are clipped, because they would make the rest dark.
     """
     sizes = np.abs(array)
     top, most = float(np.max(sizes, initial=0)), float(np.percentile(sizes, 99.5))
@@ -56,7 +58,7 @@ def limits(array: np.ndarray) -> tuple[float, float]:
 def draw(
     axes: Axes, title: str, array: np.ndarray, *, shown: tuple[float, float] | None = None, bar: bool = True
 ) -> AxesImage:
-    """A titled grey picture with a colour bar; the numbers are written into the cells where there is room."""
+    """Draw a grey picture with a title and a colour bar. Numbers are written into the cells if there is room."""
     low, high = shown or limits(array)
     grey = axes.imshow(
         array, cmap="gray", vmin=low, vmax=high, interpolation="nearest" if array.size <= SMALL else "antialiased"
@@ -73,7 +75,7 @@ def draw(
 
 
 def add_bar(grey: AxesImage, place: Axes) -> None:
-    """A colour bar; its ends are pointed where the picture has values beyond them."""
+    """Draw a colour bar. An end is pointed if the picture has values beyond it."""
     values, (low, high) = grey.get_array(), grey.get_clim()
     beyond = (values is not None and values.min() < low, values is not None and values.max() > high)
     extend = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}[beyond]
@@ -107,9 +109,10 @@ def grid(
     title: str = "",
     below: float = 0,
 ) -> Figure:
-    """A figure of titled groups of pictures, each group on lines of its own.
+    """A figure of groups of pictures. Each group has a title and starts on a new line.
 
-    Panel is the width of a picture in inches, aspect its height over its width, below some room left at the foot.
+    `panel` is the width of a picture in inches, `aspect` its height divided by its width, and `below` the free space at
+    the bottom of the figure in inches.
     """
     lines = [-(-len(pictures) // columns) for _, pictures in groups]
     name_space = [0.3 if name else 0.0 for name, _ in groups]

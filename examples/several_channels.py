@@ -1,10 +1,10 @@
 """Convolution with several channels.
 
-Every output channel has a kernel of its own, with one slice for every input channel. Each slice slides over its
+Every output channel has its own kernel, with one slice for every input channel. Each slice slides over its
 channel, and the results are added: an output channel is a sum over the input channels. So a weight has four axes,
 (output channels, input channels, height, width), and an image has (images, channels, height, width).
 
-Every input, kernel and output channel is shown as a grey picture; [n, c] says which one it is.
+Every input, kernel and output channel is shown as a grey picture; [n, c] is its index.
 """
 
 import command
@@ -23,17 +23,17 @@ THREE = jnp.concatenate([GX, GY, ones(3)])  # three output channels, one input c
 
 
 def three_kernels_on(x: Array) -> labs.Shown:
-    """What Gx, Gy and a kernel of ones make of an image, side by side."""
+    """The results of Gx, Gy and a kernel of ones on an image, side by side."""
     return {"image": x, "kernel": THREE, "output": convjax.conv2d(x, THREE, jnp.zeros(3, jnp.float32))}
 
 
 def upright() -> labs.Shown:
-    """Three kernels on an upright line: Gx answers, Gy does not, the ones count."""
+    """Three kernels on an upright line: Gx responds, Gy does not, and the ones count."""
     return three_kernels_on(upright_line(column=2))
 
 
 def level() -> labs.Shown:
-    """The same on a level line: now Gy answers, and Gx does not."""
+    """Three kernels on a level line: now Gy responds, and Gx does not."""
     return three_kernels_on(level_line(row=2))
 
 
@@ -54,7 +54,7 @@ def two_in_three_out() -> labs.Shown:
 
 
 def channel_by_channel() -> labs.Shown:
-    """Experiment 3 by hand: each channel as an image of its own, then the sum. It is the same."""
+    """Experiment 3 by hand: each channel as a separate image, then the sum. The result is the same."""
     a, b = -2 * level_line(row=2), level_line(row=2)
     from_a, from_b = convjax.conv2d(a, dot(1)), convjax.conv2d(b, dot(-2))
     return {"A": a, "B": b, "conv2d(A, 1)": from_a, "conv2d(B, -2)": from_b, "sum": from_a + from_b}

@@ -1,8 +1,8 @@
 """True convolution, and what the convolution of neural networks really is.
 
-In mathematics a convolution turns the kernel round before it slides. The one of neural networks, `conv2d` in torch
-and here, does not: it is a cross-correlation. For a kernel that is learned it makes no difference, for a kernel out of
-a book it turns the sign of an edge. The rest is about channels and groups, and about what is refused.
+In mathematics a convolution flips the kernel before the kernel slides. The convolution of neural networks, `conv2d` in
+torch and here, does not flip it: it is a cross-correlation. For a learned kernel this makes no difference. For a kernel
+from a book it changes the sign of an edge. The other experiments are about channels, groups and errors.
 """
 
 import command
@@ -61,14 +61,14 @@ def two_lines() -> Array:
 
 
 def turned(weight: Array) -> Array:
-    """The kernel turned round: upside down and left to right."""
+    """The kernel flipped along both axes."""
     return weight[..., ::-1, ::-1]
 
 
 def by_the_formula() -> labs.Shown:
     """The convolution of the book: y[m, n] is the sum of x[m - i, n - j] k[i, j] over i and j.
 
-    Written out with four loops. i and j run against m and n, so the kernel lies on the image turned round.
+    Written with four loops. i and j run opposite to m and n, so the kernel is flipped when it is laid on the image.
     """
     x, k = np.asarray(step()[0, 0]), np.asarray(K[0, 0])
     y = np.zeros((6, 6), np.float32)
@@ -78,18 +78,18 @@ def by_the_formula() -> labs.Shown:
 
 
 def by_conv2d() -> labs.Shown:
-    """The same from conv2d, given the kernel turned round."""
-    return {"image": step(), "K turned": turned(K), "conv2d": convjax.conv2d(step(), turned(K))}
+    """The same result from conv2d with the flipped kernel."""
+    return {"image": step(), "K flipped": turned(K), "conv2d": convjax.conv2d(step(), turned(K))}
 
 
 def mirrored_borders() -> labs.Shown:
     """Every place where kernel and image touch, with the image mirrored at its borders: 8 + 3 - 1 = 10 places."""
     x = jnp.pad(step(), ((0, 0), (0, 0), (2, 2), (2, 2)), mode="symmetric")
-    return {"image, mirrored": x, "K turned": turned(K), "conv2d": convjax.conv2d(x, turned(K))}
+    return {"image, mirrored": x, "K flipped": turned(K), "conv2d": convjax.conv2d(x, turned(K))}
 
 
 def correlation() -> labs.Shown:
-    """conv2d with K as it is: the sign turns. It does not turn the kernel, it is a cross-correlation."""
+    """conv2d with K itself: the sign changes, because conv2d does not flip the kernel. It is a cross-correlation."""
     return {"image": step(), "K": K, "conv2d": convjax.conv2d(step(), K)}
 
 
@@ -100,18 +100,18 @@ def no_symmetry() -> labs.Shown:
 
 
 def one_output() -> labs.Shown:
-    """Two input channels and one output: each slice of A meets its own line."""
+    """Two input channels and one output: each slice of A slides over its own channel."""
     return {"image": two_lines(), "A": A, "conv2d": convjax.conv2d(two_lines(), A)}
 
 
 def three_outputs() -> labs.Shown:
-    """Two input channels and three outputs, times 10, plus 0.5, cut off to whole numbers."""
+    """Two input channels and three outputs, times 10, plus 0.5, truncated to integers."""
     y = (convjax.conv2d(two_lines(), B) * 10 + jnp.float32(0.5)).astype(jnp.int8)
     return {"image": two_lines(), "B": B, "10 conv2d + 0.5": y}
 
 
 def groups() -> labs.Shown:
-    """Groups: the channels fall into groups that do not see one another, and the weight becomes thinner."""
+    """Groups: the channels are divided into separate groups, and the weight has fewer input channels."""
     shape = {n: convjax.init_conv(jax.random.key(0), 4, 4, 3, groups=n).weight.shape for n in (1, 2, 4)}
     return {f"4 channels to 4 in groups={n}: shape of the weight": shape[n] for n in shape}
 
@@ -128,18 +128,18 @@ def groups_refused() -> labs.Shown:
 def dtypes() -> labs.Shown:
     """A float64 image and a float32 weight: JAX's promotion.
 
-    JAX has no float64 unless it is switched on, and the result is float32; with it, the result is float64.
+    JAX has no float64 unless it is switched on, so the result is float32. If it is switched on, the result is float64.
     """
     image, weight = np.ones((1, 1, 4, 4), np.float64), np.ones((1, 1, 3, 3), np.float32)
     with jax.enable_x64(False):
         usual = convjax.conv2d(image, weight).dtype
     with jax.enable_x64(True):
         switched_on = convjax.conv2d(image, weight).dtype
-    return {"as JAX starts": usual, "with jax_enable_x64": switched_on}
+    return {"JAX's default": usual, "with jax_enable_x64": switched_on}
 
 
 def axes() -> labs.Shown:
-    """What the axes of an image are taken for: (N, C, H, W), or (C, H, W) for one image. (H, W) is refused."""
+    """The axes of an image: (N, C, H, W), or (C, H, W) for one image. (H, W) raises an error."""
     x = step()
     return {
         "(1, 1, 8, 8) gives": convjax.conv2d(x, K).shape,

@@ -10,6 +10,7 @@ from benchmarks.cases import ROWS, SMALL, Case
 from convjax._algorithms import ALGORITHMS
 from convjax._machine import generic
 from convjax._operation.primitive import run_algorithm
+from convjax._spec import ConvSpec, extent
 
 CPU = generic("cpu")
 
@@ -18,7 +19,20 @@ REDUCED = tuple({str(case[1:5]): case for case in reversed(ALL_REDUCED)}.values(
 CASES = SMALL
 BY_NAME = {case.name: case for case in CASES}
 
-__all__ = ["ALL_REDUCED", "BY_NAME", "CASES", "CPU", "REDUCED", "ROWS", "Case", "by", "equations", "normal", "specs"]
+__all__ = [
+    "ALL_REDUCED",
+    "BY_NAME",
+    "CASES",
+    "CPU",
+    "REDUCED",
+    "ROWS",
+    "Case",
+    "by",
+    "equations",
+    "normal",
+    "random_spec",
+    "specs",
+]
 
 
 def specs(case: Case) -> dict:
@@ -65,3 +79,18 @@ def equations(f, *args) -> list:
         return [*jaxpr.eqns, *(e for inner in subjaxprs(jaxpr) for e in of(inner))]
 
     return of(jax.make_jaxpr(f)(*args).jaxpr)
+
+
+def random_spec(rng) -> tuple[ConvSpec, tuple[int, ...], tuple[int, ...]]:
+    """Any spec, such as that of an input gradient, and shapes that fit it: of one image of x, and of w."""
+    dims = int(rng.choice([1, 2, 2, 3]))
+    groups, inputs, outputs = (int(rng.choice(n)) for n in ([1, 1, 2, 3], [1, 1, 2], [1, 2, 4]))
+    kernel, sizes = rng.integers(1, 5, dims).tolist(), rng.integers(1, (12, 7, 5)[dims - 1], dims).tolist()
+    stride, lhs, rhs = (np.where(rng.random(dims) < 0.5, 1, rng.integers(1, 4, dims)).tolist() for _ in range(3))
+    padding = []
+    for n, k, a, r in zip(sizes, kernel, lhs, rhs, strict=True):
+        low, high = rng.integers(-1, 4, 2).tolist()
+        room = extent(k, r) - extent(n, a) - low  # what the high side must hold for one position
+        padding.append((low, max(high, room)))
+    spec = ConvSpec(tuple(stride), tuple(padding), tuple(lhs), tuple(rhs), groups)
+    return spec, (groups * inputs, *sizes), (groups * outputs, inputs, *kernel)

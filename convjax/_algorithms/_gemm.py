@@ -11,6 +11,7 @@ from convjax._machine import Machine
 MIN_POSITIONS_PER_IMAGE = 512  # from which a product per image is worth its own call; shorter images are joined
 MIN_BATCHED_SIDE = 16  # rows or columns: jax 0.12 sums smaller products naively, so the images are summed afterwards
 LANES = 16  # float32 numbers in the widest vectors
+MAX_FILLED_COLUMNS = 64  # fewer are filled up to whole vectors: a part of a vector takes as long as three whole ones
 MIN_SCANNED_COLUMNS = 128  # below, the products of all images are one call, and summed afterwards
 
 
@@ -18,7 +19,13 @@ def gemm(w, x, spec, machine: Machine, min_positions: int = MIN_POSITIONS_PER_IM
     """(G, O, K) by (N, G, K, M) to (N, [G,] O, M)."""
     wide = _spec.sum_dtype(x.dtype, spec)
     swapped = _spec.swap_precision(spec.precision)
-    if (x.shape[-1] >= min_positions and spec.groups == 1) or x.shape[0] == 1:
+    if x.shape[0] == 1:
+        columns = x.shape[-1]
+        if LANES < columns < MAX_FILLED_COLUMNS:
+            x = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0)] * 3 + [(0, -columns % LANES, 0)])
+        y = lax.dot_general(w[None], x, (((3,), (2,)), ((0, 1), (0, 1))), swapped, wide)
+        return lax.slice_in_dim(y, 0, columns, axis=-1)
+    if x.shape[-1] >= min_positions and spec.groups == 1:
         w = jnp.broadcast_to(xla_cpu.fusion_barrier(w, machine), (x.shape[0], *w.shape))  # stored once, not per image
         return lax.dot_general(w, x, (((3,), (2,)), ((0, 1), (0, 1))), swapped, wide)
     batch, length = x.shape[0], x.shape[3]

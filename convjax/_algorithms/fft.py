@@ -97,6 +97,17 @@ def error(spec, x, w):
     return math.ceil(6 * math.log2(math.prod(_lengths(spec, x, w)[0]))) + w.shape[1]
 
 
+def pays(p) -> bool:
+    """For kernels of many taps, with a margin, because the FFT rounds otherwise and spreads a NaN: 63x63 on 512x512
+    takes 0.80 ms for 253. If many channels are summed, other algorithms perform up to 150 multiply-adds in the time of
+    one of these."""
+    if not p.is_float or p.taps <= 64:
+        return False
+    if p.in_channels == p.out_channels == 1 and not p.gradient_like:
+        return p.multiply_add_ratio("fft") > 4
+    return p.positions > 64 and p.multiply_add_ratio("fft") > (1.5 if p.in_channels <= 4 else 30)
+
+
 ALGORITHM = Kernel(
     "fft",
     "the convolution theorem, with fast lengths",

@@ -126,6 +126,18 @@ def multiply_adds(spec, x, w):
     return x.shape[0] * w.shape[0] * w.shape[1] * math.prod(met)
 
 
+def pays(p) -> bool:
+    """For dilated kernels whose taps meet mostly padding: 3x3, dilation 18, 256 channels on 33x33 takes 3.8 ms for
+    7.0."""
+    if not p.at_most_float32 or p.groups > 1:
+        return False
+    if p.gradient_like:
+        wide = max(p.spec.stride) > 1 and min(p.batch, p.out_channels) >= 128
+        return wide and p.multiply_add_ratio("per_tap") > 1.25
+    wide = max(p.spec.rhs_dilation) > 1 and min(p.in_channels, p.out_channels) >= 128
+    return wide and p.multiply_add_ratio("per_tap") > 1.5
+
+
 ALGORITHM = Kernel(
     "per_tap", "a matrix product per tap, of what it meets of the image", run, unsupported, multiply_adds, summands
 )

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from convjax import _spec
-from convjax._algorithms import _chunks, _taps
+from convjax._algorithms import _chunks, _taps, winograd
 from convjax._algorithms.algorithm import Rewrite, dilated_input
 from convjax._arrays.xla_cpu import fusion_barrier, parallel_index
 from convjax._machine import Machine
@@ -93,6 +93,20 @@ def multiply_adds(spec, x, w):
 def is_local(spec, x, w) -> bool:
     """Only if all phases of a stride have equally many taps: a zero in the place of a tap times a NaN is a NaN."""
     return all(k % s == 0 for k, s in zip(w.shape[2:], spec.stride, strict=True))
+
+
+def pays(p) -> bool:
+    """For dilated kernels of which each phase fills Winograd's tiles up to a fifth: 3x3, dilation 2, 256 channels on
+    28x28 takes 11 ms for 19."""
+    if not p.at_most_float32 or p.groups > 1:
+        return False
+    if p.gradient_like:
+        few_positions = p.spec.dims == 2 and p.positions <= 16 and max(p.spec.stride) > 1
+        many_taps = p.summands >= 1024 and p.taps >= 100 * math.prod(p.spec.stride)
+        return few_positions and many_taps and min(p.batch, p.out_channels) >= 64
+    sizes = p.output_shape[2:]
+    full = all(4 * -(-m // (4 * r)) * r <= 1.2 * m for m, r in zip(sizes, p.spec.rhs_dilation, strict=True))
+    return max(p.spec.rhs_dilation) > 1 == max(p.spec.stride) and full and winograd.pays(p)
 
 
 ALGORITHM = Rewrite(

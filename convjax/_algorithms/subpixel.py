@@ -111,6 +111,19 @@ def is_local(spec, x, w) -> bool:
     return all(k % a == 0 for k, a in zip(w.shape[2:], spec.lhs_dilation, strict=True))
 
 
+def pays(p) -> bool:
+    """For a dilated input, if the weight is not so heavy that its phases cost more to lay out than they save."""
+    return p.input_dilated and p.taps > 1 and p.w.size <= 4 * p.x.size
+
+
+def pays_for_few_channels(p) -> bool:
+    """For the input gradient of a strided first layer, whose products by `col2im` are too many to add from cache: 3x3,
+    stride 2, from 32 channels on 8 images of 112x112 takes 1.5 ms for 2.8."""
+    few = p.groups == 1 and p.spec.dims <= 2 and p.out_channels <= 3 and p.taps <= 9
+    many_products = 2 * p.batch * p.input_positions * p.taps * p.out_channels >= p.machine.chunk_elements
+    return p.input_dilated and few and many_products
+
+
 ALGORITHM = Rewrite(
     "subpixel",
     "every phase of the result as channels of one convolution",

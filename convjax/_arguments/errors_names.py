@@ -1,4 +1,4 @@
-"""What other libraries call it: remedies for names and for arguments that convjax does not know."""
+"""Suggests convjax's word for names and arguments of other libraries that convjax does not know."""
 
 import difflib
 import functools
@@ -6,12 +6,12 @@ import inspect
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ParamSpec, TypeVar
 
-from convjax._arguments.errors import _error, _listed, _shown
+from convjax._arguments.errors import _error, _quoted, _repr_with_type
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# By argument: a name that is not known here, and the one that is, or what to do instead.
+# For each argument: a name that convjax does not know, and the name in convjax or a text that says what to do instead.
 NAMES = {
     "padding_mode": {
         "constant": "zeros",
@@ -24,13 +24,13 @@ NAMES = {
         "periodic": "circular",
         **dict.fromkeys(
             ("symmetric", "symm"),
-            "padding_mode='reflect', which leaves the edge out; or jax.numpy.pad(mode='symmetric') and padding=0",
+            "padding_mode='reflect', which does not repeat the edge; or jax.numpy.pad(mode='symmetric') and padding=0",
         ),
     },
     "padding": {
         "none": "valid",
         "same_upper": "same",
-        "same_lower": "the pairs: 'same' puts the odd element on the high side",
+        "same_lower": "pairs, because 'same' puts the odd element on the high side",
         "full": "padding=dilation * (kernel - 1)",
         "causal": "padding=((dilation * (kernel - 1), 0),)",
     },
@@ -52,8 +52,9 @@ NAMES = {
     "platform": {"gpu": "cuda", "nvidia": "cuda", "amd": "rocm", "hip": "rocm"},
 }
 
-# An argument that is not known here: for a function with the parameter that comes first, what to do; else what its
-# second entry says, and so on. A bare name is that of the parameter which has the same sense.
+# An argument that convjax does not know, and its remedies. An entry is a parameter, or a parameter and a text that says
+# what to do. The first entry whose parameter the function has is used. A parameter alone has the same meaning as the
+# unknown argument.
 ARGUMENTS: dict[str, tuple[str | tuple[str, str], ...]] = {
     **dict.fromkeys(("feature_group_count", "group", "num_groups"), ("groups",)),
     **dict.fromkeys(("rhs_dilation", "dilations", "dilation_rate", "kernel_dilation", "rate"), ("dilation",)),
@@ -66,21 +67,21 @@ ARGUMENTS: dict[str, tuple[str | tuple[str, str], ...]] = {
     "b": ("bias",),
     **dict.fromkeys(
         ("kernel_size", "kernel_shape", "ksize", "filter_size", "window", "window_shape", "shape"),
-        ("kernel_size", "size", ("weight", "leave it out: the sizes of the kernel are those of `weight`")),
+        ("kernel_size", "size", ("weight", "leave it out: `weight` has the kernel's sizes")),
     ),
     **dict.fromkeys(
         ("in_channels", "out_channels", "features", "num_filters"),
-        (("weight", "leave it out: the channels are those of `weight`"), "out_channels"),
+        (("weight", "leave it out: `weight` has the numbers of channels"), "out_channels"),
     ),
     **dict.fromkeys(
         ("data_format", "dimension_numbers", "layout", "channels_last"),
         tuple(
-            (x, f"jax.numpy.moveaxis({x}, -1, 1) where channels come last: the layout is always (N, C, *spatial)")
+            (x, f"jax.numpy.moveaxis({x}, -1, 1) if channels come last: the layout is always (N, C, *spatial)")
             for x in ("x", "weight")
         ),
     ),
-    "channel_axis": (("input", "jax.vmap over the channels, or `axes=` of the others"), ("image", "jax.vmap")),
-    "lhs_dilation": (("weight", "convjax.conv_transpose, whose stride it is"),),
+    "channel_axis": (("input", "jax.vmap over the channels, or axes= with the other axes"), ("image", "jax.vmap")),
+    "lhs_dilation": (("weight", "convjax.conv_transpose, with it as the stride"),),
     **dict.fromkeys(
         ("transpose", "transposed", "transpose_kernel"), (("weight", "convjax.conv_transpose"), "function")
     ),
@@ -92,7 +93,7 @@ ARGUMENTS: dict[str, tuple[str | tuple[str, str], ...]] = {
     **dict.fromkeys(("std", "stddev", "scale"), ("sigma",)),
     **dict.fromkeys(("size", "output_shape"), ("output_size", "size")),
     **dict.fromkeys(("rng", "seed"), ("key",)),
-    "output": (("input", "leave it out and take the result: arrays cannot be written to"),),
+    "output": (("input", "leave it out and use the result: JAX arrays cannot be written to"),),
 }
 
 
@@ -102,14 +103,14 @@ def unknown_name(function: str, argument: str, value: Any, known: Iterable[Any],
         ValueError if any(type(value) is type(name) for name in known) else TypeError,
         function,
         argument,
-        "is not a name that is known here.",
-        _shown(value),
-        f"one of {_listed(known)}",
-        remedy or _meant(argument, value, known),
+        "is not a known name.",
+        _repr_with_type(value),
+        f"one of {_quoted(known)}",
+        remedy or _suggest_name(argument, value, known),
     )
 
 
-def _meant(argument: str, value: Any, known: Sequence[Any]) -> str:
+def _suggest_name(argument: str, value: Any, known: Sequence[Any]) -> str:
     text = value.lower() if isinstance(value, str) else ""
     meant = NAMES.get(argument, {}).get(text)
     if meant is not None and (meant in known or " " in meant):
@@ -119,51 +120,51 @@ def _meant(argument: str, value: Any, known: Sequence[Any]) -> str:
 
 
 def unknown_argument(caller: str, target: str, parameters: Sequence[str], name: str, value: Any) -> Exception:
-    """Of the function `target`, which `caller` may have been asked to call."""
+    """`target` is the function without the argument. `caller` is the public function that was asked to call it."""
     return _error(
         TypeError,
         caller,
         name,
         f"is not an argument of {'this function' if caller == target else f'convjax.{target}'}.",
-        f"{name}={_shown(value)}",
+        f"{name}={_repr_with_type(value)}",
         f"some of {', '.join(parameters)}",
-        _instead(caller, target, parameters, name, value),
+        _suggest_argument(caller, target, parameters, name, value),
     )
 
 
-def _instead(caller: str, target: str, parameters: Sequence[str], name: str, value: Any) -> str:
+def _suggest_argument(caller: str, target: str, parameters: Sequence[str], name: str, value: Any) -> str:
     for entry in ARGUMENTS.get(name, ()):
         parameter, remedy = (entry, None) if isinstance(entry, str) else entry
         if parameter in parameters:
             if remedy is None:
-                return f"{parameter}={_repeated(value)}"
+                return f"{parameter}={_short_repr(value)}"
             return remedy if caller == target or not remedy.startswith("convjax.") else f"function={remedy}"
     close = difflib.get_close_matches(name.lower(), parameters, 1)
-    return f"{close[0]}={_repeated(value)}" if close else f"help(convjax.{target})"
+    return f"{close[0]}={_short_repr(value)}" if close else f"help(convjax.{target})"
 
 
-def _repeated(value: Any) -> str:
+def _short_repr(value: Any) -> str:
     text = repr(value)
     return text if isinstance(value, (int, float, str, tuple)) and len(text) <= 40 else "..."
 
 
 def explain_unknown_arguments(function: Callable[P, T]) -> Callable[P, T]:
-    """The function; but an argument that it does not have is answered with the one that is meant."""
+    """Decorate a public function: an unknown keyword argument raises an error that suggests the right one."""
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return function(*args, **kwargs)
         except TypeError:
-            mistake = _mistake(function, kwargs)
-            if mistake is None:
+            error = _unknown_argument_error(function, kwargs)
+            if error is None:
                 raise
-        raise mistake
+        raise error
 
     return call
 
 
-def _mistake(function: Callable, arguments: dict[str, Any]) -> Exception | None:
+def _unknown_argument_error(function: Callable, arguments: dict[str, Any]) -> Exception | None:
     parameters = list(inspect.signature(function).parameters)
     name = _public_name(function)
     unknown = (unknown_argument(name, name, parameters, a, v) for a, v in arguments.items() if a not in parameters)

@@ -1,10 +1,10 @@
-"""The errors that only `convjax.signal`, `convjax.ndimage` and `convjax.edges` raise, in the form of `_check`."""
+"""Errors that only `convjax.signal`, `convjax.ndimage` and `convjax.edges` raise, in the form of `errors`."""
 
 from typing import Any
 
 import jax.numpy as jnp
 
-from convjax._arguments.errors import _axes, _error, _shown
+from convjax._arguments.errors import _axis_count, _error, _repr_with_type
 
 
 def different_ranks(function: str, shape1: tuple, shape2: tuple) -> Exception:
@@ -13,9 +13,9 @@ def different_ranks(function: str, shape1: tuple, shape2: tuple) -> Exception:
         function,
         "in2",
         "has another number of axes than `in1`.",
-        f"in1 {shape1}, {_axes(shape1)}; in2 {shape2}, {_axes(shape2)}",
-        f"in2 with {_axes(shape1)}",
-        "in2[None] for each axis that is missing, or jax.vmap over the one that is too many",
+        f"in1 {shape1}, {_axis_count(shape1)}; in2 {shape2}, {_axis_count(shape2)}",
+        f"in2 with {_axis_count(shape1)}",
+        "in2[None] for each missing axis, or jax.vmap over each extra one",
     )
 
 
@@ -25,7 +25,7 @@ def not_two_axes(function: str, argument: str, shape: tuple) -> Exception:
         function,
         argument,
         "is not an image.",
-        f"shape {shape}, {_axes(shape)}",
+        f"shape {shape}, {_axis_count(shape)}",
         "(H, W), 2 axes",
         f"convjax.{function.replace('2d', '')} for any number of axes, or jax.vmap over the others",
     )
@@ -36,7 +36,7 @@ def neither_holds(function: str, shape1: tuple, shape2: tuple) -> Exception:
         ValueError,
         function,
         "in2",
-        "neither fits into `in1` nor holds it.",
+        "neither fits into `in1` nor contains it.",
         f"in1 {shape1}, in2 {shape2}",
         'for mode="valid", one of them at least as large as the other along every axis',
         'mode="same" or mode="full"',
@@ -51,7 +51,7 @@ def empty_operand(function: str, argument: str, shape: tuple) -> Exception:
         "has no elements.",
         f"shape {shape}",
         "sizes of at least 1",
-        "leave the call out, or check how the array was made",
+        "leave out the call, or check how the array was made",
     )
 
 
@@ -62,7 +62,7 @@ def wrong_axes(function: str, argument: str, axes: Any, dims: int) -> Exception:
         function,
         argument,
         f"does not name {'axes' if several else 'an axis'} of the input.",
-        _shown(axes),
+        _repr_with_type(axes),
         f"{'different ints' if several else 'an int'} from {-dims} to {dims - 1}" if dims else "an input with axes",
         "axes=None for all of them" if several else "axis=-1 for the last one",
     )
@@ -86,7 +86,7 @@ def wrong_fill(function: str, argument: str, value: Any, dtype: Any) -> Exceptio
         function,
         argument,
         "is not a number that the border can hold.",
-        _shown(value),
+        _repr_with_type(value),
         f"one number, {'real or complex' if jnp.issubdtype(dtype, jnp.complexfloating) else 'a real one'}",
         f"{argument}=0",
     )
@@ -98,7 +98,7 @@ def wrong_length(function: str, argument: str, value: Any, entries: list, count:
         function,
         argument,
         "has another number of entries than there are axes to filter.",
-        _shown(value),
+        _repr_with_type(value),
         f"one value for all, or {count}, one for each",
         f"{argument}={entries[0]}" if entries else f"leave `{argument}` out",
     )
@@ -109,10 +109,10 @@ def one_mode_only(function: str, mode: Any) -> Exception:
         ValueError,
         function,
         "mode",
-        "is a sequence, but this window is not taken axis by axis.",
-        _shown(mode),
+        "is a sequence, but this filter does not run axis by axis.",
+        _repr_with_type(mode),
         "one mode for all axes",
-        "one name, or jax.numpy.pad along one axis and a crop behind",
+        "one name, or jax.numpy.pad along one axis and a crop of the result",
     )
 
 
@@ -134,7 +134,7 @@ def not_callable(function: str, argument: str, value: Any) -> Exception:
         function,
         argument,
         "is not a function.",
-        _shown(value),
+        _repr_with_type(value),
         "a function of (input, axis, mode, cval) that returns an array",
         f"{argument}=convjax.ndimage.sobel",
     )
@@ -145,11 +145,11 @@ def wrong_weights(function: str, argument: str, shape: tuple, axes: int) -> Exce
         ValueError,
         function,
         argument,
-        "has not one axis, of at least one element, for each axis to filter.",
-        f"shape {shape}, {_axes(shape)}",
+        "does not have one axis, of at least one element, for each axis to filter.",
+        f"shape {shape}, {_axis_count(shape)}",
         f"{axes} {'axis' if axes == 1 else 'axes'}, sizes of at least 1",
         f"{argument}.reshape(...)"
-        + (", or `axes=` for those that it has" if axes != 1 else ", or `correlate`, `convolve`"),
+        + (", or axes= with as many axes as it has" if axes != 1 else ", or convjax.ndimage.correlate or convolve"),
     )
 
 
@@ -158,9 +158,9 @@ def no_window(function: str) -> Exception:
         ValueError,
         function,
         "size",
-        "is needed, or a footprint.",
+        "or `footprint` is needed.",
         "size=None, footprint=None",
-        "an int or one for each axis, or a boolean array of the window's shape",
+        "a size that is an int or one int per axis, or a footprint that is a boolean array",
         "size=3",
     )
 
@@ -170,7 +170,7 @@ def empty_footprint(function: str) -> Exception:
         ValueError,
         function,
         "footprint",
-        "holds no element.",
+        "selects no element.",
         "all False",
         "at least one True",
         "footprint=None, size=3",
@@ -182,10 +182,10 @@ def traced_footprint(function: str) -> Exception:
         TypeError,
         function,
         "footprint",
-        "is traced, but the elements of a window are chosen when the call is traced.",
+        "is traced, but its values are needed when the call is traced.",
         "a traced array",
         "a NumPy array, or nested lists",
-        "a footprint that is made outside of jax.jit, or a static argument",
+        "a footprint that is made outside jax.jit, or a static argument",
     )
 
 
@@ -194,10 +194,10 @@ def not_in_window(function: str, argument: str, value: Any, low: float, high: fl
         ValueError,
         function,
         argument,
-        f"is not one of a window of {count} elements.",
-        _shown(value),
+        f"is out of range for a window of {count} elements.",
+        _repr_with_type(value),
         f"from {low} to {high}",
-        "convjax.ndimage.median_filter for the middle one",
+        "convjax.ndimage.median_filter for the middle element",
     )
 
 
@@ -206,7 +206,7 @@ def radius_of_traced_scale(function: str) -> Exception:
         TypeError,
         function,
         "radius",
-        "is needed where `sigma` is traced, for the shape cannot follow it.",
+        "is needed if `sigma` is traced, because the shape cannot depend on it.",
         "radius=None",
         "an int, or one for each axis",
         "radius=int(truncate * largest_sigma + 0.5)",
@@ -219,9 +219,9 @@ def not_an_image(function: str, shape: tuple, expected: str) -> Exception:
         function,
         "image",
         "is not an image of one channel.",
-        f"shape {shape}, {_axes(shape)}",
+        f"shape {shape}, {_axis_count(shape)}",
         expected,
-        "image.mean(axis=-1) for one whose colours come last",
+        "image.mean(axis=-1) if the colours come last",
     )
 
 
@@ -230,10 +230,10 @@ def colours_last(function: str, shape: tuple) -> Exception:
         ValueError,
         function,
         "image",
-        "looks like a picture whose colours stand last.",
+        "looks like a picture whose colours come last.",
         f"shape {shape}, which would be {shape[-3]} images of {shape[-2]} x {shape[-1]} pixels",
         "(..., H, W)",
-        "jax.numpy.moveaxis(image, -1, 0) for an image of each colour, or image.mean(axis=-1) for one of all",
+        "jax.numpy.moveaxis(image, -1, 0) for one image per colour, or image.mean(axis=-1) for a grey image",
     )
 
 
@@ -256,8 +256,8 @@ def thresholds_cross(function: str, low: Any, high: Any) -> Exception:
         "low_threshold",
         "is above `high_threshold`.",
         f"low_threshold={low}, high_threshold={high}",
-        "low_threshold <= high_threshold; None is 0.1 and 0.2 of the largest of the dtype",
-        "both of them, with low_threshold=high_threshold / 2",
+        "low_threshold <= high_threshold; None means 0.1 and 0.2 times the largest value of the dtype",
+        "both thresholds, with low_threshold=high_threshold / 2",
     )
 
 
@@ -267,8 +267,8 @@ def not_a_quantile(function: str, argument: str, value: Any) -> Exception:
         function,
         argument,
         "is not a quantile.",
-        _shown(value),
-        "a number from 0 to 1, where use_quantiles is set",
+        _repr_with_type(value),
+        "a number from 0 to 1, because use_quantiles is True",
         f"{argument}=0.9, or use_quantiles=False",
     )
 
@@ -278,10 +278,10 @@ def wrong_mask(function: str, mask: tuple, image: tuple) -> Exception:
         ValueError,
         function,
         "mask",
-        "has not the shape of the image.",
+        "does not have the shape of the image.",
         f"mask {mask}, image {image}",
         f"{image}",
-        "mask=None for all of it",
+        "mask=None for the whole image",
     )
 
 
@@ -291,7 +291,7 @@ def not_a_static_number(function: str, argument: str, value: Any) -> Exception:
         function,
         argument,
         "is not a number that is known when the call is traced.",
-        _shown(value),
+        _repr_with_type(value),
         "a real number, not traced",
         f"{argument}=1.0, or a static argument of jax.jit",
     )
@@ -303,8 +303,8 @@ def negative(function: str, argument: str, value: Any) -> Exception:
         function,
         argument,
         "is below 0, or not finite.",
-        _shown(value),
-        "a number from 0 on",
+        _repr_with_type(value),
+        "a number of at least 0",
         f"{argument}=1.0",
     )
 
@@ -315,7 +315,7 @@ def ragged_footprint(function: str, value: Any) -> Exception:
         function,
         "footprint",
         "is not an array of booleans.",
-        _shown(value),
+        _repr_with_type(value),
         "a NumPy array, or nested lists of equal length",
         "footprint=numpy.ones((3, 3), bool)",
     )
@@ -326,8 +326,8 @@ def not_a_derivative(function: str, argument: str, result: Any, shape: tuple) ->
         ValueError,
         function,
         argument,
-        "returned something else than an image of the input's shape.",
-        f"shape {result.shape}" if hasattr(result, "shape") else _shown(result),
+        "returned something else than an array of the input's shape.",
+        f"shape {result.shape}" if hasattr(result, "shape") else _repr_with_type(result),
         f"an array of shape {shape}",
         f"{argument}=convjax.ndimage.sobel",
     )
@@ -342,8 +342,8 @@ def not_measurable(function: str) -> Exception:
         TypeError,
         function,
         "measure",
-        "asks for times of traced arrays, which have none.",
-        "measure=True inside of jax.jit or another transformation",
+        "asks for times, but traced arrays cannot be timed.",
+        "measure=True inside jax.jit or another transformation",
         "arrays of numbers",
         "measure=False",
     )

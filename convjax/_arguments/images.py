@@ -1,4 +1,4 @@
-"""The arguments that scipy.ndimage's filters share, checked: images, axes, modes, origins, sizes."""
+"""Checks the arguments that scipy.ndimage's filters share: images, axes, modes, origins and sizes."""
 
 import operator
 from collections.abc import Callable, Iterable, Sequence
@@ -55,7 +55,7 @@ def _axis(function: str, argument: str, value: Any, dims: int, whole: Any) -> in
 
 
 def per_axis(function: str, argument: str, value: Any, count: int) -> list[Any]:
-    """One entry for each axis that is filtered: the value itself for all, or a sequence of as many."""
+    """Return one entry per filtered axis. A single value is used for all axes."""
     entries = _entries(value)
     if entries is None:
         return [value] * count
@@ -65,14 +65,14 @@ def per_axis(function: str, argument: str, value: Any, count: int) -> list[Any]:
 
 
 def _entries(value: Any) -> list[Any] | None:
-    """What an iterable other than a name holds, None for a single value."""
+    """The entries of an iterable, None for a single value. A string is a single value."""
     if isinstance(value, (str, bytes)) or getattr(value, "ndim", 1) == 0:
         return None
     return list(value) if isinstance(value, Iterable) else None
 
 
 def borders(function: str, value: Any, count: int) -> tuple[str, ...]:
-    """Rows of the table of boundaries."""
+    """Return one row of the table of boundaries per filtered axis."""
     return tuple(border(function, mode) for mode in per_axis(function, "mode", value, count))
 
 
@@ -82,7 +82,7 @@ def border(function: str, mode: Any) -> str:
 
 
 def one_border(function: str, mode: Any) -> str:
-    """Of a window that is not taken axis by axis."""
+    """Return the row of the table of boundaries for a filter that does not run axis by axis."""
     if _entries(mode) is not None:
         raise errors_scipy.one_mode_only(function, mode)
     return border(function, mode)
@@ -93,7 +93,7 @@ def sizes(function: str, value: Any, count: int, minimum: int = 1) -> Sizes:
 
 
 def reach(function: str, size: int, origin: Any) -> tuple[int, int]:
-    """How far a window sees before and behind the element it belongs to."""
+    """How many elements a window extends before and after the element of its result."""
     moved = values.integer(function, "origin", origin, -(2**31))
     low, high = size // 2 + moved, (size - 1) // 2 - moved
     if low < 0 or high < 0:
@@ -107,30 +107,33 @@ def reaches(function: str, shape: Sequence[int], origin: Any) -> tuple[tuple[int
 
 
 def origins(function: str, value: Any, axes: Sizes, dims: int) -> list[Any]:
-    """For each axis of a window; where only some axes are filtered, SciPy takes them in the order of `axes`."""
+    """Return one origin per axis of a window.
+
+    If only some axes are filtered, `value` has the order of `axes`, as in SciPy.
+    """
     given = per_axis(function, "origin", value, len(axes))
     return [origin for _, origin in sorted(zip(axes, given, strict=True))] if len(axes) < dims else given
 
 
 def per_image_axis(axes: Sizes, dims: int, entries: Sequence[Any], nothing: Any) -> tuple[Any, ...]:
-    """What is given for each axis of a window as something for each axis of the image.
+    """Return one entry per axis of the image from one entry per axis of the window. Other axes get `nothing`.
 
-    The axes of a window have the order of the image's, whichever order `axes` names them in, as in SciPy.
+    The axes of a window have the same order as those of the image, whatever the order of `axes`. SciPy does the same.
     """
     given = dict(zip(sorted(axes), entries, strict=True))
     return tuple(given.get(axis, nothing) for axis in range(dims))
 
 
 def check_bordered(function: str, argument: str, value: Any, shape: Sizes, reaches: dict[int, tuple[int, int]]) -> None:
-    """Raise where XLA cannot count an image with borders of these widths along these axes."""
+    """Raise an error if XLA cannot count an image with borders of these widths along these axes."""
     sizes = [n + sum(reaches.get(axis, ())) for axis, n in enumerate(shape)]
     values.check_countable(function, (argument, value, sizes))
 
 
 def fill(function: str, value: Any, dtype: Any, argument: str = "cval") -> jax.Array | None:
-    """What lies beyond an image of this dtype: a number, which may be traced, and is complex only if the image is.
+    """Return the value outside an image of this dtype. It may be traced, and may be complex only if the image is.
 
-    None for 0, which is then part of the program and no transfer.
+    Returns None for 0, which the program then contains as a constant, so no transfer is needed.
     """
     if value is None or isinstance(value, (str, bytes)):
         raise errors_scipy.wrong_fill(function, argument, value, dtype)
@@ -145,22 +148,22 @@ def fill(function: str, value: Any, dtype: Any, argument: str = "cval") -> jax.A
 
 
 def scale(function: str, value: Any, *, zero: bool) -> Any:
-    """A standard deviation: a float, or a traced scalar."""
+    """Return a standard deviation as a float or a traced scalar."""
     if isinstance(value, jax.core.Tracer) and value.ndim == 0:
         return value
     return positive(function, "sigma", value, zero=zero)
 
 
-NOTHING = 1e-15  # SciPy's bound, below which sigma counts as 0
+MAX_ZERO_SIGMA = 1e-15  # elements; a smaller sigma counts as 0, as in SciPy
 
 
 def is_smoothing(sigma: Any) -> bool:
-    """Whether a scale does anything; a traced one may."""
-    return isinstance(sigma, jax.core.Tracer) or sigma > NOTHING
+    """Whether a sigma changes the image. A traced sigma may, so the answer is True."""
+    return isinstance(sigma, jax.core.Tracer) or sigma > MAX_ZERO_SIGMA
 
 
 def radius(function: str, x: jax.Array, axis: int, sigma: Any, truncate: Any = 4.0, given: Any = None) -> int:
-    """How many elements of a Gaussian to keep on each side."""
+    """Return the number of elements of a Gaussian on each side of its centre."""
     if given is not None:
         argument, value, found = "radius", given, values.integer(function, "radius", given, 0)
     elif isinstance(sigma, jax.core.Tracer):

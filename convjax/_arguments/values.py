@@ -1,4 +1,4 @@
-"""One normaliser for every kind of argument: integers, paddings, names, dtypes, precisions."""
+"""Checks and normalises single arguments: integers, paddings, names, dtypes and precisions."""
 
 import math
 import operator
@@ -15,7 +15,7 @@ from convjax._spec import Pads, Sizes, certainly, extent
 
 
 def integers(function: str, argument: str, value: Any, dims: int, minimum: int) -> Sizes:
-    """An int, or one int per spatial dimension, each at least `minimum`, as a tuple."""
+    """Return an int, or one int per spatial dimension, as a tuple. Each must be at least `minimum`."""
     entries = _entries(value)
     if entries is None or len(entries) == 1:
         return (_integer(function, argument, value if entries is None else entries[0], minimum, value),) * dims
@@ -24,7 +24,7 @@ def integers(function: str, argument: str, value: Any, dims: int, minimum: int) 
     return tuple(_integer(function, argument, entry, minimum, value) for entry in entries)
 
 
-_LARGEST = 2**63 - 1  # XLA counts elements and bytes in 64 bits
+_MAX_INT64 = 2**63 - 1  # XLA counts elements and bytes in 64 bits
 
 
 def integer(function: str, argument: str, value: Any, minimum: int) -> int:
@@ -48,19 +48,19 @@ def _integer(function: str, argument: str, entry: Any, minimum: int, whole: Any)
         raise errors.not_an_integer(function, argument, entry, whole) from error
     if certainly(lt, number, minimum):
         raise errors.too_small(function, argument, whole, minimum)
-    if certainly(lt, _LARGEST, number):
+    if certainly(lt, _MAX_INT64, number):
         raise errors.too_large(function, argument, whole)
     return number
 
 
 def paddings(function: str, value: Any, dims: int, stride: Sizes, kernel: Sizes, dilation: Sizes) -> Pads:
-    """An int, an int per dimension, a (low, high) pair per dimension, "same" or "valid", as pairs."""
+    """Return an int, an int or (low, high) pair per dimension, "same" or "valid" as pairs."""
     if isinstance(value, str):
         check_name(function, "padding", value, ("same", "valid"))
         if value == "valid":
             return ((0, 0),) * dims
         total = [extent(k, d) - 1 for k, d in zip(kernel, dilation, strict=True)]
-        pairs = tuple((t // 2, t - t // 2) for t in total)  # as torch: the odd one goes to the high side
+        pairs = tuple((t // 2, t - t // 2) for t in total)  # as in torch, the odd element is on the high side
         if any(s > 1 for s in stride):
             raise errors.same_with_stride(function, stride, pairs)
         return pairs
@@ -68,7 +68,7 @@ def paddings(function: str, value: Any, dims: int, stride: Sizes, kernel: Sizes,
 
 
 def pads(function: str, value: Any, dims: int) -> Pads:
-    """An int, an int per dimension, or a (low, high) pair per dimension, as pairs."""
+    """Return an int, or an int or (low, high) pair per dimension, as pairs."""
     entries = _entries(value)
     if entries is None or all(_entries(entry) is None for entry in entries):
         if entries is not None and len(entries) not in (1, dims):
@@ -96,7 +96,7 @@ _PRECISIONS = tuple(level.name.lower() for level in jax.lax.Precision)
 
 
 def precisions(function: str, value: Any) -> Any:
-    """None, or one jax.lax.Precision, or one per operand; None takes jax.default_matmul_precision's where it is set."""
+    """Return None, a jax.lax.Precision, or one per operand. None becomes jax.default_matmul_precision if it is set."""
     if isinstance(value, (tuple, list)) and len(value) == 2:
         return tuple(_precision(function, v, value) for v in value)
     if value is None:
@@ -105,7 +105,7 @@ def precisions(function: str, value: Any) -> Any:
             return None
         try:
             return jax.lax.Precision(value)
-        except ValueError:  # a preset for dots alone, which a convolution has no use for
+        except ValueError:  # a preset for dots only, which a convolution cannot use
             return None
     return _precision(function, value, value)
 
@@ -120,7 +120,7 @@ def _precision(function: str, value: Any, whole: Any) -> jax.lax.Precision | Non
 
 
 def dtype(function: str, argument: str, value: Any) -> Any:
-    """A dtype as JAX has it, so that float64 is float32 where x64 is off."""
+    """Return a dtype as JAX represents it: float64 becomes float32 if x64 is off."""
     try:
         if value is None:
             raise TypeError
@@ -137,7 +137,7 @@ def float_dtype(function: str, value: Any) -> Any:
 
 
 def out_dtype(function: str, value: Any, operands: Any) -> Any:
-    """The dtype asked for by preferred_element_type, None where it is that of the operands."""
+    """Return the dtype that preferred_element_type asks for, or None if it is the dtype of the operands."""
     if value is None:
         return None
     preferred = dtype(function, "preferred_element_type", value)
@@ -149,14 +149,17 @@ def out_dtype(function: str, value: Any, operands: Any) -> Any:
 
 
 def check_countable(function: str, *made: tuple[str, Any, Sequence[int]], item_bytes: int = 16) -> None:
-    """Raise for the first (argument, value, shape made of it) that XLA cannot count; it would end the process."""
+    """Raise an error for the first (argument, value, shape that follows from it) that XLA cannot count.
+
+    Without this check, XLA would end the process.
+    """
     for argument, value, shape in made:
-        if certainly(lt, _LARGEST, math.prod(shape) * item_bytes):
+        if certainly(lt, _MAX_INT64, math.prod(shape) * item_bytes):
             raise errors.too_large(function, argument, value)
 
 
 def kernel_sizes(function: str, value: Any) -> Sizes:
-    """One int per spatial dimension; a bare int stands for two dimensions, as in torch."""
+    """Return one int per spatial dimension. A single int means two dimensions, as in torch."""
     entries = _entries(value)
     dims = 2 if entries is None else len(entries)
     if dims == 0:

@@ -1,8 +1,8 @@
-"""Where a result lies, under a mesh with explicit axes.
+"""The sharding of results under a mesh with explicit axes, and the mesh axes that an array varies over in shard_map.
 
-There a reshape that merges a sharded axis is an error, and convolutions merge many, in gradients and under vmap most of
-all. So a public function states its result's layout here, and leaves the axes to the compiler in between. And what an
-array varies over under shard_map.
+Under explicit axes, a reshape that merges a sharded axis raises an error. Convolutions merge many axes, above all in
+gradients and under vmap. So a public function states the sharding of its result here, and the compiler chooses the
+shardings inside the function.
 """
 
 import math
@@ -16,38 +16,39 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 
 def with_output_sharding(f: Callable, layout: Callable[..., Sequence[Any]], *operands: Any) -> Any:
-    """f(*operands), each result laid out as layout(*specs) says from the specs of the operands, None for what is no
-    array: mesh axes per axis of the result.
+    """Return f(*operands), with each result sharded as layout(*specs) says.
 
-    Where a mesh axis is asked for twice, or does not divide the size, that axis of the result is not sharded.
+    `specs` are the partition specs of the operands, () for an operand that is no array. `layout` returns one entry of a
+    PartitionSpec per axis of the result. An axis of the result is not sharded if its mesh axes are used by an earlier
+    axis or do not divide its size.
     """
     specs = [jax.typeof(a).sharding if isinstance(a, jax.Array) else None for a in operands]
     mesh = next((s.mesh for s in specs if s is not None and s.mesh.explicit_axes), None)
     if mesh is None:
         return f(*operands)
-    free = partial(jax.sharding.auto_axes, f, axes=tuple(mesh.explicit_axes))
-    results = jax.eval_shape(free(out_sharding=NamedSharding(mesh, PartitionSpec())), *operands)
+    with_automatic_axes = partial(jax.sharding.auto_axes, f, axes=tuple(mesh.explicit_axes))
+    results = jax.eval_shape(with_automatic_axes(out_sharding=NamedSharding(mesh, PartitionSpec())), *operands)
     wanted = layout(*[() if s is None else s.spec for s in specs])
-    return free(out_sharding=jax.tree.map(partial(_divided, mesh, wanted), results))(*operands)
+    return with_automatic_axes(out_sharding=jax.tree.map(partial(_output_sharding, mesh, wanted), results))(*operands)
 
 
 def sharded_like_first(f: Callable, *operands: Any) -> Any:
-    """f(*operands), each result laid out as the first operand is."""
+    """Return f(*operands), with each result sharded like the first operand."""
     return with_output_sharding(f, lambda first, *_: first, *operands)
 
 
-def _divided(mesh, wanted: Sequence[Any], result: jax.ShapeDtypeStruct) -> NamedSharding:
+def _output_sharding(mesh, wanted: Sequence[Any], result: jax.ShapeDtypeStruct) -> NamedSharding:
     chosen: list[tuple[str, ...] | None] = []
     for size, entry in zip(result.shape, wanted, strict=True):
         axes = mesh_axes(entry)
-        taken = any(set(axes) & set(other or ()) for other in chosen)
+        is_used = any(set(axes) & set(other or ()) for other in chosen)
         divides = size % math.prod(mesh.shape[axis] for axis in axes) == 0
-        chosen.append(axes if axes and divides and not taken else None)
+        chosen.append(axes if axes and divides and not is_used else None)
     return NamedSharding(mesh, PartitionSpec(*chosen))
 
 
 def replicated(a: jax.Array, *axes: int) -> jax.Array:
-    """a, with these axes whole on every device, where a mesh with explicit axes shards them."""
+    """Return a with these axes replicated on every device, if a mesh with explicit axes shards them."""
     if not is_sharded(a, *axes):
         return a
     spec = jax.typeof(a).sharding.spec
@@ -61,20 +62,22 @@ def is_sharded(a: jax.Array, *axes: int) -> bool:
 
 
 def is_partitioned(axis_context: Any) -> bool:
-    """Whether XLA's partitioner divides what is lowered in this context: under `jit` for several devices, and under a
-    `shard_map` that leaves some axes of its mesh to it."""
+    """Whether XLA's partitioner divides the program that is lowered in this context.
+
+    It does under `jit` for several devices, and under a `shard_map` that leaves some axes of its mesh automatic.
+    """
     if hasattr(axis_context, "num_devices"):
         return axis_context.num_devices > 1
     return axis_context.mesh.size > 1 and set(axis_context.manual_axes) != set(axis_context.mesh.axis_names)
 
 
 def varying_axes(a: jax.Array) -> frozenset:
-    """The axes of shard_map that an array differs along."""
+    """The mesh axes of shard_map that an array varies over."""
     return jax.typeof(a).manual_axis_type.varying
 
 
 def mark_varying(a: jax.Array, axes: frozenset) -> jax.Array:
-    """a, to be told apart along these axes too."""
+    """Return a, marked as varying over these mesh axes too."""
     return lax.pcast(a, tuple(axes), to="varying") if axes else a
 
 

@@ -1,12 +1,14 @@
-"""Sliding windows of an array, and their sum back: exact copies and additions, no gather, no scatter, no dot.
+"""Sliding windows of an array, and their transpose, which sums overlapping windows.
 
-The windows along an axis, a (size, count) matrix with x[j dilation + i stride] at (j, i), come from reshapes alone.
-Repeat the n elements end to end and read them in rows of n + dilation: row j then starts at element j dilation, so
-every stride-th of its first (count - 1) stride + 1 elements is a window's. That is the same handful of operations
-whatever the size of the window, where a slice per tap would be one operation each.
+Both use exact copies and additions, and no gather, scatter or dot.
 
-A stride leaves most of each row unread, and the sum back would fill it with zeros. So with neighbouring taps (dilation
-1) the axis is first cut into rows of `stride` elements, and the windows of the rows are taken at stride 1.
+The windows along an axis form a (size, count) matrix with x[j dilation + i stride] at (j, i). Reshapes are enough to
+make it: repeat the n elements end to end and split them into rows of n + dilation. Row j then starts at element
+j dilation. Of its first (count - 1) stride + 1 elements, every stride-th one belongs to a window. The number of
+operations does not depend on the size of the window. With slices it would be one operation per tap.
+
+A stride leaves most of each row unused, and the transpose would fill the unused part with zeros. So if dilation is 1,
+the axis is first split into rows of `stride` elements, and the windows of the rows are taken at stride 1.
 """
 
 import jax
@@ -30,17 +32,17 @@ def windows(x: jax.Array, axis: int, size: int, stride: int, dilation: int, coun
     return lax.slice_in_dim(x, 0, (count - 1) * stride + 1, stride, axis=axis + 1)
 
 
-def elements(n: int, size: int, stride: int, dilation: int, count: int) -> int:
-    """The most that an axis of n becomes in `windows` and in `sum_windows`."""
+def max_elements(n: int, size: int, stride: int, dilation: int, count: int) -> int:
+    """The largest size that an axis of n elements takes inside `windows` and `sum_windows`."""
     if stride > 1 and dilation == 1:
         blocks = -(-size // stride)
         rows = count + blocks - 1
-        return stride * max(elements(rows, blocks, 1, 1, count), rows)
+        return stride * max(max_elements(rows, blocks, 1, 1, count), rows)
     return size * (n + dilation) + n
 
 
 def sum_windows(x: jax.Array, axis: int, n: int, stride: int, dilation: int) -> jax.Array:
-    """The transpose of `windows`, step by step: (size, count) at `axis` become n elements, overlapping ones summed."""
+    """The transpose of `windows`: (size, count) at `axis` become n elements, and overlapping windows are summed."""
     lead, size, count, rest = x.shape[:axis], x.shape[axis], x.shape[axis + 1], x.shape[axis + 2 :]
     if stride > 1 and dilation == 1:
         blocks = -(-size // stride)
@@ -55,7 +57,7 @@ def sum_windows(x: jax.Array, axis: int, n: int, stride: int, dilation: int) -> 
 
 
 def _resize(x: jax.Array, axis: int, size: int, between: int = 0) -> jax.Array:
-    """Set zeros between the elements of an axis, then add zeros at its end, or crop it, to a size."""
+    """Insert `between` zeros after each element of an axis but the last, then pad or crop its end to `size`."""
     behind = size - (x.shape[axis] - 1) * (between + 1) - 1
     widths = [(0, behind, between) if a == axis else (0, 0, 0) for a in range(x.ndim)]
     return lax.pad(x, jnp.zeros((), x.dtype), widths)

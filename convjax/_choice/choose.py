@@ -10,9 +10,9 @@ from typing import NamedTuple
 from convjax._algorithms import ALGORITHMS
 from convjax._algorithms.algorithm import Algorithm, Rewrite
 from convjax._arguments import errors
+from convjax._choice.preferences import PREFERENCES
 from convjax._choice.problem import Problem
 from convjax._choice.recorded import Recorded, measured
-from convjax._choice.rules import RULES
 from convjax._spec import ConvSpec, extent
 
 
@@ -34,7 +34,7 @@ _WITHOUT_XLA = ("swap_operands", "matmul", "fft", "shift_add")
 def choose(
     problem: Problem, algorithm: str | Recorded = "auto", partitioned: bool = False, below_rank: int | None = None
 ) -> Choice:
-    """The algorithm for a problem: the one named, the fastest recorded, or the one that the rules prefer.
+    """The algorithm for a problem: the one named, the fastest recorded, or the first preferred.
 
     `partitioned` says that XLA's partitioner divides the program among devices. If the input and the kernel of a
     convolution are both sharded in space, it computes wrong values: the all-reduce also runs over the axes of the mesh
@@ -55,15 +55,15 @@ def choose(
         algorithm = "auto"
     if algorithm not in CHOOSING and not (xla_is_wrong and algorithm == "xla"):
         return Choice(ALGORITHMS[algorithm], "it was asked for by name")
-    rules = RULES.get(problem.machine.platform, ())
+    preferences = PREFERENCES.get(problem.machine.platform, ())
     operands = spec, problem.x, problem.w
-    if rules and _only_xla(*operands) is None and 0 not in (*problem.x.shape, *problem.w.shape):
-        for rule in rules:
-            candidate = ALGORITHMS[rule.algorithm]
-            if _is_candidate(candidate, problem, algorithm, below_rank) and rule.holds(problem):
-                return Choice(candidate, rule.because)
+    if preferences and _only_xla(*operands) is None and 0 not in (*problem.x.shape, *problem.w.shape):
+        for preference in preferences:
+            candidate = ALGORITHMS[preference.algorithm]
+            if _is_candidate(candidate, problem, algorithm, below_rank) and preference.pays(problem):
+                return Choice(candidate, preference.because.format(p=problem))
     if not xla_is_wrong:
-        return Choice(ALGORITHMS["xla"], "no rule of this platform prefers another")
+        return Choice(ALGORITHMS["xla"], "nothing else is preferred for it")
     for name in _WITHOUT_XLA:
         candidate = ALGORITHMS[name]
         if _is_candidate(candidate, problem, algorithm, below_rank):

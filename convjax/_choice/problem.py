@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 
 from convjax import _spec
@@ -49,6 +48,11 @@ class Problem:
     def taps(self) -> int:
         return _spec.tap_count(self.w)
 
+    @property
+    def summands(self) -> int:
+        """Products that one result sums."""
+        return self.in_channels * self.taps
+
     @cached_property
     def positions(self) -> int:
         return math.prod(self.output_shape[2:])
@@ -78,11 +82,6 @@ class Problem:
         convolutions."""
         return any(a > 1 for a in self.spec.lhs_dilation)
 
-    @property
-    def im2col_size(self) -> int:
-        """Elements of the matrix with a copy of x for every tap, or for every position."""
-        return self.batch * self.positions * self.in_channels * self.taps
-
     @cached_property
     def non_overlapping(self) -> bool:
         """1x1 kernels and patches."""
@@ -103,9 +102,3 @@ class Problem:
         """How many times fewer multiply-adds an algorithm performs than the definition."""
         count = ALGORITHMS[algorithm].multiply_adds(self.spec, self.x, self.w)
         return ALGORITHMS["xla"].multiply_adds(self.spec, self.x, self.w) / max(count, 1)
-
-    def ungrouped(self) -> "Problem":
-        """The convolution of one group."""
-        x = jax.ShapeDtypeStruct((self.x.shape[0], self.in_channels, *self.x.shape[2:]), self.x.dtype)
-        w = jax.ShapeDtypeStruct((self.out_channels, *self.w.shape[1:]), self.w.dtype)
-        return Problem(self.spec._replace(groups=1), x, w, self.machine)

@@ -1,1 +1,1 @@
-"""What SciPy's faces share: passes of one-dimensional sums, running means, exact integers, ranks, transforms."""
+"""What convjax.ndimage, signal and edges share: passes along one axis, means, exact integers, ranks, transforms."""

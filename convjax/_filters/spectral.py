@@ -1,4 +1,4 @@
-"""Full convolutions along some axes by the convolution theorem, in one transform or block by block."""
+"""Full convolutions along some axes by FFTs, in one transform or block by block."""
 
 import math
 from collections.abc import Sequence
@@ -10,35 +10,35 @@ from jax import lax
 from convjax._arrays.fourier import fast_length
 
 
-def full(a: jax.Array, b: jax.Array, axes: Sequence[int]) -> jax.Array:
-    """The full convolution along the axes, the faster way.
+def convolve_full(a: jax.Array, b: jax.Array, axes: Sequence[int]) -> jax.Array:
+    """The full convolution along the axes, by the faster of the two methods below.
 
-    Of one axis in blocks, which stay in the cache and which XLA transforms in parallel, as it does not a single long
-    line; of more axes in one transform, whose lines are many anyway and whose blocks would overlap along each axis.
+    One axis is cut into blocks, which stay in the cache. XLA transforms blocks in parallel, but not a single long line.
+    Several axes take one transform, because it has many lines anyway and blocks would overlap along each axis.
     """
-    return (overlap_add if len(axes) == 1 else product)(a, b, axes)
+    return (overlap_add if len(axes) == 1 else convolve_at_once)(a, b, axes)
 
 
-def points(shape1: Sequence[int], shape2: Sequence[int]) -> tuple[int, int]:
-    """How many elements `full` transforms along all axes, and in one transform."""
+def transform_sizes(shape1: Sequence[int], shape2: Sequence[int]) -> tuple[int, int]:
+    """How many elements `convolve_full` transforms in all, and in each transform."""
     if len(shape1) == 1:
-        step, length = _block(shape1[0], shape2[0])
+        step, length = _block_lengths(shape1[0], shape2[0])
         return -(-max(*shape1, *shape2) // step) * length, length
     lengths = [fast_length(n + k - 1) for n, k in zip(shape1, shape2, strict=True)]
     return math.prod(lengths), math.prod(lengths)
 
 
-def product(a: jax.Array, b: jax.Array, axes: Sequence[int]) -> jax.Array:
-    """The full convolution along the axes."""
+def convolve_at_once(a: jax.Array, b: jax.Array, axes: Sequence[int]) -> jax.Array:
+    """The full convolution along the axes, in one transform."""
     sizes = [a.shape[i] + b.shape[i] - 1 for i in axes]
-    y = _multiplied(a, b, axes, [fast_length(n) for n in sizes])
+    y = _convolve_circularly(a, b, axes, [fast_length(n) for n in sizes])
     for i, n in zip(axes, sizes, strict=True):
         y = lax.slice_in_dim(y, 0, n, axis=i)
     return y
 
 
-def _multiplied(a: jax.Array, b: jax.Array, axes: Sequence[int], lengths: Sequence[int]) -> jax.Array:
-    """The circular convolution of these lengths."""
+def _convolve_circularly(a: jax.Array, b: jax.Array, axes: Sequence[int], lengths: Sequence[int]) -> jax.Array:
+    """The circular convolution along the axes, zero-padded to these lengths."""
     dtype = a.dtype
     wide = jnp.float32 if dtype.itemsize == 2 else dtype
     real = not jnp.issubdtype(dtype, jnp.complexfloating)
@@ -57,37 +57,39 @@ def _multiplied(a: jax.Array, b: jax.Array, axes: Sequence[int], lengths: Sequen
 
 
 def overlap_add(a: jax.Array, b: jax.Array, axes: Sequence[int]) -> jax.Array:
-    """Along each axis the longer operand in blocks: whole blocks times the shorter one, overlaps added."""
-    blocks = {i: _block(a.shape[i], b.shape[i]) for i in axes}
+    """The full convolution by the overlap-add method: the longer operand is cut into blocks along each axis."""
+    blocks = {i: _block_lengths(a.shape[i], b.shape[i]) for i in axes}
     shape = [a.shape[i] + b.shape[i] - 1 if i in axes else max(a.shape[i], b.shape[i]) for i in range(a.ndim)]
     axes = sorted(axes)
     for i in reversed(axes):
-        a, b = (_in_blocks(x, i, blocks[i][0]) for x in (a, b))
-    # The elements of the m-th of the axes, i, now stand at i + m + 1, behind their blocks.
-    y = _multiplied(a, b, [i + m for m, i in enumerate(axes, 1)], [blocks[i][1] for i in axes])
+        a, b = (_split_blocks(x, i, blocks[i][0]) for x in (a, b))
+    # Each axis i is now two: the m-th of them, from 0, has its blocks at i + m and their elements at i + m + 1.
+    y = _convolve_circularly(a, b, [i + m for m, i in enumerate(axes, 1)], [blocks[i][1] for i in axes])
     for i in axes:
-        y = _added(y, i, blocks[i][0])
+        y = _add_overlaps(y, i, blocks[i][0])
     return lax.slice(y, [0] * y.ndim, shape)
 
 
-def _block(n: int, k: int) -> tuple[int, int]:
-    """How far apart blocks start, and how long their transforms are."""
+def _block_lengths(n: int, k: int) -> tuple[int, int]:
+    """The distance between the starts of blocks, and the length of their transforms."""
     short, long = sorted((n, k))
-    length = fast_length(8 * short)  # N log N work for N - short + 1 elements: least near 8 for usual sizes
+    length = fast_length(
+        8 * short
+    )  # N log N work gives N - short + 1 elements: a factor near 8 is cheapest for usual sizes
     if length >= n + k - 1:
         return long, fast_length(n + k - 1)
     return length - short + 1, length
 
 
-def _in_blocks(x: jax.Array, axis: int, step: int) -> jax.Array:
+def _split_blocks(x: jax.Array, axis: int, step: int) -> jax.Array:
     n = x.shape[axis]
     count = -(-n // step)
     x = lax.pad(x, jnp.zeros((), x.dtype), [(0, count * step - n if i == axis else 0, 0) for i in range(x.ndim)])
     return x.reshape(*x.shape[:axis], count, step, *x.shape[axis + 1 :])
 
 
-def _added(y: jax.Array, axis: int, step: int) -> jax.Array:
-    """Blocks (count, N) of an axis, each `step` behind the one before, as one axis."""
+def _add_overlaps(y: jax.Array, axis: int, step: int) -> jax.Array:
+    """One axis from blocks (count, N), each of which starts `step` elements after the one before."""
     *_, count, length = y.shape[: axis + 2]
     zero = jnp.zeros((), y.dtype)
 

@@ -1,14 +1,14 @@
-"""The sum of those elements of a window that equal the one picked from it: a primitive that is its own transpose.
+"""The sum over the elements of a window that equal the selected one: a primitive that is its own transpose.
 
-    y[i] = sum over offsets o of t[i + o] where key[i + o] == found[i]
+    y[i] = sum over offsets o of t[i + o] if key[i + o] == found[i]
 
-What flows back to t is a sum of the same kind, in which an element looks for the windows that picked its equal:
+The cotangent of t is a sum of the same kind, over the windows that selected an element equal to this one:
 
-    t_ct[j] = sum over offsets o of ct[j - o] where found[j - o] == key[j]
+    t_ct[j] = sum over offsets o of ct[j - o] if found[j - o] == key[j]
 
-Either compares each element with each window that holds it, in no more memory than a few arrays of that size. JAX's own
-transpose of the first loop would keep a mask for every offset. Only what is equal is added, so a NaN or an infinity in
-t reaches no other window, and no sum loses digits to elements outside its window, as differences of running sums do.
+Either sum compares each element with each window that holds it, in the memory of a few arrays of that size. JAX's own
+transpose of the first loop would keep a mask for every offset. Only equal elements are added, so a NaN or an infinity
+in t reaches no other window. And no sum loses digits to elements outside its window, as differences of running sums do.
 """
 
 from functools import partial
@@ -25,15 +25,15 @@ from convjax._filters.offsets import Offsets, fold_offsets
 ties_p = Primitive("convjax_ties")
 
 
-def ties(key: jax.Array, found: jax.Array, t: jax.Array, offsets: Offsets) -> jax.Array:
-    """The sum y above: t is as large as `key`, y as `found`. The keys are integers."""
+def sum_ties(key: jax.Array, found: jax.Array, t: jax.Array, offsets: Offsets) -> jax.Array:
+    """The sum y above. t has the shape of `key`, and y that of `found`. The keys are integers."""
     axes = [varying_axes(a) for a in (key, found, t)]
     every = frozenset().union(*axes)
     key, found, t = (mark_varying(a, every - own) for a, own in zip((key, found, t), axes, strict=True))
     return ties_p.bind(key, found, t, offsets=offsets)
 
 
-def _summed(key, found, t, *, offsets: Offsets):
+def _sum(key, found, t, *, offsets: Offsets):
     def term(key, t):
         return jnp.where(key == found, t, 0)
 
@@ -42,13 +42,13 @@ def _summed(key, found, t, *, offsets: Offsets):
 
 @ties_p.def_abstract_eval
 def _abstract(key, found, t, *, offsets: Offsets):
-    (aval,) = jax.make_jaxpr(partial(_summed, offsets=offsets))(key, found, t).out_avals
+    (aval,) = jax.make_jaxpr(partial(_sum, offsets=offsets))(key, found, t).out_avals
     return aval
 
 
 @partial(jax.jit, static_argnames="offsets")
 def _compiled(key, found, t, *, offsets: Offsets):
-    return ties(key, found, t, offsets)
+    return sum_ties(key, found, t, offsets)
 
 
 @ties_p.def_impl
@@ -57,31 +57,31 @@ def _execute(*operands, offsets: Offsets):
         return _compiled(*operands, offsets=offsets)
 
 
-mlir.register_lowering(ties_p, mlir.lower_fun(_summed, multiple_results=False))
+mlir.register_lowering(ties_p, mlir.lower_fun(_sum, multiple_results=False))
 
 
 # ---- derivatives and vmap ----
 
-ad.defjvp(ties_p, None, None, lambda dt, key, found, t, *, offsets: ties(key, found, dt, offsets))
+ad.defjvp(ties_p, None, None, lambda dt, key, found, t, *, offsets: sum_ties(key, found, dt, offsets))
 
 
 def _transpose(ct, key, found, t, *, offsets: Offsets):
-    """`found` and ct get a border, so that j - o lies within them; what it holds does not count, for its ct is 0."""
+    """`found` and ct get a border, so that j - o is an index of both. It adds nothing, because ct is 0 there."""
     last = tuple(map(max, zip(*offsets, strict=True)))
     border = [(high, n - m, 0) for high, n, m in zip(last, key.shape, found.shape, strict=True)]
     found, ct = (lax.pad(a, jnp.zeros((), a.dtype), border) for a in (found, ct))
     back = tuple(tuple(high - o for high, o in zip(last, offset, strict=True)) for offset in offsets)
-    return None, None, ties(found, key, ct, back)
+    return None, None, sum_ties(found, key, ct, back)
 
 
 ad.primitive_transposes[ties_p] = _transpose
 
 
 def _batch(operands, axes, *, offsets: Offsets):
-    """A mapped axis is one more axis of the image, along which a window has a single place."""
+    """A mapped axis becomes one more axis of the image, along which a window has a single element."""
     size = next(a.shape[axis] for a, axis in zip(operands, axes, strict=True) if axis is not None)
     key, found, t = (batching.bdim_at_front(a, axis, size) for a, axis in zip(operands, axes, strict=True))
-    return ties(key, found, t, tuple((0, *offset) for offset in offsets)), 0
+    return sum_ties(key, found, t, tuple((0, *offset) for offset in offsets)), 0
 
 
 batching.primitive_batchers[ties_p] = _batch

@@ -1,4 +1,4 @@
-"""Differences between neighbours, and what is built of any derivative: see `convjax.ndimage` for modes and dtypes."""
+"""Differences of neighbours, and filters made of any derivative. `convjax.ndimage` describes modes and dtypes."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -13,7 +13,7 @@ from convjax._arrays.sums import add_all
 from convjax._filters import passes
 from convjax._filters.passes import Pass
 
-_NEAR = (1, 1)  # a window of three
+_REACH_OF_THREE = (1, 1)  # of a window of three elements
 
 
 @explain_unknown_arguments
@@ -22,14 +22,14 @@ def sobel(input: Any, axis: int = -1, mode: Any = "reflect", cval: Any = 0.0) ->
 
     Args:
       input: (*n), an image of any number of axes.
-      axis: of the difference, x[i + 1] - x[i - 1]: positive where the image rises.
+      axis: the axis of the difference x[i + 1] - x[i - 1], which is positive where the image rises.
       mode, cval: what lies beyond the edge, one for all axes or one for each.
 
     Returns:
-      (*n), the dtype of input: 8-bit images wrap around, as in SciPy.
+      (*n), in the dtype of input: 8-bit images wrap around, as in SciPy.
 
     Raises:
-      ValueError, TypeError: for an axis that is not there, an unknown mode, or booleans.
+      ValueError, TypeError: for an axis that does not exist, an unknown mode, or booleans.
 
     >>> import jax.numpy as jnp
     >>> from convjax import ndimage
@@ -59,7 +59,7 @@ def laplace(input: Any, mode: Any = "reflect", cval: Any = 0.0, *, axes: Any = N
 
     Args:
       mode, cval: what lies beyond the edge, one for all axes or one for each.
-      axes: along which to take differences; None is all.
+      axes: the axes along which to take differences; None is all.
 
     Other arguments, results and errors are those of `sobel`.
 
@@ -73,9 +73,9 @@ def laplace(input: Any, mode: Any = "reflect", cval: Any = 0.0, *, axes: Any = N
     axes = images.axes(name, axes, x.ndim)
     borders = images.borders(name, mode, len(axes))
     cval = images.fill(name, cval, x.dtype)
-    chains = tuple((Pass(axis, border, _NEAR),) for axis, border in zip(axes, borders, strict=True))
+    chains = tuple((Pass(axis, border, _REACH_OF_THREE),) for axis, border in zip(axes, borders, strict=True))
     weights = (((1, -2, 1),),) * len(chains)
-    return passes.fixed(x, cval, weights=weights, chains=chains, combine=add_all)
+    return passes.apply_constant_passes(x, cval, weights=weights, chains=chains, combine=add_all)
 
 
 @explain_unknown_arguments
@@ -93,8 +93,8 @@ def generic_laplace(
 
     Args:
       derivative2: derivative2(input, axis, mode, cval, *extra_arguments, **extra_keywords) returns the second
-        derivative along an axis. SciPy hands it an `output` as well, after axis.
-      mode, cval: handed on, one for all axes or one for each.
+        derivative along an axis. SciPy also passes `output`, after axis.
+      mode, cval: passed to it, one for all axes or one for each.
 
     Other arguments, results and errors are those of `laplace`.
 
@@ -123,10 +123,10 @@ def generic_gradient_magnitude(
 
     Args:
       derivative: derivative(input, axis, mode, cval, *extra_arguments, **extra_keywords) returns the derivative along
-        an axis, as `sobel` does. SciPy hands it an `output` as well, after axis.
+        an axis, as `sobel` does. SciPy also passes `output`, after axis.
 
-    Other arguments, results and errors are those of `generic_laplace`. Where the magnitude is 0 its derivative is taken
-    as 0. Integers are squared in their own dtype, as in SciPy.
+    Other arguments, results and errors are those of `generic_laplace`. If the magnitude is 0, so is its derivative.
+    Integers are squared in their own dtype, as in SciPy.
 
     >>> import jax.numpy as jnp
     >>> from convjax import ndimage
@@ -139,7 +139,7 @@ def generic_gradient_magnitude(
     return _generic(*call, axes, passes.magnitude)
 
 
-# ---- how ----
+# ---- implementation ----
 
 
 def _smoothed_difference(name: str, input: Any, axis: Any, mode: Any, cval: Any, across: tuple) -> jax.Array:
@@ -148,9 +148,9 @@ def _smoothed_difference(name: str, input: Any, axis: Any, mode: Any, cval: Any,
     borders = images.borders(name, mode, x.ndim)
     cval = images.fill(name, cval, x.dtype)
     axes = [axis, *[i for i in range(x.ndim) if i != axis]]
-    chain = tuple(Pass(i, borders[i], _NEAR) for i in axes)
+    chain = tuple(Pass(i, borders[i], _REACH_OF_THREE) for i in axes)
     weights = ((-1, 0, 1), *[across] * (x.ndim - 1))
-    return passes.fixed(x, cval, weights=(weights,), chains=(chain,), combine=add_all)
+    return passes.apply_constant_passes(x, cval, weights=(weights,), chains=(chain,), combine=add_all)
 
 
 def _generic(name, input, argument, derivative, mode, cval, extra_arguments, extra_keywords, axes, combine):
@@ -165,9 +165,9 @@ def _generic(name, input, argument, derivative, mode, cval, extra_arguments, ext
         if getattr(result, "shape", None) != x.shape:
             raise errors_scipy.not_a_derivative(name, argument, result, x.shape)
     results = [jnp.asarray(result) for result in results]
-    return _combined(results, combine=combine, dtype=x.dtype) if results else x
+    return _combine(results, combine=combine, dtype=x.dtype) if results else x
 
 
 @partial(jax.jit, static_argnames=("combine", "dtype"))
-def _combined(results: list[jax.Array], *, combine: Callable, dtype: Any) -> jax.Array:
-    return passes.stored(combine(results), dtype)
+def _combine(results: list[jax.Array], *, combine: Callable, dtype: Any) -> jax.Array:
+    return passes.cast_to_image(combine(results), dtype)

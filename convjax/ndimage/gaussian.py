@@ -1,4 +1,4 @@
-"""The Gaussian and what is built of its derivatives: see `convjax.ndimage` for modes and dtypes."""
+"""The Gaussian, and filters made of its derivatives. `convjax.ndimage` describes modes and dtypes."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -32,21 +32,21 @@ def gaussian_filter(
 
     Args:
       input: (*n), an image of any number of axes.
-      sigma: standard deviation in elements, or one for each of `axes`; 0 leaves an axis as it is. It may be traced, and
-        so be learned, where `radius` is given.
-      order: of the derivative along each axis; 0 is the Gaussian itself.
+      sigma: standard deviation in elements, or one for each of `axes`; 0 leaves an axis unchanged. It may be traced,
+        and so be learned, if `radius` is given.
+      order: the order of the derivative along each axis; 0 is the Gaussian itself.
       mode, cval: what lies beyond the edge, one for all axes or one for each.
-      truncate: how many standard deviations to keep, where `radius` is None.
+      truncate: how many standard deviations to keep on each side if `radius` is None.
       radius: how many elements to keep on each side, one for all axes or one for each; None is
         int(truncate * sigma + 0.5).
-      axes: which to filter; None is all.
+      axes: the axes to filter; None is all.
 
     Returns:
-      (*n), the dtype of input. Integers are cut to whole numbers after each axis, as in SciPy: take floats to smooth.
+      (*n), in the dtype of input. Integers are rounded towards zero after each axis, as in SciPy, so smooth floats.
 
     Raises:
-      ValueError, TypeError: for a negative sigma, order or radius, a traced sigma without a radius, sequences of
-        another length than `axes`, an unknown mode, or booleans.
+      ValueError, TypeError: for a negative sigma, order or radius, a traced sigma without a radius, sequences that
+        differ from `axes` in length, an unknown mode, or booleans.
 
     >>> import jax.numpy as jnp
     >>> from convjax import ndimage
@@ -58,9 +58,9 @@ def gaussian_filter(
     axes = images.axes(name, axes, x.ndim)
     borders = images.borders(name, mode, len(axes))
     sigmas = images.per_axis(name, "sigma", sigma, len(axes))
-    sigmas, radii = _scales(name, x, axes, sigmas, truncate, radius)
+    sigmas, radii = _sigmas_and_radii(name, x, axes, sigmas, truncate, radius)
     orders = [values.integer(name, "order", n, 0) for n in images.per_axis(name, "order", order, len(axes))]
-    return _filtered(name, x, axes, [borders], sigmas, radii, [orders], cval, add_all)
+    return _filter(name, x, axes, [borders], sigmas, radii, [orders], cval, add_all)
 
 
 @explain_unknown_arguments
@@ -91,7 +91,7 @@ def gaussian_filter1d(
     sigmas = [images.scale(name, sigma, zero=False)]
     radii = [images.radius(name, x, axes[0], sigmas[0], truncate, radius)]
     orders = [[values.integer(name, "order", order, 0)]]
-    return _filtered(name, x, axes, borders, sigmas, radii, orders, cval, add_all)
+    return _filter(name, x, axes, borders, sigmas, radii, orders, cval, add_all)
 
 
 @explain_unknown_arguments
@@ -119,7 +119,7 @@ def gaussian_laplace(
     x = images.image(name, input)
     axes = images.axes(name, axes, x.ndim)
     sigmas = images.per_axis(name, "sigma", sigma, len(axes))
-    if len(axes) < x.ndim:  # the others are left as they are
+    if len(axes) < x.ndim:  # the other axes are unchanged
         given = dict(zip(axes, sigmas, strict=True))
         sigmas = [given.get(axis, 0) for axis in range(x.ndim)]
     return _derivatives(name, x, axes, sigmas, 2, mode, cval, truncate, radius, add_all)
@@ -140,9 +140,9 @@ def gaussian_gradient_magnitude(
 
     Args:
       sigma, radius: one for all axes of input, or one for each; all of them are smoothed.
-      axes: along which to take derivatives; None is all.
+      axes: the axes along which to take derivatives; None is all.
 
-    Where the magnitude is 0 its derivative is taken as 0. Other arguments, results and errors are those of
+    If the magnitude is 0, so is its derivative. Other arguments, results and errors are those of
     `gaussian_filter`.
 
     >>> import jax.numpy as jnp
@@ -158,30 +158,30 @@ def gaussian_gradient_magnitude(
     return _derivatives(name, x, axes, sigmas, 1, mode, cval, truncate, radius, passes.magnitude)
 
 
-# ---- how ----
+# ---- implementation ----
 
 
 def _derivatives(name, x, axes, sigmas, order: int, mode, cval, truncate, radius, combine) -> jax.Array:
     """The order-th derivative along each of the axes, each smoothed along all axes of the image."""
-    # SciPy takes a derivative's own mode for the axes that are smoothed beside it, too.
+    # As in SciPy, the mode of a derivative is also that of the axes that are smoothed with it.
     borders = [[border] * x.ndim for border in images.borders(name, mode, len(axes))]
-    sigmas, radii = _scales(name, x, range(x.ndim), sigmas, truncate, radius)
+    sigmas, radii = _sigmas_and_radii(name, x, range(x.ndim), sigmas, truncate, radius)
     orders = [[order * (other == axis) for other in range(x.ndim)] for axis in axes]
-    return _filtered(name, x, range(x.ndim), borders, sigmas, radii, orders, cval, combine)
+    return _filter(name, x, range(x.ndim), borders, sigmas, radii, orders, cval, combine)
 
 
-def _scales(name: str, x: jax.Array, axes: Sequence[int], sigmas: list[Any], truncate: Any, radius: Any):
+def _sigmas_and_radii(name: str, x: jax.Array, axes: Sequence[int], sigmas: list[Any], truncate: Any, radius: Any):
     radii = images.per_axis(name, "radius", radius, len(sigmas))
     sigmas = [images.scale(name, sigma, zero=True) for sigma in sigmas]
     return sigmas, [images.radius(name, x, i, s, truncate, r) for i, s, r in zip(axes, sigmas, radii, strict=True)]
 
 
-def _filtered(name, x, axes, borders, sigmas, radii, orders, cval, combine) -> jax.Array:
-    """One chain of passes for each list of kinds and of orders; axes whose sigma is 0 are left as they are."""
+def _filter(name, x, axes, borders, sigmas, radii, orders, cval, combine) -> jax.Array:
+    """One chain of passes for each list of borders and each of orders. Axes whose sigma is 0 are unchanged."""
     cval = images.fill(name, cval, x.dtype)
     used = [i for i, sigma in enumerate(sigmas) if images.is_smoothing(sigma)]
     chains = tuple(tuple(Pass(axes[i], row[i], (radii[i], radii[i])) for i in used) for row in borders)
-    made: dict[tuple, Any] = {}  # axes that are smoothed alike share their weights
+    made: dict[tuple, Any] = {}  # axes with equal sigma, order and radius share their weights
 
     def kernel(i, order):
         key = sigmas[i] if isinstance(sigmas[i], float) else i, order, radii[i]
@@ -190,31 +190,31 @@ def _filtered(name, x, axes, borders, sigmas, radii, orders, cval, combine) -> j
         return made[key]
 
     weights = tuple(tuple(kernel(i, row[i]) for i in used) for row in orders)
-    return passes.separable(x, weights, cval, chains=chains, combine=combine)
+    return passes.apply_passes(x, weights, cval, chains=chains, combine=combine)
 
 
 def _weights(sigma: Any, order: int, radius: int) -> Any:
-    """The order-th derivative at j elements to the right, g^(n)(j) = p_n(j) g(j) with p_0 = 1 and
-    p_n+1 = p_n' - j p_n / sigma^2. Of these, `correlate` wants the mirror image.
+    """The order-th derivative of the Gaussian g, flipped for a correlation.
 
-    The operations are SciPy's and so is their order, for a last bit decides what integers are cut to.
+    g^(n)(j) = p_n(j) g(j) with p_0 = 1 and p_n+1 = p_n' - j p_n / sigma^2. The operations and their order are SciPy's,
+    because a last bit decides how integers are rounded.
     """
-    steps: Any = np.arange(-radius, radius + 1)
+    offsets: Any = np.arange(-radius, radius + 1)
     traced = isinstance(sigma, jax.core.Tracer)
     if traced:
         given = sigma.astype(passes.sum_dtype(sigma.dtype))
-        sigma, steps = jnp.where(given > images.NOTHING, given, 1), jnp.asarray(steps, given.dtype)
+        sigma, offsets = jnp.where(given > images.MAX_ZERO_SIGMA, given, 1), jnp.asarray(offsets, given.dtype)
     variance = sigma * sigma
     library: Any = jnp if traced else np
-    bell = library.exp(-0.5 / variance * steps**2)
+    bell = library.exp(-0.5 / variance * offsets**2)
     weights = bell / bell.sum()
     if order:
-        polynomial = [1.0] + [0.0] * order  # its coefficients, of 1, j, j^2, ...
+        polynomial = [1.0] + [0.0] * order  # coefficients of 1, j, j^2, ...
         for _ in range(order):
             lower = [0.0, *polynomial[:-1]]
             slopes = [*[n * c for n, c in enumerate(polynomial)][1:], 0.0]
             polynomial = [slope - c / variance for slope, c in zip(slopes, lower, strict=True)]
-        powers = library.stack([steps**n for n in range(order + 1)], 1)
+        powers = library.stack([offsets**n for n in range(order + 1)], 1)
         weights = powers.dot(library.stack(polynomial)) * weights
     weights = weights[::-1]
-    return jnp.where(given > images.NOTHING, weights, jnp.where(steps == 0, 1.0, 0.0)) if traced else weights
+    return jnp.where(given > images.MAX_ZERO_SIGMA, weights, jnp.where(offsets == 0, 1.0, 0.0)) if traced else weights

@@ -1,12 +1,13 @@
-"""Filters that pick an element of the window by its rank: see `convjax.ndimage` for modes, origins and dtypes.
+"""Filters that select an element of the window by its rank. `convjax.ndimage` describes modes, origins and dtypes.
 
-A NaN counts as larger than every number, as in `numpy.sort`; SciPy leaves open where it goes. `cval` is stored in the
-dtype of the image first, where it may wrap around. The derivative of a result is that of the element it is; equal ones
-share it. It compares every element with every window that holds it, in the memory of a few images.
+A NaN counts as larger than every number, as in `numpy.sort`; SciPy leaves its rank undefined. `cval` is converted to
+the dtype of the image first, and may wrap around there. The derivative of a result is that of the selected element;
+equal elements of the window share it. It compares every element with every window that holds it, in the memory of a few
+images.
 
-Windows larger than the image see the same continuation of it as those of every other filter. SciPy's rank filters do
-not always (1.17): along an axis of n elements, not for sizes above 8 n in mode "reflect", and where the image is a
-single line, not for 2 n + 2 in mode "reflect" and 2 n to 2 n + 2 in mode "mirror".
+Windows larger than the image read the same border as with every other filter. SciPy's rank filters do not always
+(1.17). They differ along an axis of n elements for sizes above 8 n in mode "reflect". If the image is a single line,
+they also differ for size 2 n + 2 in mode "reflect", and 2 n to 2 n + 2 in mode "mirror".
 """
 
 import math
@@ -22,7 +23,7 @@ from convjax._arguments import errors_scipy, images, values
 from convjax._arguments.errors_names import explain_unknown_arguments
 from convjax._arrays import boundary, xla_cpu
 from convjax._arrays.sharding import sharded_like_first
-from convjax._filters import order, passes
+from convjax._filters import passes, rank_select
 from convjax._filters.passes import Pass
 from convjax._spec import Pads
 
@@ -40,21 +41,21 @@ def minimum_filter(
 ) -> jax.Array:
     """`scipy.ndimage.minimum_filter`: the smallest element of each window.
 
-    A box takes O(log(k)) minima of whole images for each axis of k elements, a footprint one for each of its elements.
+    A box takes O(log(k)) minima of whole images for each axis of k elements. A footprint takes one for each element.
 
     Args:
       input: (*n), an image of any number of axes; not complex.
-      size: of a box, an int or one for each of `axes`; it is taken axis by axis.
-      footprint: instead of size, a boolean array with an axis for each of `axes`: which elements of the window count.
+      size: the size of a box, an int or one for each of `axes`. It is filtered axis by axis.
+      footprint: a boolean array with an axis for each of `axes`, instead of size: the window's elements.
       mode, cval: what lies beyond the edge; for a box, one for all axes or one for each.
       origin: an int, or one for each axis, from -(k // 2) to (k - 1) // 2.
-      axes: which to filter; None is all.
+      axes: the axes to filter; None is all.
 
     Returns:
-      (*n), the dtype of input.
+      (*n), in the dtype of input.
 
     Raises:
-      ValueError, TypeError: without size and footprint, for a footprint of another number of axes or without a True,
+      ValueError, TypeError: without size and footprint, for a footprint with another number of axes or without a True,
         a traced footprint, a size below 1, an unknown mode, an origin outside the window, or complex numbers.
 
     >>> import jax.numpy as jnp
@@ -62,7 +63,7 @@ def minimum_filter(
     >>> ndimage.minimum_filter(jnp.array([3, 1, 4, 1, 5, 9]), size=3).tolist()
     [1, 1, 1, 1, 1, 5]
     """
-    return _ranked("ndimage.minimum_filter", input, size, footprint, mode, cval, origin, axes, lambda count: 0)
+    return _select_rank("ndimage.minimum_filter", input, size, footprint, mode, cval, origin, axes, lambda count: 0)
 
 
 @explain_unknown_arguments
@@ -85,7 +86,9 @@ def maximum_filter(
     >>> ndimage.maximum_filter(jnp.array([3, 1, 4, 1, 5, 9]), footprint=[True, False, True]).tolist()
     [3, 4, 1, 5, 9, 9]
     """
-    return _ranked("ndimage.maximum_filter", input, size, footprint, mode, cval, origin, axes, lambda count: count - 1)
+    return _select_rank(
+        "ndimage.maximum_filter", input, size, footprint, mode, cval, origin, axes, lambda count: count - 1
+    )
 
 
 @explain_unknown_arguments
@@ -99,24 +102,27 @@ def median_filter(
     *,
     axes: Any = None,
 ) -> jax.Array:
-    """`scipy.ndimage.median_filter`: the middle element of each window; of an even number, the upper of the two.
+    """`scipy.ndimage.median_filter`: the middle element of each window; the upper of two if their number is even.
 
-    Windows of up to 81 elements go through Batcher's sorting network, in O(k log(k)^2) comparisons for each result. A
-    line of k elements takes O(log(k)^2), by sorted lists that neighbouring windows share (L. Sugy, "A Fast Parallel
-    Median Filtering Algorithm Using Hierarchical Tiling", SIGGRAPH 2025), in about 6 + log2(k) times the memory of 10^5
-    elements, or of the whole line if it is shorter. So does a box that is large or long, for each element across its
-    longest axis. Any other window takes k for each bit of the dtype, in the memory of a few images.
+    Windows of k elements, up to 81, take Batcher's sorting network, with O(k log(k)^2) comparisons for each result. A
+    line of k elements takes O(log(k)^2) comparisons, by sorted lists that neighbouring windows share (L. Sugy, "A Fast
+    Parallel Median Filtering Algorithm Using Hierarchical Tiling", SIGGRAPH 2025). The memory is about 6 + log2(k)
+    times that of 10^5 elements, or of the whole line if it is shorter. A box that is large or long takes as much for
+    each element across its longest axis. Any other window takes k comparisons for each bit of the dtype, in the memory
+    of a few images.
 
-    Arguments, results and errors are those of `minimum_filter`, with two exceptions. `mode` is one for all axes. The
-    sizes of a box belong to the filtered axes in the order of the image, not in that of `axes`, as in SciPy (where this
-    is an open report): with `axes=(1, 0)`, `size=(3, 5)` is 3 along axis 0.
+    Arguments, results and errors are those of `minimum_filter`, with two exceptions. `mode` is the same for all axes.
+    The sizes of a box belong to the filtered axes in the order of the image, not in the order of `axes`: with
+    `axes=(1, 0)`, `size=(3, 5)` is 3 along axis 0. That is as in SciPy, where it is an open issue.
 
     >>> import jax.numpy as jnp
     >>> from convjax import ndimage
     >>> ndimage.median_filter(jnp.array([3, 1, 4, 1, 5, 9]), size=3).tolist()
     [3, 3, 1, 4, 5, 9]
     """
-    return _ranked("ndimage.median_filter", input, size, footprint, mode, cval, origin, axes, lambda count: count // 2)
+    return _select_rank(
+        "ndimage.median_filter", input, size, footprint, mode, cval, origin, axes, lambda count: count // 2
+    )
 
 
 @explain_unknown_arguments
@@ -134,10 +140,10 @@ def rank_filter(
     """`scipy.ndimage.rank_filter`: the element of each window that has `rank` smaller ones.
 
     Args:
-      rank: from 0, the smallest, or counted from the largest, -1.
+      rank: from 0, the smallest; or negative, and then -1 is the largest.
 
-    Other arguments, results and errors are those of `median_filter`, and so is the cost. As there, the sizes of a box
-    do not follow an unsorted `axes`.
+    Other arguments, results and errors are those of `median_filter`, and so are the cost and the order of the sizes of
+    a box.
 
     >>> import jax.numpy as jnp
     >>> from convjax import ndimage
@@ -152,7 +158,7 @@ def rank_filter(
             raise errors_scipy.not_in_window(name, "rank", rank, -count, count - 1, count)
         return given % count
 
-    return _ranked(name, input, size, footprint, mode, cval, origin, axes, chosen)
+    return _select_rank(name, input, size, footprint, mode, cval, origin, axes, chosen)
 
 
 @explain_unknown_arguments
@@ -170,10 +176,10 @@ def percentile_filter(
     """`scipy.ndimage.percentile_filter`: the element of each window of rank int(count * percentile / 100).
 
     Args:
-      percentile: from 0 to 100, the largest, or from -100, counted down from 100.
+      percentile: from 0 to 100, the largest. 100 is added to negative ones, from -100.
 
-    Other arguments, results and errors are those of `median_filter`, and so is the cost. As there, the sizes of a box
-    do not follow an unsorted `axes`.
+    Other arguments, results and errors are those of `median_filter`, and so are the cost and the order of the sizes of
+    a box.
 
     >>> import jax.numpy as jnp
     >>> from convjax import ndimage
@@ -189,7 +195,7 @@ def percentile_filter(
         share = given + 100 * (given < 0)
         return count - 1 if share == 100 else int(float(count) * share / 100)
 
-    return _ranked(name, input, size, footprint, mode, cval, origin, axes, chosen)
+    return _select_rank(name, input, size, footprint, mode, cval, origin, axes, chosen)
 
 
 @explain_unknown_arguments
@@ -205,7 +211,7 @@ def minimum_filter1d(
     >>> ndimage.minimum_filter1d(jnp.array([3, 1, 4, 1, 5, 9]), 2).tolist()
     [3, 1, 1, 1, 1, 5]
     """
-    return _extreme("ndimage.minimum_filter1d", input, size, axis, mode, cval, origin, largest=False)
+    return _extremum_1d("ndimage.minimum_filter1d", input, size, axis, mode, cval, origin, largest=False)
 
 
 @explain_unknown_arguments
@@ -221,22 +227,24 @@ def maximum_filter1d(
     >>> ndimage.maximum_filter1d(jnp.array([3, 1, 4, 1, 5, 9]), 2).tolist()
     [3, 3, 4, 4, 5, 9]
     """
-    return _extreme("ndimage.maximum_filter1d", input, size, axis, mode, cval, origin, largest=True)
+    return _extremum_1d("ndimage.maximum_filter1d", input, size, axis, mode, cval, origin, largest=True)
 
 
-# ---- how ----
+# ---- implementation ----
 
 
-def _extreme(name: str, input: Any, size: Any, axis: Any, mode: Any, cval: Any, origin: Any, *, largest: bool):
+def _extremum_1d(name: str, input: Any, size: Any, axis: Any, mode: Any, cval: Any, origin: Any, *, largest: bool):
     x = images.image(name, input, booleans=True, complexes=False)
     axis = images.axis(name, axis, x.ndim)
     reach = images.reach(name, values.integer(name, "size", size, 1), origin)
     images.check_bordered(name, "size", size, x.shape, {axis: reach})
-    step = Pass(axis, images.border(name, mode), reach)
-    return sharded_like_first(partial(_boxed, steps=(step,), largest=largest), x, images.fill(name, cval, x.dtype))
+    pass_ = Pass(axis, images.border(name, mode), reach)
+    return sharded_like_first(
+        partial(_box_extremum, passes_of_box=(pass_,), largest=largest), x, images.fill(name, cval, x.dtype)
+    )
 
 
-def _ranked(
+def _select_rank(
     name: str, input: Any, size: Any, footprint: Any, mode: Any, cval: Any, origin: Any, axes: Any, find: Callable
 ):
     x = images.image(name, input, booleans=True, complexes=False)
@@ -251,14 +259,16 @@ def _ranked(
     if count == math.prod(shape) and rank in (0, count - 1):
         borders = dict(zip(axes, images.borders(name, mode, len(axes)), strict=True))
         if name not in ("ndimage.minimum_filter", "ndimage.maximum_filter"):
-            # Their boxes have their axes in the order of `axes`; those of the other ranks, as all other windows, in
-            # the order of the image's.
+            # In these two filters, the sizes of a box are in the order of `axes`. In the others, and for any other
+            # window, they are in the order of the image's axes.
             axes, origin = tuple(sorted(axes)), images.origins(name, origin, axes, x.ndim)
         reaches = images.reaches(name, shape, origin)
         for axis, reach in zip(axes, reaches, strict=True):
             images.check_bordered(name, *argument, x.shape, {axis: reach})
-        steps = [Pass(axis, borders[axis], reach) for axis, reach in zip(axes, reaches, strict=True) if sum(reach)]
-        return sharded_like_first(partial(_boxed, steps=tuple(steps), largest=rank > 0), x, cval)
+        passes_of_box = [
+            Pass(axis, borders[axis], reach) for axis, reach in zip(axes, reaches, strict=True) if sum(reach)
+        ]
+        return sharded_like_first(partial(_box_extremum, passes_of_box=tuple(passes_of_box), largest=rank > 0), x, cval)
     border = images.one_border(name, mode)
     reaches = images.reaches(name, shape, images.origins(name, origin, axes, x.ndim))
     pads = images.per_image_axis(axes, x.ndim, reaches, (0, 0))
@@ -266,12 +276,12 @@ def _ranked(
     window = np.ones(shape, bool) if window is None else window
     shape = images.per_image_axis(axes, x.ndim, shape, 1)
     return sharded_like_first(
-        partial(_picked, border=border, pads=pads, window=(shape, window.tobytes()), rank=rank), x, cval
+        partial(_window_rank, border=border, pads=pads, window=(shape, window.tobytes()), rank=rank), x, cval
     )
 
 
 def _footprint(name: str, size: Any, footprint: Any, count: int) -> np.ndarray | None:
-    """The window, None for a box of `size`."""
+    """The footprint as an array, or None for a box of `size`."""
     if footprint is None:
         if size is None:
             raise errors_scipy.no_window(name)
@@ -291,26 +301,26 @@ def _footprint(name: str, size: Any, footprint: Any, count: int) -> np.ndarray |
     return window
 
 
-@partial(jax.jit, static_argnames=("steps", "largest"))
-def _boxed(x: jax.Array, cval: Any, *, steps: tuple[Pass, ...], largest: bool) -> jax.Array:
-    for step in steps if x.size else ():
-        pads = [step.reach if axis == step.axis else (0, 0) for axis in range(x.ndim)]
-        x = order.extreme(_extended(x, step.border, pads, cval), step.axis, sum(step.reach) + 1, largest)
+@partial(jax.jit, static_argnames=("passes_of_box", "largest"))
+def _box_extremum(x: jax.Array, cval: Any, *, passes_of_box: tuple[Pass, ...], largest: bool) -> jax.Array:
+    for pass_ in passes_of_box if x.size else ():
+        pads = [pass_.reach if axis == pass_.axis else (0, 0) for axis in range(x.ndim)]
+        x = rank_select.extremum(_extend(x, pass_.border, pads, cval), pass_.axis, sum(pass_.reach) + 1, largest)
     return x
 
 
 @partial(jax.jit, static_argnames=("border", "pads", "window", "rank"))
-def _picked(
+def _window_rank(
     x: jax.Array, cval: Any, *, border: str, pads: Pads, window: tuple[tuple[int, ...], bytes], rank: int
 ) -> jax.Array:
-    """`window` is a footprint with an axis for each of x's: its shape, and its booleans as bytes, quick to compare."""
+    """`window` is a footprint with as many axes as x: its shape, and its booleans as bytes, which compare fast."""
     if 0 in x.shape:
         return x
     shape, inside = window
     offsets = tuple(map(tuple, np.argwhere(np.frombuffer(inside, bool).reshape(shape)).tolist()))
-    return order.nth_smallest(_extended(x, border, pads, cval), offsets, x.shape, rank)
+    return rank_select.nth_smallest(_extend(x, border, pads, cval), offsets, x.shape, rank)
 
 
-def _extended(x: jax.Array, border: str, pads: Sequence[tuple[int, int]], cval: jax.Array | None) -> jax.Array:
-    fill = None if cval is None else passes.stored(cval, x.dtype)
+def _extend(x: jax.Array, border: str, pads: Sequence[tuple[int, int]], cval: jax.Array | None) -> jax.Array:
+    fill = None if cval is None else passes.cast_to_image(cval, x.dtype)
     return boundary.extend(x, border, pads, fill, xla_cpu.fusion_barrier)

@@ -102,7 +102,7 @@ PATCHES_REFUSED = [
 ]
 
 
-def unsupported(library, function, operands, options, errors, match=None):
+def check_raises(library, function, operands, options, errors, match=None):
     with pytest.raises(errors, match=match):
         getattr(library, function)(*operands, **options)
 
@@ -110,23 +110,23 @@ def unsupported(library, function, operands, options, errors, match=None):
 @pytest.mark.parametrize(("function", "x", "weight", "bias", "options"), REFUSED)
 def test_convolutions(function, x, weight, bias, options):
     operands = [np.ones(shape, np.float32) for shape in (x, weight, bias) if shape is not None]
-    unsupported(F, function, map(torch.tensor, operands), options, REFUSES)
-    unsupported(convjax, function, operands, options, (ValueError, TypeError), rf"^convjax\.{function}: `")
+    check_raises(F, function, map(torch.tensor, operands), options, REFUSES)
+    check_raises(convjax, function, operands, options, (ValueError, TypeError), rf"^convjax\.{function}: `")
 
 
 @pytest.mark.parametrize(("function", "x", "options"), PATCHES_REFUSED)
 def test_patches(function, x, options):
     x = np.ones(x, np.float32)
-    unsupported(F, function, [torch.tensor(x)], options, REFUSES)
-    unsupported(convjax, function, [x], options, (ValueError, TypeError), rf"^convjax\.{function}: `")
+    check_raises(F, function, [torch.tensor(x)], options, REFUSES)
+    check_raises(convjax, function, [x], options, (ValueError, TypeError), rf"^convjax\.{function}: `")
 
 
 @pytest.mark.parametrize("function", ["conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d"])
 def test_bool(function):
     shape = (2, 2, 4, 4, 4)[: int(function[-2]) + 2]
     operands = [np.ones(shape, bool)] * 2
-    unsupported(F, function, map(torch.tensor, operands), {}, RuntimeError)
-    unsupported(convjax, function, operands, {}, TypeError, rf"^convjax\.{function}: `x`")
+    check_raises(F, function, map(torch.tensor, operands), {}, RuntimeError)
+    check_raises(convjax, function, operands, {}, TypeError, rf"^convjax\.{function}: `x`")
 
 
 @pytest.mark.parametrize("function", ["conv2d", "conv_transpose2d"])
@@ -136,5 +136,5 @@ def test_what_is_no_array(function, value, argument):
     operands = {"x": np.ones(X, np.float32), "weight": np.ones(X, np.float32)}
     tensors = {name: torch.tensor(a) for name, a in operands.items()}
     tensors["input"] = tensors.pop("x")
-    unsupported(F, function, [], tensors | {"input" if argument == "x" else argument: value}, TypeError)
-    unsupported(convjax, function, [], operands | {argument: value}, TypeError, rf"^convjax\.{function}: `{argument}`")
+    check_raises(F, function, [], tensors | {"input" if argument == "x" else argument: value}, TypeError)
+    check_raises(convjax, function, [], operands | {argument: value}, TypeError, rf"^convjax\.{function}: `{argument}`")

@@ -81,6 +81,17 @@ def error(spec, x, w):
     return 80
 
 
+def pays(p) -> bool:
+    """If tiles and channels are enough to repay the transforms: 3x3, 64 channels on 8x56x56 takes 3.3 ms for 9.3."""
+    if not p.at_most_float32 or p.groups > 1 or p.spec.dims < 2:
+        return False
+    if p.gradient_like:
+        few_positions = p.spec.dims == 2 and 6 <= p.positions <= 25
+        return few_positions and p.summands >= 1024 and min(p.batch, p.out_channels) >= 20
+    tiles = p.batch * p.positions >= 192 and math.prod(p.w.shape[-2:]) >= 6
+    return tiles and min(p.in_channels, p.out_channels) >= 32 and p.x.dtype != jnp.bfloat16
+
+
 ALGORITHM = Kernel(
     "winograd",
     "F(7 - k, k) tiles, for 3x3 taps a quarter of the products",

@@ -13,7 +13,7 @@ from jax.extend.core import subjaxprs
 from jax.sharding import PartitionSpec
 
 from convjax import ndimage
-from convjax._filters import order, tiles
+from convjax._filters import rank_select, sorted_lists
 
 QUICK = {"xla_backend_optimization_level": 0}  # to compile
 
@@ -41,23 +41,23 @@ def sorted_windows(x, sizes):
     ],
 )
 def test_lists_against_sorting(shape, sizes, block, monkeypatch):
-    """Of a low and a high rank; in blocks, of which the last overlap."""
-    monkeypatch.setattr(tiles, "BLOCK", block or tiles.BLOCK)
+    """For a low and a high rank. The last blocks overlap others."""
+    monkeypatch.setattr(sorted_lists, "BLOCK_ELEMENTS", block or sorted_lists.BLOCK_ELEMENTS)
     x = np.random.default_rng(0).integers(-9, 9, shape, np.int32)
     want, count = sorted_windows(x, sizes), math.prod(sizes)
     for rank in {count // 10, (3 * count) // 5}:
-        of_rank = lambda x, rank=rank: tiles.nth_of_box(x, sizes, rank)  # noqa: E731
+        of_rank = lambda x, rank=rank: sorted_lists.nth_smallest_of_box(x, sizes, rank)  # noqa: E731
         got = jax.jit(of_rank, compiler_options=QUICK)(x)
         np.testing.assert_array_equal(got, want[..., rank])
 
 
 def test_a_box_in_blocks_is_one_loop():
-    """And each turn is no larger than it must be: that of a line a tile, that of a box one row of it."""
-    assert tiles._block((1000,), (101,)) == (1000,)
-    assert tiles._block((10**6,), (101,))[0] <= tiles.BLOCK
-    assert tiles._block((10**6,), (10**6 + 1,)) == (2**19,)
-    assert tiles._block((200, 5000), (1, 501))[0] == 200
-    assert tiles._block((500, 500), (101, 101))[0] < 20
+    """Each block is no larger than it must be: a tile for a line, a tile of one row for a box."""
+    assert sorted_lists._block_shape((1000,), (101,)) == (1000,)
+    assert sorted_lists._block_shape((10**6,), (101,))[0] <= sorted_lists.BLOCK_ELEMENTS
+    assert sorted_lists._block_shape((10**6,), (10**6 + 1,)) == (2**19,)
+    assert sorted_lists._block_shape((200, 5000), (1, 501))[0] == 200
+    assert sorted_lists._block_shape((500, 500), (101, 101))[0] < 20
 
 
 CASES = {
@@ -97,14 +97,14 @@ def test_far_beyond_a_reflected_line(mode):
 
 @pytest.fixture
 def of_few(monkeypatch):
-    """The function that makes small windows take one of the ways of large ones."""
+    """A function that makes small windows take one of the methods of large ones."""
 
-    def way(gain):
-        monkeypatch.setattr(order, "WRITTEN", 1)
-        monkeypatch.setattr(tiles, "GAIN", gain)
+    def use_method_of_large_windows(ratio):
+        monkeypatch.setattr(rank_select, "MAX_UNROLLED_ELEMENTS", 1)
+        monkeypatch.setattr(sorted_lists, "MIN_BOX_TO_COLUMN_RATIO", ratio)
         jax.clear_caches()
 
-    yield way
+    yield use_method_of_large_windows
     jax.clear_caches()
 
 
@@ -180,8 +180,8 @@ def test_every_derivative_is_that_of_the_network(of_few):
         return jax.jacfwd(f)(x), jax.jacrev(f)(x), jax.hessian(cubic)(x), mapped
 
     want = jax.jit(derivatives, compiler_options=QUICK)(x)
-    for gain in (0, np.inf):
-        of_few(gain)
+    for ratio in (0, np.inf):
+        of_few(ratio)
         for got, y in zip(jax.jit(derivatives, compiler_options=QUICK)(x), want, strict=True):
             np.testing.assert_allclose(got, y, rtol=1e-6, atol=1e-6)
 

@@ -4,13 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cases import by, normal
+from cases import by, normal, random_spec
 
 import convjax
 from convjax._algorithms import ALGORITHMS
 from convjax._choice.choose import why_unsupported
 from convjax._operation.primitive import convolve
-from convjax._spec import ConvSpec, extent
 
 CALLS = {
     "conv_transpose3d": ((1, 4, 5, 6, 7), (4, 3, 3, 3, 3), {"stride": 2}),
@@ -36,28 +35,13 @@ def test_calls(name):
             np.testing.assert_array_equal(np.isfinite(got), np.isfinite(want))
 
 
-def drawn(rng) -> tuple[ConvSpec, tuple[int, ...], tuple[int, ...]]:
-    """Any spec, as those of input gradients are, and shapes that it serves."""
-    dims = int(rng.choice([1, 2, 2, 3]))
-    groups, inputs, outputs = (int(rng.choice(n)) for n in ([1, 1, 2, 3], [1, 1, 2], [1, 2, 4]))
-    kernel, sizes = rng.integers(1, 5, dims).tolist(), rng.integers(1, (12, 7, 5)[dims - 1], dims).tolist()
-    stride, lhs, rhs = (np.where(rng.random(dims) < 0.5, 1, rng.integers(1, 4, dims)).tolist() for _ in range(3))
-    padding = []
-    for n, k, a, r in zip(sizes, kernel, lhs, rhs, strict=True):
-        low, high = rng.integers(-1, 4, 2).tolist()
-        room = extent(k, r) - extent(n, a) - low  # what the high side must hold for one position
-        padding.append((low, max(high, room)))
-    spec = ConvSpec(tuple(stride), tuple(padding), tuple(lhs), tuple(rhs), groups)
-    return spec, (groups * inputs, *sizes), (groups * outputs, inputs, *kernel)
-
-
 @pytest.mark.parametrize("seed", range(16))
 def test_every_algorithm_in_every_position(seed):
     """One image for each element of x, which is the special number there."""
     rng = np.random.default_rng(seed)
-    spec, x_shape, w_shape = drawn(rng)
+    spec, x_shape, w_shape = random_spec(rng)
     while np.prod(x_shape) > 120:
-        spec, x_shape, w_shape = drawn(rng)
+        spec, x_shape, w_shape = random_spec(rng)
     count = int(np.prod(x_shape))
     w = jnp.asarray(1 + np.abs(normal(1, w_shape)))  # an infinity times it is one
     ones = jnp.eye(count, dtype=jnp.float32).reshape(count, *x_shape)

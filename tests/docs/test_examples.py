@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 LEARN = EXAMPLES / "learn_edges.py"
 FIGURES = {
     "edges_after.png",

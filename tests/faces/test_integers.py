@@ -108,9 +108,9 @@ def test_pairs_of_float32(values):
     """Sums and products to 45 bits, against float64."""
     a, b = (RANDOM.uniform(*values, 10000) for _ in range(2))
     with jax.enable_x64(False):
-        pair_a, pair_b = integers.split(a), integers.split(b)
-        for operation, want in ((integers._plus, a + b), (integers._times, a * b)):
+        pair_a, pair_b = integers.split_weights(a), integers.split_weights(b)
+        for operation, want in ((integers._add, a + b), (integers._multiply, a * b)):
             high, low = jax.jit(operation)(pair_a, pair_b)
             got = np.asarray(high, float) + np.asarray(low, float)
-            size = np.abs(a) + np.abs(b) if operation is integers._plus else np.abs(want)
+            size = np.abs(a) + np.abs(b) if operation is integers._add else np.abs(want)
             assert (np.abs(got - want) <= 2.0**-44 * size).all()

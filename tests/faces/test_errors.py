@@ -1,4 +1,4 @@
-"""Every kind of mistake, in one table: what is raised, for which argument, and that the message says what to do."""
+"""One table of every kind of mistake: the error, the argument that it names, and a phrase of its message."""
 
 import re
 
@@ -19,7 +19,7 @@ def a(*shape):
     return np.zeros(shape, np.float32)
 
 
-# function, what differs from a good call, the error, the argument it names, a phrase of the message
+# function, arguments that differ from a valid call, the error, the argument it names, a phrase of the message
 TABLE = [
     # arrays
     ("conv2d", {"x": None}, TypeError, "x", "NoneType"),
@@ -61,7 +61,7 @@ TABLE = [
     ("conv2d", {"x": a(2, 1, 9, 9), "weight": a(3, 3, 1, 1)}, ValueError, "weight", "weight.transpose(3, 2, 0, 1)"),
     ("conv2d", {"x": a(2, 64, 9, 9), "weight": a(3, 3, 1, 64), "groups": 64}, ValueError, "weight", "looks like HWIO"),
     ("conv2d", {"x": a(2, 9, 9, 64), "weight": a(3, 3, 64, 128)}, ValueError, "weight",
-     "moveaxis(x, -1, 1), if the channels of x stand last, and weight.transpose(3, 2, 0, 1)"),
+     "moveaxis(x, -1, 1), if the channels of x come last, and weight.transpose(3, 2, 0, 1)"),
     ("conv2d", {"x": a(2, 64, 9, 9), "weight": a(96, 3, 3, 64)}, ValueError, "weight", "weight.transpose(0, 3, 1, 2)"),
     ("conv2d", {"x": a(2, 3, 9, 9), "weight": a(6, 1, 3, 3)}, ValueError, "weight", "groups=3"),
     ("conv1d", {"x": a(2, 64, 9), "weight": a(3, 64, 128)}, ValueError, "weight", "weight.transpose(2, 1, 0)"),
@@ -87,7 +87,7 @@ TABLE = [
     ("conv2d", {"stride": 2**63}, ValueError, "stride", "below 2**63"),
     ("conv2d", {"padding": 2**62}, ValueError, "padding", "below 2**63"),
     ("conv_transpose2d", {"stride": 2**62}, ValueError, "stride", "below 2**63"),
-    # sizes that XLA cannot count, in elements or in bytes: the process would end
+    # sizes that XLA cannot count, in elements or in bytes: without the check it would end the process
     ("conv2d", {"padding": 2**31}, ValueError, "padding", "below 2**63"),
     ("conv2d", {"padding": 2**55}, ValueError, "padding", "below 2**63"),
     ("conv2d", {"padding": 2**31, "stride": 2**31}, ValueError, "padding", "below 2**63"),
@@ -148,8 +148,8 @@ TABLE = [
     ("conv2d", {"padding": None}, TypeError, "padding", "NoneType"),
     ("conv2d", {"padding": (1, 1, 1)}, ValueError, "padding", "2 entries"),
     ("conv2d", {"padding": (1, 1, 1, 1)}, ValueError, "padding", "padding=((1, 1), (1, 1))"),
-    ("conv2d", {"padding": [1, 2, 3, 4]}, ValueError, "padding", "padding=((3, 4), (1, 2)), if the last dimension"),
-    ("conv2d", {"padding": np.array([1, 2, 3, 4])}, ValueError, "padding", "or ((1, 2), (3, 4))"),
+    ("conv2d", {"padding": [1, 2, 3, 4]}, ValueError, "padding", "padding=((3, 4), (1, 2)) if the last dimension"),
+    ("conv2d", {"padding": np.array([1, 2, 3, 4])}, ValueError, "padding", "else ((1, 2), (3, 4))"),
     ("conv2d", {"padding": np.ones((3, 2), int)}, ValueError, "padding", "2 entries"),
     ("conv2d", {"padding": np.ones((2, 2))}, TypeError, "padding", "ndarray"),
     ("conv2d", {"padding": ((1, 1),)}, ValueError, "padding", "2 entries"),
@@ -159,7 +159,7 @@ TABLE = [
     ("conv2d", {"padding": "full"}, ValueError, "padding", "'valid'"),
     ("conv2d", {"padding": "same", "stride": 2}, ValueError, "padding", "padding=((1, 1), (1, 1))"),
     ("conv1d", {"x": a(1, 1, 9), "weight": a(1, 1, 3), "padding": (1, 2)}, ValueError, "padding", "((1, 2),)"),
-    ("conv2d", {"padding_mode": "symmetric"}, ValueError, "padding_mode", "'reflect', which leaves the edge out"),
+    ("conv2d", {"padding_mode": "symmetric"}, ValueError, "padding_mode", "'reflect', which does not repeat the edge"),
     ("conv2d", {"padding_mode": "constant"}, ValueError, "padding_mode", "try:      padding_mode='zeros'"),
     ("conv2d", {"padding_mode": "edge"}, ValueError, "padding_mode", "try:      padding_mode='replicate'"),
     ("conv2d", {"padding_mode": "nearest"}, ValueError, "padding_mode", "try:      padding_mode='replicate'"),
@@ -180,7 +180,7 @@ TABLE = [
     ("conv2d", {"bias": np.float32(0)}, ValueError, "bias", "shape ()"),
     ("conv2d", {"bias": "zeros"}, TypeError, "bias", "zeros"),
     ("conv2d", {"bias": [0, 0]}, ValueError, "bias", "shape (2,)"),
-    # what only convjax has
+    # arguments that only convjax has
     ("conv2d", {"precision": "exact"}, ValueError, "precision", "'highest'"),
     ("conv2d", {"precision": 7}, TypeError, "precision", "7"),
     ("conv2d", {"precision": ("high", "exact")}, TypeError, "precision", "exact"),
@@ -193,15 +193,15 @@ TABLE = [
     ("conv2d", {"algorithm": "direct"}, ValueError, "algorithm", "try:      algorithm='xla'"),
     ("conv2d", {"algorithm": "depthwise"}, ValueError, "algorithm", "try:      algorithm='shift_add'"),
     ("conv2d", {"algorithm": "winnograd"}, ValueError, "algorithm", "try:      algorithm='winograd'"),
-    # what other libraries call it
+    # names from other libraries
     ("conv2d", {"data_format": "NHWC"}, TypeError, "data_format", "jax.numpy.moveaxis(x, -1, 1)"),
     ("conv2d", {"dimension_numbers": ("NHWC", "HWIO", "NHWC")}, TypeError, "dimension_numbers", "moveaxis"),
     ("conv2d", {"feature_group_count": 2}, TypeError, "feature_group_count", "try:      groups=2"),
-    ("conv2d", {"kernel_size": 3}, TypeError, "kernel_size", "those of `weight`"),
+    ("conv2d", {"kernel_size": 3}, TypeError, "kernel_size", "`weight` has the kernel's sizes"),
     ("conv2d", {"rhs_dilation": (2, 2)}, TypeError, "rhs_dilation", "try:      dilation=(2, 2)"),
     ("conv2d", {"window_strides": (2, 2)}, TypeError, "window_strides", "try:      stride=(2, 2)"),
     ("conv2d", {"strides": 2}, TypeError, "strides", "expected: some of x, weight, bias, stride"),
-    ("conv2d", {"lhs_dilation": 2}, TypeError, "lhs_dilation", "convjax.conv_transpose, whose stride it is"),
+    ("conv2d", {"lhs_dilation": 2}, TypeError, "lhs_dilation", "convjax.conv_transpose, with it as the stride"),
     ("conv2d", {"batch_group_count": 2}, TypeError, "batch_group_count", "jax.vmap"),
     ("conv2d", {"transpose": True}, TypeError, "transpose", "convjax.conv_transpose"),
     ("conv2d", {"kernel": W}, TypeError, "kernel", "try:      weight=..."),
@@ -216,7 +216,7 @@ TABLE = [
     ("init_conv", {"rng": 0}, TypeError, "rng", "try:      key=0"),
     ("kernels.sobel", {"ksize": 5}, TypeError, "ksize", "help(convjax.kernels.sobel)"),
     ("kernels.box", {"kernel_size": 5}, TypeError, "kernel_size", "try:      size=5"),
-    ("ndimage.uniform_filter", {"output": X}, TypeError, "output", "take the result"),
+    ("ndimage.uniform_filter", {"output": X}, TypeError, "output", "use the result"),
     ("ndimage.uniform_filter", {"kernel_size": 5}, TypeError, "kernel_size", "try:      size=5"),
     ("ndimage.median_filter", {"padding_mode": "wrap"}, TypeError, "padding_mode", "try:      mode='wrap'"),
     ("ndimage.median_filter", {"mode": "edge"}, ValueError, "mode", "try:      mode='nearest'"),
@@ -345,9 +345,9 @@ def test_each_mistake(index):
         public(name)(**{**GOOD[name], **wrong})
     message = str(caught.value)
     assert type(caught.value) is error
-    # plan and conv_output_shape call the function, whose own words then stand.
-    told_by = "(plan|conv)" if name == "plan" else "(conv_output_shape|conv)" if name == "conv_output_shape" else name
-    assert re.match(rf"convjax\.{told_by}: `{argument}` ", message)
+    # plan and conv_output_shape call the function, so the message may name that one.
+    named = "(plan|conv)" if name == "plan" else "(conv_output_shape|conv)" if name == "conv_output_shape" else name
+    assert re.match(rf"convjax\.{named}: `{argument}` ", message)
     for part in ("got:", "expected:", "try:"):
         assert re.search(rf"^  {part} +\S", message, re.MULTILINE), message
     assert phrase in message
@@ -374,8 +374,8 @@ def test_errors_come_at_trace_time():
         jax.vmap(lambda p: convjax.conv2d(X, W, padding=((p, 1), (1, 1))))(jnp.arange(3))
 
 
-def test_the_turned_weight_fits():
-    """What the message shows, done."""
+def test_the_transposed_weight_fits():
+    """Does what the message suggests."""
     calls = [
         (name, wrong) for name, wrong, *_, phrase in TABLE if "weight.transpose(" in phrase and "x, -1" not in phrase
     ]
@@ -387,14 +387,14 @@ def test_the_turned_weight_fits():
         public(name)(**{**wrong, "weight": wrong["weight"].transpose(order)})
 
 
-def test_what_python_itself_says_stands():
+def test_errors_of_python_itself_are_kept():
     with pytest.raises(TypeError, match=r"^conv2d\(\) missing 1 required positional argument: 'weight'$"):
         convjax.conv2d(X)
     with pytest.raises(TypeError, match=r"takes from 2 to 7 positional arguments but 8 were given"):
         convjax.conv2d(X, W, None, 1, 1, 1, 1, "zeros")
     with pytest.raises(TypeError, match=r"got multiple values for argument 'weight'"):
         convjax.conv2d(X, W, weight=W)
-    with pytest.raises(TypeError, match="from within"):  # and so does what a function raises that is called
+    with pytest.raises(TypeError, match="from within"):  # an error from a function that the user passes is kept too
         convjax.ndimage.generic_laplace(X, derivative2=failing)
 
 

@@ -10,7 +10,7 @@ from filters import recorded_calls
 
 import convjax
 
-HERE = pathlib.Path(__file__).parent / "golden"
+HERE = pathlib.Path(__file__).parents[1] / "golden"
 GOLDEN, SCIPY = np.load(HERE / "torch.npz"), np.load(HERE / "scipy.npz")
 NAMES = sorted({key.split("/")[0] for key in GOLDEN.files if "/" in key})
 WINDOWS = {"dilation": (1, 2), "padding": (1, 0), "stride": (2, 1)}

@@ -1,4 +1,4 @@
-"""The benchmark computes what it says it times: the same numbers from every backend."""
+"""The benchmark times the same computation in every backend: the results are equal."""
 
 import json
 import os
@@ -17,8 +17,8 @@ from benchmarks.filters import FILTERS
 from benchmarks.networks import NETWORKS, Weights
 from benchmarks.programs import OPS, PROGRAMS
 
-ROOT = pathlib.Path(__file__).parents[1]
-QUICK = {"xla_backend_optimization_level": 0}  # to compile
+ROOT = pathlib.Path(__file__).parents[2]
+FAST_COMPILE = {"xla_backend_optimization_level": 0}
 
 
 @pytest.fixture(autouse=True)
@@ -54,27 +54,27 @@ def test_programs_are_the_same(program):
 
 @pytest.mark.parametrize("row", FILTERS, ids=lambda row: row.name)
 def test_filters_are_the_same(row):
-    """On arrays of a thousandth, of the same number of axes and with the same arguments."""
+    """On much smaller arrays, with the same number of axes and the same arguments."""
     row = row._replace(shapes=tuple(tuple(min(n, 40) for n in shape) for shape in row.shapes))
     with row.with_dtype():
         want = row.of("scipy")(*row.arrays())
         for library in ("convjax", "jax.scipy"):
             function = row.of(library)
             if function is not None:
-                got = np.asarray(jax.jit(function, compiler_options=QUICK)(*row.device()))
+                got = np.asarray(jax.jit(function, compiler_options=FAST_COMPILE)(*row.device()))
                 assert got.dtype == want.dtype
                 whole = np.issubdtype(want.dtype, np.integer)
                 np.testing.assert_allclose(got, want, rtol=0 if whole else 1e-4, atol=whole + 1e-5 * np.abs(want).max())
 
 
-def test_rows_have_names_of_their_own():
+def test_names_of_rows_are_unique():
     names = [row.name for row in (*ROWS, *PROGRAMS, *FILTERS)]
     assert len(set(names)) == len(names)
 
 
 @pytest.fixture
 def timed(monkeypatch):
-    """timing.fastest of calls that take these seconds in turn, and who was called, in order."""
+    """Runs timing.fastest on calls that take the given seconds in turn. Returns the result and the order of calls."""
 
     def timed(takes, **options):
         clock, order, left = [0.0], [], {name: iter(seconds) for name, seconds in takes.items()}
@@ -90,7 +90,7 @@ def timed(monkeypatch):
     return timed
 
 
-def test_the_fastest_turn_counts_and_everyone_goes_first(timed):
+def test_the_fastest_batch_counts_and_the_order_rotates(timed):
     best, order = timed({"a": [3.0, 1.0, 2.0], "b": [2.0, 5.0, 4.0]}, rounds=3)
     assert best == {"a": 1.0, "b": 2.0}
     assert order == ["a", "b", "b", "a", "a", "b"]
@@ -115,14 +115,14 @@ def test_a_row_that_never_settled_is_timed_once_more(monkeypatch, tmp_path):
 
 
 def test_runs_of_the_same_code_add_up(monkeypatch, tmp_path):
-    """Each call's fewest seconds of all of them, in the order of the first."""
+    """Each call's fewest seconds of all runs count, in the order of the first run."""
     times = iter([{"convjax": 2.0, "lax": 3.0, "again": 2.0}] * 4 + [{"convjax": 1.5, "lax": 4.0, "again": 1.5}])
     monkeypatch.setattr(__main__, "fastest", lambda *_: next(times))
     asked = ["--rows", "5x5 on 64", "--against", "lax", "--results", str(tmp_path), "--name", "a"]
     for more in (["forward,input gradient"], ["forward,input gradient", "--again"], ["input gradient", "--again"]):
         assert __main__.main(__main__.arguments([*asked, "--directions", *more])) == 0
     result = json.loads((tmp_path / "a.json").read_text())
-    assert result["runs"] == 2  # of all rows
+    assert result["runs"] == 2  # runs of all rows
     assert [row["direction"] for row in result["rows"]] == ["forward", "input gradient"]
     assert result["rows"][0]["seconds"] == {"convjax": 2.0, "lax": 3.0, "again": 2.0}
     assert result["rows"][1]["seconds"] == {"convjax": 1.5, "lax": 3.0, "again": 1.5}
@@ -132,7 +132,7 @@ def test_runs_of_the_same_code_add_up(monkeypatch, tmp_path):
 
 
 def test_an_algorithm_is_timed_even_if_a_rewrite_undoes_it():
-    """`chwn` of a weight gradient of 1x1 kernels has a stride, which `space_to_depth` turns into what it was."""
+    """For a weight gradient of 1x1 kernels, `chwn` makes a stride, which `space_to_depth` removes again."""
     case = Case("1x1", (8, 16, 8, 8), (16, 16, 1, 1))
     task = tasks.task(case, "weight gradient", "cpu")
     assert task.ready("chwn").program != task.ready("convjax").program
@@ -181,7 +181,7 @@ def test_bad_arguments_are_one_line(arguments, tmp_path):
 
 
 def test_programs_are_compared_without_names():
-    """What two functions are called, and where they stand, does not tell their programs apart; what they do does."""
+    """Programs that differ only in function names and source locations compare equal."""
 
     def one(x):
         return x * 2 + 1

@@ -5,16 +5,17 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import reference
-from cases import CASES, CPU, by, normal, specs
+from cases import CASES, CPU, by, normal, random_spec, specs
 
 import convjax
 from benchmarks.cases import BY_NAME, ROWS
 from convjax._algorithms import ALGORITHMS
-from convjax._algorithms.algorithm import Kernel
-from convjax._choice.choose import CHOOSING, choose
+from convjax._algorithms.algorithm import Kernel, Rewrite
+from convjax._choice.choose import choose
+from convjax._choice.preferences import PREFERENCES, Preference
 from convjax._choice.problem import Problem
-from convjax._choice.rules import RULES
 from convjax._machine import generic, here
+from convjax._operation import primitive
 from convjax._operation.primitive import convolve
 from convjax._spec import ConvSpec
 
@@ -69,20 +70,60 @@ def test_local_keeps_a_nan_where_it_is_seen(shapes):
     assert np.isnan(call(x, "auto")).sum() > np.isnan(call(x)).sum()
 
 
-def test_every_rule_holds_for_some_row():
+def test_every_preference_holds_for_some_row():
     """And none is shadowed by those before it."""
-    for platform, rules in RULES.items():
-        entries = [entry for case in (*ROWS, *CASES) for entry in specs(case).values()]
-        reasons = {
-            choose(Problem(*entry, machine), algorithm).because
-            for entry in entries
-            for algorithm in CHOOSING
-            for machine in (generic(platform), OTHER_COMPILER._replace(platform=platform))
-        }
-        assert {rule.because for rule in rules} <= reasons, platform
+    entries = [entry for case in (*ROWS, *CASES) for entry in specs(case).values()]
+    for platform, preferences in PREFERENCES.items():
+        first = set()
+        for entry in entries:
+            for machine in (generic(platform), OTHER_COMPILER._replace(platform=platform)):
+                p = Problem(*entry, machine)
+                held = [n for n, each in enumerate(preferences) if each.pays(p) and is_supported(each.algorithm, p)]
+                local = [n for n in held if ALGORITHMS[preferences[n].algorithm].is_local(*entry)]
+                first |= {*held[:1], *local[:1]}
+        assert first == set(range(len(preferences))), platform
+        assert len(preferences) <= 20
 
 
-def test_a_rule_sees_shapes_alone():
+def is_supported(name, p):
+    return ALGORITHMS[name].unsupported(p.spec, p.x, p.w) is None
+
+
+def test_reasons_are_in_the_numbers_of_the_problem():
+    for case in ROWS:
+        for entry in specs(case).values():
+            because = choose(Problem(*entry, CPU)).because
+            assert 10 < len(because) < 100, because
+
+
+REWRITES = sorted((a for a in ALGORITHMS.values() if isinstance(a, Rewrite)), key=lambda a: -a.rank)
+
+
+@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("first", [None, *[a.name for a in REWRITES]])
+def test_rewriting_ends(seed, first, monkeypatch):
+    """Whatever an operation is, and even if every rewrite is preferred to every kernel: each step has a lower rank."""
+    spec, x_shape, w_shape = random_spec(np.random.default_rng(seed))
+    ranks: list[list[int]] = []
+    every = [Preference(a.name, lambda p: True, "tested") for a in REWRITES]
+    monkeypatch.setitem(PREFERENCES, "cpu", tuple(sorted(every, key=lambda each: each.algorithm != first)))
+
+    def chosen(problem, *args):
+        choice = choose(problem, *args)
+        below = args[-1]
+        if isinstance(choice.algorithm, Rewrite):
+            ranks.append([choice.algorithm.rank, *([below] if below is not None else [])])
+        return choice
+
+    monkeypatch.setattr(primitive, "choose", chosen)
+    x, w = normal(0, (2, *x_shape)), normal(1, w_shape)
+    got = primitive.run_chosen(x, w, spec, CPU)
+    want = reference.conv(x, w, spec)
+    np.testing.assert_allclose(got, want, rtol=0, atol=1e-5 * max(np.abs(want).max(initial=0), 1))
+    assert all(rank < below[0] for rank, *below in ranks if below)
+
+
+def test_a_problem_is_of_shapes_alone():
     spec, x, w = specs(BY_NAME["mobilenet 3x3 144"])["forward"]
     p = Problem(spec, x, w, CPU)
     assert (p.batch, p.groups, p.in_channels, p.out_channels, p.taps) == (8, 144, 1, 1, 9)

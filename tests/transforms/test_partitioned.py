@@ -69,11 +69,11 @@ def test_every_family(case):
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=lambda case: case.name)
-def test_every_family_without_rules(case, monkeypatch, request):
+def test_every_family_without_preferences(case, monkeypatch, request):
     """As on a platform whose convolutions are all XLA's own, such as a TPU."""
     arrays = arrays_of(case)
     want = derivatives(case)(*arrays)
-    monkeypatch.setattr(choose, "RULES", {})
+    monkeypatch.setattr(choose, "PREFERENCES", {})
     request.addfinalizer(jax.clear_caches)
     jax.clear_caches()
     same(derivatives(case)(*placed("rows, two unused", AxisType.Auto, *arrays)), want)

@@ -11,7 +11,7 @@ from cases import CASES, normal
 import convjax
 from convjax._algorithms import ALGORITHMS
 from convjax._algorithms.algorithm import Kernel
-from convjax._choice.rules import RULES, Rule
+from convjax._choice.preferences import PREFERENCES, Preference
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -84,7 +84,7 @@ def test_plan_of_what_is_restated():
     assert (step.algorithm, step.kernel, step.relative_to) == ("space_to_depth", "winograd", "the largest result")
     assert step.error == 80 * np.finfo(np.float32).eps
     assert step.multiply_adds < plan.step().multiply_adds / 1.5
-    assert "space_to_depth, winograd" in str(plan)
+    assert "space_to_depth + winograd" in str(plan)
     assert len(str(plan).splitlines()) == 2 + 3
     wide = convjax.plan(x, weight, padding=18, dilation=18, platform="cpu").step()
     assert (wide.kernel, wide.multiply_adds) == ("per_tap", 2 * 256**2 * 63**2)
@@ -131,7 +131,7 @@ def another_algorithm(monkeypatch):
     jax.clear_caches()
 
 
-def test_a_new_algorithm_is_one_entry_and_one_rule(another_algorithm, monkeypatch):
+def test_a_new_algorithm_is_one_entry_and_one_preference(another_algorithm, monkeypatch):
     x, w = normal(0, (1, 2, 6)), normal(1, (2, 2, 3))
     grouped = w[:, :1]
     assert np.any(convjax.conv1d(x, w))
@@ -146,21 +146,21 @@ def test_a_new_algorithm_is_one_entry_and_one_rule(another_algorithm, monkeypatc
     elsewhere = convjax.plan(x, w, platform="tpu").step()
     assert elsewhere.others["zeros"] == "it runs on cpu alone"
 
-    small = Rule("zeros", lambda p: p.x.shape[-1] < 10, "the test says so")
-    monkeypatch.setitem(RULES, "cpu", (small,))
-    monkeypatch.setitem(RULES, "cuda", (small,))
+    small = Preference("zeros", lambda p: p.x.shape[-1] < 10, "{p.taps} taps are few")
+    monkeypatch.setitem(PREFERENCES, "cpu", (small,))
+    monkeypatch.setitem(PREFERENCES, "cuda", (small,))
     jax.clear_caches()
     assert not np.any(convjax.conv1d(x, w))
     assert np.any(convjax.conv1d(normal(0, (1, 2, 12)), w))
     assert np.any(convjax.conv1d(x, grouped, groups=2))
     assert np.any(convjax.conv1d(x, w, algorithm="xla"))
     plan = convjax.plan(x, w, platform="all")
-    assert (plan.step().algorithm, plan.step().because) == ("zeros", "the test says so")
+    assert (plan.step().algorithm, plan.step().because) == ("zeros", "3 taps are few")
     assert plan.step(platform="cuda").algorithm == "xla"
     assert "zeros" in str(plan)
 
 
-def test_rules_name_algorithms_that_exist():
-    for rules in RULES.values():
-        assert {rule.algorithm for rule in rules} <= set(ALGORITHMS)
+def test_preferences_name_algorithms_that_exist():
+    for preferences in PREFERENCES.values():
+        assert {preference.algorithm for preference in preferences} <= set(ALGORITHMS)
     assert [algorithm.name for algorithm in ALGORITHMS.values()] == list(ALGORITHMS)

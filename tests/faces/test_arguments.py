@@ -1,4 +1,4 @@
-"""What arguments may be: pairs in arrays, tensors, other byte orders, and sizes as wide as can be counted."""
+"""Unusual arguments that are valid: pairs in arrays, torch tensors, other byte orders, and very large sizes."""
 
 import re
 from functools import partial
@@ -27,7 +27,7 @@ def test_paddings_in_arrays():
 
 
 class Tensor:
-    """What convjax needs of a torch.nn.Parameter: it refuses to be an array before it is detached."""
+    """The part of torch.nn.Parameter that convjax uses. Conversion to an array raises an error before `detach`."""
 
     def __init__(self, array, reason=None):
         self.array, self.reason = array, reason
@@ -47,7 +47,7 @@ class Tensor:
         return self.array
 
 
-def test_parameters_of_torch_are_taken():
+def test_parameters_of_torch_are_accepted():
     x, weight = (np.random.default_rng(0).standard_normal(s).astype(np.float32) for s in ((1, 4, 5, 5), (2, 4, 3, 3)))
     want = convjax.conv2d(x, weight)
     np.testing.assert_array_equal(convjax.conv2d(x, Tensor(weight)), want)
@@ -92,7 +92,7 @@ def lax_conv(x, weight, step, moved):
 @pytest.mark.parametrize("step", [2**32, 2**40 + 3, 2**55])
 @pytest.mark.parametrize("moved", [True, False])
 def test_steps_wider_than_32_bits(step, moved):
-    """Of five elements, windows with steps of 8 see what those with wider ones do."""
+    """On five elements, a step of 8 gives the same windows as any wider step."""
     x, weight = jnp.asarray(normal(0, (2, 4, 5))), jnp.asarray(normal(1, (3, 4, 1 if moved else 3)))
     wide = partial(convjax.conv1d, padding=step, **{"stride" if moved else "dilation": step})
     near = partial(lax_conv, step=8, moved=moved)
@@ -116,7 +116,7 @@ def test_steps_that_are_never_taken():
     np.testing.assert_array_equal(convjax.unfold(x, (1,), dilation=2**62), x)
 
 
-def test_symbolic_sizes_are_counted_where_they_are_certain():
+def test_symbolic_sizes_are_counted_if_they_are_certain():
     (n,) = jax.export.symbolic_shape("n")
     assert convjax.conv_output_shape((n, 1, n), (1, 1, 1), padding=2**40) == (n, 1, n + 2**41)
     with pytest.raises(ValueError, match="`padding` is too large"):

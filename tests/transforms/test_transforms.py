@@ -14,7 +14,7 @@ from jax.sharding import PartitionSpec as P
 
 import convjax
 from convjax._algorithms import variadic_reduce
-from convjax._choice import rules
+from convjax._choice import preferences
 from convjax._machine import generic
 from convjax._operation import primitive
 
@@ -248,9 +248,8 @@ def test_shard_map_around_chunks(name, monkeypatch, on_machine):
     """What they add to varies over the mesh as what is added does, in both gradients too."""
     on_machine(chunk_elements=2000, batched_gemm_is_parallel=True)
     monkeypatch.setattr(variadic_reduce, "_bands", lambda kernel: [(0, kernel[-2], kernel[-2])])
-    monkeypatch.setitem(
-        rules.RULES, "cpu", (rules.Rule(name, lambda p: name != "space_to_depth" or p.batch > 1, "tested"), *rules.CPU)
-    )
+    first = preferences.Preference(name, lambda p: name != "space_to_depth" or p.batch > 1, "tested")
+    monkeypatch.setitem(preferences.PREFERENCES, "cpu", (first, *preferences.CPU))
     x_shape, w_shape, options = CHUNKED.get(name, ((8, 4, 11, 9), (6, 4, 3, 3), {"padding": 2, "stride": 2}))
     x, w = jnp.asarray(normal(0, x_shape)), jnp.asarray(normal(1, w_shape))
     f = partial(convjax.conv2d, **options)

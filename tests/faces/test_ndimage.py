@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from jax.test_util import check_grads
 
 from convjax import ndimage
-from convjax._filters import order
+from convjax._filters import rank_select
 
 MODES = ("reflect", "constant", "nearest", "mirror", "wrap", "grid-mirror", "grid-constant", "grid-wrap")
 SIGNATURES = {
@@ -201,7 +201,7 @@ def test_networks(count):
     lines = (rng.random((400, count)) < rng.random((400, 1))).astype(int)
     for rank in range(count):
         parts = list(lines.T)
-        for i, j, low, high in order.network(count, rank):
+        for i, j, low, high in rank_select.selection_network(count, rank):
             a, b = parts[i], parts[j]
             parts[i], parts[j] = np.minimum(a, b) if low else a, np.maximum(a, b) if high else b
         np.testing.assert_array_equal(parts[rank], np.sort(lines)[:, rank])
@@ -213,7 +213,7 @@ def test_bits_and_networks_agree(dtype, monkeypatch):
     for name, args in (("median_filter", (3,)), ("rank_filter", (-3, (2, 5))), ("percentile_filter", (70, 4))):
         want = getattr(ndimage, name)(x, *args)
         with monkeypatch.context() as patch:
-            patch.setattr(order, "WRITTEN", 1)
+            patch.setattr(rank_select, "MAX_UNROLLED_ELEMENTS", 1)
             jax.clear_caches()
             np.testing.assert_array_equal(getattr(ndimage, name)(x, *args), want)
     jax.clear_caches()

@@ -1,0 +1,88 @@
+"""The order in which each platform prefers algorithms: the table that `choose` reads.
+
+The first entry that holds, and whose algorithm supports the operation, wins. When an algorithm pays is said in its own
+file; here stand the order and the reason, in the numbers of the convolution at hand.
+
+The entries of a CPU were made from 640 timed operations (`benchmarks/results/choices.jsonl`: common shapes, and layers
+of published models), on which what they choose is within a few percent of the fastest. A test holds them to that, and
+to layers of models that they were not made from. Those of CUDA come from prototypes on an H200, and await a run of the
+benchmark there.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from convjax._algorithms import (
+    chwn,
+    col2im,
+    depth_slices,
+    fft,
+    im2col,
+    matmul,
+    per_tap,
+    shift_add,
+    space_to_depth,
+    subpixel,
+    swap_operands,
+    variadic_reduce,
+    winograd,
+)
+from convjax._choice.problem import Problem
+
+
+class Preference(NamedTuple):
+    """An algorithm, when it pays, and why: a text with numbers of the problem `p`."""
+
+    algorithm: str
+    pays: Callable[[Problem], bool]
+    because: str
+
+
+# fmt: off
+CPU = (
+    Preference("swap_operands", swap_operands.pays,
+               "{p.taps} taps over a dilated input of {p.input_positions} elements: as the kernel it has no zeros"),
+    Preference("subpixel", subpixel.pays_for_few_channels,
+               "a dilated input and only {p.out_channels} output channels: its phases become channels"),
+    Preference("col2im", col2im.pays_for_dilated_input,
+               "one product for {p.taps} taps of a dilated input, without its zeros"),
+    Preference("subpixel", subpixel.pays, "the phases of {p.taps} taps, without the zeros of a dilated input"),
+    Preference("polyphase", subpixel.pays, "the phases of {p.taps} taps, without the zeros of a dilated input"),
+    Preference("col2im", col2im.pays_for_flipped_weight,
+               "{p.in_channels} channels of {p.input_positions} elements: the weight need not be flipped"),
+    Preference("matmul", matmul.needs_no_copies, "a matrix product of the arrays as they are"),
+    Preference("fft", fft.pays, "{p.taps} taps repay the transforms"),
+    Preference("matmul", matmul.pays_for_few_input_channels, "{p.summands} products per result, stacked for a product"),
+    Preference("im2col", im2col.pays_for_stride, "the windows as columns, because XLA's strided loops are slow"),
+    Preference("matmul", matmul.pays_for_few_output_channels,
+               "{p.out_channels} output channels: a product with all {p.taps} taps, then their sum"),
+    Preference("chwn", lambda p: shift_add.is_few_products(p) and chwn.pays(p),
+               "{p.summands} products per result, and {p.batch} images to put side by side"),
+    Preference("shift_add", shift_add.pays, "{p.summands} products per result, in one loop"),
+    Preference("variadic_reduce", variadic_reduce.pays, "few sums, of {p.summands} products each, held in registers"),
+    Preference("per_tap", per_tap.pays, "the other products of {p.taps} taps would be with padding"),
+    Preference("winograd", winograd.pays, "{p.summands} products per result repay the transforms of tiles"),
+    Preference("space_to_depth", space_to_depth.pays, "its phases are convolutions for Winograd's tiles"),
+    Preference("depth_slices", depth_slices.pays, "the slices of a volume as images, for {p.positions} positions"),
+    Preference("im2col", im2col.pays, "{p.summands} products per result, with the windows as columns"),
+    Preference("matmul", matmul.pays_for_slow_loops, "a matrix product, because XLA's own loops are slow here"),
+)
+
+CUDA: tuple[Preference, ...] = (
+    # Depthwise 3x3 on 64x144x56x56 takes 0.11 ms for lax's 0.20; 1-D k5, dilation 4: 0.051 for 0.70.
+    Preference("shift_add", lambda p: not p.gradient_like and p.in_channels == 1 and p.out_channels <= 2
+               and p.taps <= 128, "{p.summands} products per result, in one loop"),
+    # The weight gradient of depthwise 3x3 on 64x144x56x56 takes 0.092 ms for 0.21.
+    Preference("variadic_reduce", lambda p: p.gradient_like and p.batch == 1 and p.out_channels <= 2,
+               "few sums, of {p.summands} products each, held in registers"),
+    # Depthwise 31x31 on 16x128x56x56 takes 0.41 ms for 7.8.
+    Preference("fft", lambda p: p.is_float and p.in_channels <= 32 and min(p.taps, p.positions) > 256
+               and p.multiply_add_ratio("fft") > 3, "{p.taps} taps repay the transforms"),
+    # 1x1, 256 to 64 channels on 64x56x56 takes 0.070 ms for 0.20.
+    Preference("matmul", lambda p: p.is_float and p.groups == 1 and p.taps == 1 and not p.input_dilated,
+               "a matrix product of the arrays as they are"),
+)
+# fmt: on
+
+# On platforms that are not listed, every convolution is XLA's own.
+PREFERENCES: dict[str, tuple[Preference, ...]] = {"cpu": CPU, "cuda": CUDA}
