@@ -27,8 +27,9 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m benchmarks", description=__doc__.split(": ", 1)[1])
     parser.add_argument(
         "--against",
-        default="lax,torch",
-        help='backends to time beside convjax: lax, torch, "algorithms" or the name of one; scipy, jax.scipy',
+        default="lax,torch,torch channels last",
+        help='backends to time beside convjax: lax, torch, "torch channels last", "algorithms" or the name of one,'
+        " scipy, jax.scipy",
     )
     parser.add_argument(
         "--rows",

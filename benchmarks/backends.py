@@ -101,14 +101,16 @@ def torch_operands(arrays: tuple[np.ndarray, ...]):
 
 
 def channels_last(tensors):
-    """Return the tensors with the channels last in memory, which torch's convolutions of images and volumes prefer.
+    """The images, volumes and their kernels with the channels last in memory, as torch's convolutions prefer them.
 
-    Returns None if torch has no such layout.
+    Returns None if torch has no such layout for any of the tensors.
     """
     import torch
 
-    layout = {4: torch.channels_last, 5: torch.channels_last_3d}.get(tensors[0].ndim)
-    return layout and tuple(t.contiguous(memory_format=layout) for t in tensors)
+    layouts = {4: torch.channels_last, 5: torch.channels_last_3d}
+    if not any(t.ndim in layouts for t in tensors):
+        return None
+    return tuple(t.contiguous(memory_format=layouts[t.ndim]) if t.ndim in layouts else t for t in tensors)
 
 
 def agree(got, want) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 OTHERS = {
     "lax": ("lax.conv_general_dilated", 0.95),
     "torch": ("torch", 0.9),
+    "torch channels last": ("torch, channels last", 0.9),
     "scipy": ("SciPy", 0.9),
     "jax.scipy": ("jax.scipy", 0.95),
 }

@@ -42,6 +42,7 @@ class Task(NamedTuple):
 
 
 Row = Case | Program | Filter
+TORCH = ("torch", "torch channels last")  # in each of its two layouts
 
 
 def wanted(rows: list[str], directions: list[str], against: list[str]) -> list[tuple[Row, str]]:
@@ -85,9 +86,14 @@ def _without_names(text: str) -> str:
     return re.sub(r"%[\w.-]+", lambda name: names.setdefault(name[0], f"%{len(names)}"), text)
 
 
-def _torch_ready(function: Callable, arrays, platform: str) -> Ready:
+def _torch_ready(function: Callable, arrays, backend: str, platform: str) -> Ready | None:
     import torch
 
+    arrays = backends.torch_operands(arrays)
+    if backend == "torch channels last":
+        arrays = backends.channels_last(arrays)
+    if arrays is None:
+        return None
     if platform == "cpu":
         return Ready(lambda: function(*arrays))
     arrays = jax.tree.map(lambda a: a.cuda(), arrays)
@@ -108,11 +114,8 @@ def _case_task(case: Case, direction: str, platform: str) -> Task:
     def ready(backend: str) -> Ready | None:
         if backend in BACKENDS:
             return None
-        if backend in ("torch", "torch channels last"):
-            given = backends.torch_operands(arrays)
-            if backend != "torch":
-                given = backends.channels_last(given)
-            return given and _torch_ready(backends.torch_function(case, direction), given, platform)
+        if backend in TORCH:
+            return _torch_ready(backends.torch_function(case, direction), arrays, backend, platform)
         if backend in ("convjax", "lax"):
             return _jax_ready(chosen(backends.conv_of(backend, case)), device)
         if why_unsupported(ALGORITHMS[backend], spec, x, w) is not None:
@@ -145,9 +148,9 @@ def _program_task(program: Program, direction: str, platform: str) -> Task:
     device = jax.tree.map(jnp.asarray, arrays)
 
     def ready(backend: str) -> Ready | None:
-        if backend == "torch":
+        if backend in TORCH:
             function = program.torch_function(direction)
-            return function and _torch_ready(function, backends.torch_operands(arrays), platform)
+            return function and _torch_ready(function, arrays, backend, platform)
         if backend not in ("convjax", "lax"):
             return None
         return _jax_ready(program.jax_function(backend, direction), device)

@@ -13,11 +13,14 @@ import jax
 class Machine(NamedTuple):
     """A platform, its processor, and what this jax's compiler for it does.
 
-    The defaults are the generic record of a CPU: two cores with vectors of 8 float32.
+    The defaults are the generic record of a CPU, of ARM and macOS too, with the compiler of jax 0.10.
     """
 
     platform: str = "cpu"  # as XLA names it: "cpu", "cuda", "rocm", "tpu", ...
     cores: int = 2
+    lanes: int = 8  # float32 numbers in a vector of XLA's loops: 256 bits, also if the processor has wider ones
+    gemm_lanes: int = 16  # float32 numbers in a vector of XLA's matrix products
+    registers: int = 32  # vectors that they hold
     # float32 numbers that stay in cache while a chunk of a computation is at work. Measured on 2 cores of Zen 4 and
     # Zen 5 with 1 MiB of L2 each and 32 MiB of L3.
     chunk_elements: int = 1 << 21

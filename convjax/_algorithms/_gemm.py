@@ -10,7 +10,6 @@ from convjax._machine import Machine
 
 MIN_POSITIONS_PER_IMAGE = 512  # from which a product per image is worth its own call; shorter images are joined
 MIN_BATCHED_SIDE = 16  # rows or columns: jax 0.12 sums smaller products naively, so the images are summed afterwards
-LANES = 16  # float32 numbers in the widest vectors
 MAX_FILLED_COLUMNS = 64  # fewer are filled up to whole vectors: a part of a vector takes as long as three whole ones
 MIN_SCANNED_COLUMNS = 128  # below, the products of all images are one call, and summed afterwards
 
@@ -21,8 +20,8 @@ def gemm(w, x, spec, machine: Machine, min_positions: int = MIN_POSITIONS_PER_IM
     swapped = _spec.swap_precision(spec.precision)
     if x.shape[0] == 1:
         columns = x.shape[-1]
-        if LANES < columns < MAX_FILLED_COLUMNS:
-            x = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0)] * 3 + [(0, -columns % LANES, 0)])
+        if machine.gemm_lanes < columns < MAX_FILLED_COLUMNS:
+            x = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0)] * 3 + [(0, -columns % machine.gemm_lanes, 0)])
         y = lax.dot_general(w[None], x, (((3,), (2,)), ((0, 1), (0, 1))), swapped, wide)
         return lax.slice_in_dim(y, 0, columns, axis=-1)
     if x.shape[-1] >= min_positions and spec.groups == 1:
@@ -102,7 +101,7 @@ def contract(w, x, spec, machine: Machine, copied: bool = True):
         return dot(w, x, (0, last), leading[1:])
     if min(outputs, batch) < MIN_SCANNED_COLUMNS:
         # The larger matrix on the left makes the faster product, or the one that leaves a part of a vector over.
-        if outputs >= batch and (batch % LANES == 0 or outputs % LANES):
+        if outputs >= batch and (batch % machine.gemm_lanes == 0 or outputs % machine.gemm_lanes):
             return dot(w, x, (last,), leading).sum(0)
         y = lax.optimization_barrier(dot(x, w, (last,), leading, spec.precision))  # or XLA swaps the operands
         return y.sum(0).swapaxes(-2, -1)

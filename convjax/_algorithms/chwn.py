@@ -19,7 +19,6 @@ from convjax._algorithms.algorithm import Rewrite, definition_multiply_adds
 from convjax._arrays import xla_cpu
 from convjax._machine import Machine
 
-LANES = 8  # of the vectors in XLA's CPU loops
 MAX_PADDED_GROWTH = 2.5  # times x, which a chunk of groups may come to with its padding
 
 
@@ -38,7 +37,7 @@ def run(x: jax.Array, w: jax.Array, spec, machine: Machine, convolve) -> jax.Arr
 def _of_groups(x, w, spec, machine, convolve):
     shape = spec.output_shape(x.shape, w.shape)
     elements = x.size + math.prod(shape)
-    chunks = _chunks.chunk_count(x.shape[0] // math.gcd(x.shape[0], LANES), elements, machine.chunk_elements)
+    chunks = _chunks.chunk_count(x.shape[0] // math.gcd(x.shape[0], machine.lanes), elements, machine.chunk_elements)
     images = x.shape[0] // chunks
 
     def of_chunk(first):
@@ -88,9 +87,10 @@ def pays(p) -> bool:
     if p.x.dtype.itemsize != 4 or not p.at_most_float32 or p.spec.dims != 2 or p.input_dilated or p.positions > 800:
         return False
     if max(p.spec.stride) > 1:
-        return p.batch % 8 == 0 and p.summands >= 25
+        return p.batch % p.machine.lanes == 0 and p.summands >= 25
     work = p.in_channels * p.out_channels * p.taps >= 13 * (p.in_channels + 2 * p.out_channels)
-    return work and p.batch % (4 if min(p.in_channels, p.out_channels) >= 8 else 8) == 0
+    halves = min(p.in_channels, p.out_channels) >= 8
+    return work and p.batch % (p.machine.lanes // (2 if halves else 1)) == 0
 
 
 ALGORITHM = Rewrite(

@@ -38,7 +38,7 @@ def _forward(x, w, spec, shape, machine):
     chunks = _chunks.chunk_count(x.shape[0], elements, machine.chunk_elements)
     each = x.shape[0] // chunks
     places = each * math.prod(counts)
-    more = -places % _gemm.LANES if places < _gemm.MAX_FILLED_COLUMNS else 0
+    more = -places % machine.gemm_lanes if places < _gemm.MAX_FILLED_COLUMNS else 0
 
     def of_chunk(first):
         # The groups are split in the loop, which would otherwise copy x.
@@ -60,7 +60,7 @@ def _weight_gradient(x, w, spec, shape, machine):
     elements = math.prod(shape) // out_channels * images * math.prod(kernel)
     chunks = _chunks.chunk_count(images, elements, machine.chunk_elements)
     each = images // chunks
-    few = _gemm.LANES <= out_channels <= MAX_TRANSPOSED_CHANNELS
+    few = machine.gemm_lanes <= out_channels <= MAX_TRANSPOSED_CHANNELS
 
     def of_chunk(first):
         parts = [_chunks.slice_at(a, [first], (each, *a.shape[1:])) for a in (x, w)]

@@ -20,12 +20,10 @@ from convjax._arrays.sums import add_all
 from convjax._machine import Machine
 
 MAX_UNROLLED_PRODUCTS = 300  # per result: each is an operation to compile
-# Weights of a single loop: some more than there are registers, because a second loop reads and writes all sums.
-MAX_WEIGHTS_OF_ONE_LOOP = 36
-WEIGHTS_OF_EACH_LOOP = 28
-WEIGHTS_OF_EACH_STEP = 32  # of a loop over parts of the kernel
+# Weights that a loop holds, beyond the registers. A single loop holds more than there are registers, because a second
+# one would read and write all sums. Each of several also holds the sums.
+SPARE_OF_ONE_LOOP, SPARE_OF_SEVERAL = 4, -4
 CHAIN_LENGTH = 8  # products that are added one after the other
-LANES = 8  # of the vectors in XLA's CPU loops, which treat the remainder of a row one by one
 MAX_SHORT_ROW = 10  # elements of a row that is mostly remainder
 
 
@@ -43,8 +41,8 @@ def _of_groups(x, w, spec, machine):
     counts, padding = shape[2:], spec.padding
     if joined:
         padding = _shared_padding(spec, x, shape[-1])
-    elif summands(spec, x, w) > MAX_WEIGHTS_OF_ONE_LOOP:
-        counts, padding = _in_whole_vectors(spec, counts)
+    elif summands(spec, x, w) > machine.registers + SPARE_OF_ONE_LOOP:
+        counts, padding = _in_whole_vectors(spec, counts, machine)
     x = x.astype(sum_dtype).reshape(x.shape[0], groups, in_channels, *x.shape[2:])
     x = _taps.pad(x, padding, first=3)  # once, not for every tap
     pitch = x.shape[-1]
@@ -71,7 +69,7 @@ def _of_groups(x, w, spec, machine):
         if math.prod(w.shape[2:]) <= MAX_UNROLLED_PRODUCTS:
             return [add_all([*y, _in_loops(products(x, w), machine)])]
         size, rest, dilation = w.shape[axis], math.prod(w.shape[axis + 1 :]), (1, *spec.rhs_dilation)[axis - 2]
-        length = min(max(WEIGHTS_OF_EACH_STEP // rest, 1), size)
+        length = min(max(machine.registers // rest, 1), size)
 
         def add_part(at, length, y):
             part = lax.dynamic_slice_in_dim(x, at * dilation, x.shape[axis] - (size - length) * dilation, axis)
@@ -95,7 +93,8 @@ def _of_groups(x, w, spec, machine):
 def _in_loops(parts: list[jax.Array], machine) -> jax.Array:
     """The sum of parts, in as many loops as their weights need."""
     y: list[jax.Array] = []
-    loops = 1 if len(parts) <= MAX_WEIGHTS_OF_ONE_LOOP else math.ceil(len(parts) / WEIGHTS_OF_EACH_LOOP)
+    several = len(parts) > machine.registers + SPARE_OF_ONE_LOOP
+    loops = math.ceil(len(parts) / (machine.registers + SPARE_OF_SEVERAL)) if several else 1
     for loop in _split(parts, math.ceil(len(parts) / loops)):
         y = [xla_cpu.fusion_barrier(add_all(y), machine, reuse_buffer=True)] if len(y) > 1 else y
         y = y + [add_all(chain) for chain in _split(loop, CHAIN_LENGTH)]
@@ -122,10 +121,10 @@ def _shared_padding(spec, x, count):
     return (*rest, (top, bottom + 1), (low, high))
 
 
-def _in_whole_vectors(spec, counts):
-    """Counts and padding of rows that are whole vectors, if that adds little."""
+def _in_whole_vectors(spec, counts, machine):
+    """Counts and padding of rows of whole vectors, if that adds little: loops treat the remainder one by one."""
     *rest, count = counts
-    more = -count % LANES
+    more = -count % machine.lanes
     if spec.stride[-1] > 1 or 5 * more > count:
         return counts, spec.padding
     low, high = spec.padding[-1]

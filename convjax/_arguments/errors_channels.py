@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from convjax._arguments.errors import _error
+from convjax._arguments.errors import _value_error
 
 
 def channels_do_not_match(function: str, x: tuple, weight: tuple, channels: int, groups: int, takes: int) -> Exception:
@@ -24,15 +24,10 @@ def channels_do_not_match(function: str, x: tuple, weight: tuple, channels: int,
         remedy = "weight.swapaxes(0, 1): a transposed convolution takes (C, O/groups, *kernel)"
     elif fitting is not None:
         remedy = f"groups={fitting}, if each kernel is meant to read {weight[1]} of the {channels} channels"
-    return _error(
-        ValueError,
-        function,
-        "weight",
-        "does not fit the channels of `x`.",
-        f"x {x} has {channels} channels; weight {weight} with groups={groups} takes {takes}",
-        f"x with {takes} channels",
-        remedy,
-    )
+    return _value_error(f"""convjax.{function}: `weight` does not fit the channels of `x`.
+        got:      x {x} has {channels} channels; weight {weight} with groups={groups} takes {takes}
+        expected: x with {takes} channels
+        try:      {remedy}""")
 
 
 def another_layout(transposed: bool, weight: tuple, channels: Any, groups: int) -> str | None:
@@ -80,25 +75,15 @@ def groups_do_not_divide(
         common = math.gcd(inputs, outputs) if isinstance(inputs, int) else 1
         divisors = [str(g) for g in range(1, min(common, 1000) + 1) if common % g == 0]
         remedy = f"groups={', '.join(divisors)}" + ", with a weight that fits" * bool(weight)
-    return _error(
-        ValueError,
-        function,
-        "groups",
-        f"does not divide the {what} channels.",
-        f"groups={groups}, {inputs if what == 'input' else outputs} {what} channels",
-        "groups that divide both the input and the output channels",
-        remedy,
-    )
+    return _value_error(f"""convjax.{function}: `groups` does not divide the {what} channels.
+        got:      groups={groups}, {inputs if what == "input" else outputs} {what} channels
+        expected: groups that divide both the input and the output channels
+        try:      {remedy}""")
 
 
 def kernel_too_large(function: str, argument: str, padded: tuple, kernel: tuple, remedy: str | None) -> Exception:
     smaller = "more padding, less dilation, or a smaller kernel"
-    return _error(
-        ValueError,
-        function,
-        argument,
-        "spans more than the padded input.",
-        f"kernel extent {kernel} (dilation included), padded input {padded}",
-        "an extent of at most the padded size in every dimension",
-        smaller if remedy is None else f"{remedy}; or {smaller}",
-    )
+    return _value_error(f"""convjax.{function}: `{argument}` spans more than the padded input.
+        got:      kernel extent {kernel} (dilation included), padded input {padded}
+        expected: an extent of at most the padded size in every dimension
+        try:      {smaller if remedy is None else f"{remedy}; or {smaller}"}""")

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ParamSpec, TypeVar
 
-from convjax._arguments.errors import _error, _quoted, _repr_with_type
+from convjax._arguments.errors import _error, _quoted, _repr_with_type, _type_error
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -101,12 +101,10 @@ def unknown_name(function: str, argument: str, value: Any, known: Iterable[Any],
     known = list(known)
     return _error(
         ValueError if any(type(value) is type(name) for name in known) else TypeError,
-        function,
-        argument,
-        "is not a known name.",
-        _repr_with_type(value),
-        f"one of {_quoted(known)}",
-        remedy or _suggest_name(argument, value, known),
+        f"""convjax.{function}: `{argument}` is not a known name.
+        got:      {_repr_with_type(value)}
+        expected: one of {_quoted(known)}
+        try:      {remedy or _suggest_name(argument, value, known)}""",
     )
 
 
@@ -121,15 +119,10 @@ def _suggest_name(argument: str, value: Any, known: Sequence[Any]) -> str:
 
 def unknown_argument(caller: str, target: str, parameters: Sequence[str], name: str, value: Any) -> Exception:
     """`target` is the function without the argument. `caller` is the public function that was asked to call it."""
-    return _error(
-        TypeError,
-        caller,
-        name,
-        f"is not an argument of {'this function' if caller == target else f'convjax.{target}'}.",
-        f"{name}={_repr_with_type(value)}",
-        f"some of {', '.join(parameters)}",
-        _suggest_argument(caller, target, parameters, name, value),
-    )
+    return _type_error(f"""convjax.{caller}: `{name}` is not an argument of {"this function" if caller == target else f"convjax.{target}"}.
+        got:      {name}={_repr_with_type(value)}
+        expected: some of {", ".join(parameters)}
+        try:      {_suggest_argument(caller, target, parameters, name, value)}""")
 
 
 def _suggest_argument(caller: str, target: str, parameters: Sequence[str], name: str, value: Any) -> str:
