@@ -62,3 +62,13 @@ def split_phases(x: jax.Array, steps) -> jax.Array:
     """(N, G, C, *n) to (*steps, N, G, C, *n / steps): phase v of an axis holds the elements v, v + step, ..."""
     x = x.reshape(*x.shape[:3], *[n for size, s in zip(x.shape[3:], steps, strict=True) for n in (size // s, s)])
     return x.transpose(*range(4, x.ndim, 2), 0, 1, 2, *range(3, x.ndim, 2))
+
+
+def swap_channels(w: jax.Array) -> jax.Array:
+    """(O, I, *k) to (I, O, *k). XLA sees that two of these cancel.
+
+    A single tap has its axes removed first. They would hide the transposition from XLA, which folds it into a product.
+    """
+    if math.prod(w.shape[2:]) > 1:
+        return w.swapaxes(0, 1)
+    return w.reshape(w.shape[:2]).T.reshape(w.shape[1], w.shape[0], *w.shape[2:])

@@ -108,7 +108,7 @@ def unsupported(spec, x, w) -> str | None:
 
 def pays_for_stride(p) -> bool:
     """For strided layers of many channels: 3x3, stride 2, 48 channels on 8 images of 112x112 takes 5.4 ms for 8.5."""
-    wide = min(p.in_channels, p.out_channels) >= 16 and not p.machine.strided_convolution_is_fast
+    wide = min(p.in_channels, p.out_channels) >= 32 and not p.machine.strided_convolution_is_fast
     return p.at_most_float32 and not p.gradient_like and p.groups == 1 and max(p.spec.stride) > 1 and wide
 
 
@@ -122,11 +122,12 @@ def pays(p) -> bool:
     if p.gradient_like:
         strided = max(p.spec.rhs_dilation) > 1 and not p.machine.strided_convolution_is_fast
         short = p.summands < 1024
-        wide = p.spec.dims > 1 and min(p.batch, p.out_channels) >= 16 and (p.spec.dims == 2 or p.positions <= 9)
-        return p.batch >= 3 and p.out_channels >= 16 and p.positions > 1 and (short or strided or wide)
+        wide = p.spec.dims > 1 and p.batch >= 16 and (p.spec.dims == 2 or p.positions <= 9)
+        many = p.spec.dims == 2 and p.positions > 9
+        return p.batch >= 3 and p.out_channels >= 16 and p.positions > 1 and (short or strided or wide or many)
     if p.groups > 1:
         return max(p.spec.stride) > 1 and min(p.in_channels, p.out_channels) >= 16
-    return p.spec.dims == 2 and p.batch * p.positions < 192 and min(p.in_channels, p.out_channels) >= 32
+    return p.spec.dims == 2 and p.taps > 1 and p.batch * p.positions < 192 and min(p.in_channels, p.out_channels) >= 32
 
 
 ALGORITHM = Kernel(

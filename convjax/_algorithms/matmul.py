@@ -234,7 +234,9 @@ def is_local(spec, x, w) -> bool:
 
 def needs_no_copies(p) -> bool:
     """For 1x1 kernels and patches, and their weight gradients: 1x1, 256 to 64 channels takes 2.3 ms for 9.2."""
-    return p.is_float and (p.non_overlapping or p.patch_gradient)
+    # XLA copies the matrix of a product with one vector. Its own convolution reads the weight as it was.
+    one_vector = p.spec.hints.flipped_weight and p.batch * p.input_positions == 1
+    return p.is_float and (p.non_overlapping or p.patch_gradient) and not one_vector
 
 
 def pays_for_few_input_channels(p) -> bool:
@@ -268,8 +270,8 @@ def pays_for_slow_loops(p) -> bool:
     if p.x.dtype == jnp.bfloat16:  # which has products of its own
         return p.out_channels >= 16 and p.summands >= 256
     if p.gradient_like:
-        # XLA's own is as fast for an odd number of positions, undilated, of few channels, or along one axis of many.
-        odd = p.positions % 2 and max(*p.spec.stride, *p.spec.rhs_dilation) == 1
+        # XLA's own is as fast for few positions, odd in number, of few channels, or along one axis of many.
+        odd = p.positions % 2 and p.positions <= 9 and max(*p.spec.stride, *p.spec.rhs_dilation) == 1
         return not (odd and (p.batch < 8 or (p.spec.dims == 1 and p.out_channels >= 32)))
     if min(p.in_channels, p.out_channels) < 32:
         return False

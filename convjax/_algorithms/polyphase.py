@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from convjax._algorithms import _chunks
+from convjax._algorithms import _chunks, subpixel
 from convjax._algorithms.algorithm import Rewrite, anything_but_dilated_input
 from convjax._arrays.xla_cpu import fusion_barrier
 from convjax._machine import Machine
@@ -116,6 +116,11 @@ def multiply_adds(spec, x, w):
         for axis in _axes(spec, x, w)
     ]
     return x.shape[0] * w.shape[0] * w.shape[1] * math.prod(along)
+
+
+def pays(p) -> bool:
+    """If `subpixel` does but spreads a NaN, and for single taps of a dilated input, which need no zeros."""
+    return subpixel.pays(p) or (p.input_dilated and p.taps == 1)
 
 
 ALGORITHM = Rewrite(

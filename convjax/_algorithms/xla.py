@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from convjax._algorithms._taps import swap_channels
 from convjax._algorithms.algorithm import Kernel, definition_multiply_adds, summands
 from convjax._machine import Machine
 
@@ -11,6 +12,8 @@ from convjax._machine import Machine
 def run(x: jax.Array, w: jax.Array, spec, machine: Machine | None = None) -> jax.Array:
     x, spec = _predilate(x, w, spec)
     layout = lax.ConvDimensionNumbers(*[tuple(range(spec.dims + 2))] * 3)  # (N, C, *n), (O, I, *k), (N, O, *m)
+    if spec.hints.flipped_weight and spec.groups == 1:  # transposed back, which XLA sees, so that it is read as it was
+        w, layout = swap_channels(w), layout._replace(rhs_spec=(1, 0, *layout.rhs_spec[2:]))
     return lax.conv_general_dilated(
         x,
         w,

@@ -5,12 +5,12 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.extend.core import subjaxprs
 
 from convjax._algorithms import ALGORITHMS
+from convjax._arguments.arrays import to_device
 from convjax._choice.choose import why_unsupported
 from convjax._choice.problem import Problem
 from convjax._choice.recorded import Recorded, operation_of
@@ -86,7 +86,7 @@ def _operands(problem: Problem) -> tuple[jax.Array, jax.Array]:
         transposed = lambda w: transposed_weight(w, problem.groups)  # noqa: E731
         w = jax.eval_shape(transposed, w)
     rng = np.random.default_rng(0)
-    x, w = (jnp.asarray(rng.standard_normal(a.shape, np.float32)).astype(a.dtype) for a in (x, w))
+    x, w = (to_device(rng.standard_normal(a.shape, np.float32).astype(a.dtype)) for a in (x, w))
     return x, w
 
 

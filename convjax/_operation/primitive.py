@@ -21,6 +21,7 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 from convjax._algorithms import xla
+from convjax._algorithms._taps import swap_channels
 from convjax._algorithms.algorithm import Algorithm, Kernel
 from convjax._arguments.values import check_countable
 from convjax._arrays.sharding import is_partitioned, mark_varying, varying_axes
@@ -135,13 +136,7 @@ for _platform in (None, *PLATFORMS):
 
 def transposed_weight(w: jax.Array, groups: int, flip: bool = True) -> jax.Array:
     """(G O, I, *k) to (G I, O, *k), taps reversed: what slides over the cotangent, or over a transposed input."""
-    # Axes of size 1 would hide the transposition from XLA, which folds it into a matrix product.
-    if groups > 1:
-        w = merge_groups(w.reshape(groups, -1, *w.shape[1:]).swapaxes(1, 2))
-    elif _spatial(w):
-        w = w.swapaxes(0, 1)
-    else:
-        w = w.reshape(w.shape[:2]).T.reshape(w.shape[1], w.shape[0], *w.shape[2:])
+    w = merge_groups(w.reshape(groups, -1, *w.shape[1:]).swapaxes(1, 2)) if groups > 1 else swap_channels(w)
     return lax.rev(w, _spatial(w)) if flip else w
 
 

@@ -22,7 +22,7 @@ def conv(x, w):
 @pytest.fixture
 def processes(monkeypatch):
     """Two machines, as two processes of a program may have: the function of one that lowers for it."""
-    machines = Machine(cores=64, batched_gemm_is_parallel=True), Machine(cores=1, batched_gemm_is_parallel=False)
+    machines = Machine(cores=64), Machine(cores=1, chunk_elements=1 << 12)
 
     def lowered(n, lower):
         monkeypatch.setattr(_machine, "here", lambda platform: machines[n]._replace(platform=platform))

@@ -93,9 +93,9 @@ def test_plan_of_what_is_restated():
 
 
 def test_plan_for_another_machine():
-    x, w = (jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((1, 256, 14, 14), (256, 256, 3, 3)))
-    shared = convjax.Machine(cores=8, batched_gemm_is_parallel=True)
-    plans = [convjax.plan(x, w, padding=1, machine=machine) for machine in (convjax.Machine(), shared)]
+    x, w = (jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((8, 64, 56, 56), (128, 64, 3, 3)))
+    another = convjax.Machine(strided_convolution_is_fast=True)
+    plans = [convjax.plan(x, w, padding=1, stride=2, machine=machine) for machine in (convjax.Machine(), another)]
     assert plans[0].step().algorithm != plans[1].step().algorithm
     assert {step.platform for step in convjax.plan(x, w, machine=convjax.Machine("tpu")).steps} == {"tpu"}
     with pytest.raises(TypeError, match=r"convjax.plan: `machine` is not a convjax.Machine"):

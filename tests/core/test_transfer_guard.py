@@ -11,7 +11,11 @@ import convjax
 from convjax import kernels, ndimage, signal
 
 EVERY = {
-    *(name for name in convjax.__all__ if name not in ("ConvParams", "Plan", "edges", "kernels", "ndimage", "signal")),
+    *(
+        name
+        for name in convjax.__all__
+        if name not in ("ConvParams", "Machine", "Plan", "edges", "kernels", "ndimage", "signal")
+    ),
     *(f"{module}.{name}" for module in ("kernels", "ndimage", "signal") for name in getattr(convjax, module).__all__),
     *("edges.gradient", "edges.canny"),
 }
@@ -60,6 +64,7 @@ CALLS = [
     *(called(f"signal.{name}", LINE, SHORT) for name in signal.__all__ if "2d" not in name and "lags" not in name),
     *(called(f"signal.{name}", SHORT, LINE, "same") for name in ("correlate", "fftconvolve", "oaconvolve")),
     called("signal.convolve", BYTES, BYTES, method="fft"),
+    called("tune", convjax.conv2d, X[2], KERNEL[2], rounds=1),
     called("signal.choose_conv_method", LINE, SHORT, measure=True),
     *(called(f"signal.{name}2d", IMAGE, SQUARE) for name in ("convolve", "correlate")),
     *(called(f"signal.{name}2d", IMAGE, SQUARE, "same", fillvalue=2) for name in ("convolve", "correlate")),

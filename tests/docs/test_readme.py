@@ -11,7 +11,7 @@ import pytest
 import scipy.ndimage
 
 import convjax
-from benchmarks import report
+from benchmarks import regret, report
 
 README = (pathlib.Path(__file__).parents[2] / "README.md").read_text()
 
@@ -51,6 +51,15 @@ def test_the_lines_for_those_from_scipy_run():
     assert np.isfinite(scope["slope"])
 
 
+def test_the_lines_about_records_run():
+    scope = {}
+    first, _, third = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    exec(first, scope)
+    exec(third, scope)
+    assert len(scope["recorded"]) >= 2
+    assert scope["same"].shape == (8, 64, 32, 32)
+
+
 def test_the_error_is_the_one_shown():
     with pytest.raises(ValueError, match="wrong number of axes") as caught:
         convjax.conv2d(jnp.ones((28, 28)), convjax.kernels.sobel())
@@ -82,6 +91,10 @@ def test_the_speed_against_scipy_is_what_was_measured():
     result = json.loads((pathlib.Path(__file__).parents[2] / "benchmarks/results/scipy-2-cores.json").read_text())
     assert report.families(result) in README
     assert result["command"] in README
+
+
+def test_the_regret_it_states_is_that_of_todays_choice():
+    assert regret.summary() in README
 
 
 def test_the_files_it_names_exist():

@@ -85,7 +85,7 @@ def test_hysteresis_follows_a_long_way():
     labels, _ = scipy.ndimage.label(mask, np.ones((3, 3)))
     want = labels == labels[20, 20]
     assert want.sum() > 500
-    np.testing.assert_array_equal(jax.jit(edges._connected)(jnp.asarray(seeds), jnp.asarray(mask)), want)
+    np.testing.assert_array_equal(jax.jit(edges._follow_hysteresis)(jnp.asarray(seeds), jnp.asarray(mask)), want)
 
 
 def test_canny_jits_and_vmaps():

@@ -89,7 +89,7 @@ def pays(p) -> bool:
         few_positions = p.spec.dims == 2 and 6 <= p.positions <= 25
         return few_positions and p.summands >= 1024 and min(p.batch, p.out_channels) >= 20
     tiles = p.batch * p.positions >= 192 and math.prod(p.w.shape[-2:]) >= 6
-    return tiles and min(p.in_channels, p.out_channels) >= 32 and p.x.dtype != jnp.bfloat16
+    return tiles and min(p.in_channels, p.out_channels) >= 20 and p.x.dtype != jnp.bfloat16
 
 
 ALGORITHM = Kernel(
