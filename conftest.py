@@ -3,8 +3,8 @@
 import os
 
 os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
-# To compile is most of what the tests do, and values do not depend on how hard LLVM optimises. OPTIMISED=1 compiles as
-# users do.
+# To compile is most of what the tests do, and their values do not depend on how hard LLVM optimises. OPTIMISED=1
+# compiles as users do.
 if not os.environ.get("OPTIMISED"):
     os.environ["XLA_FLAGS"] += " --xla_backend_optimization_level=0"
 # With a thread per device, XLA deadlocks and aborts where 32 programs of a device are under way: launching the next one

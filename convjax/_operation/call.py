@@ -60,10 +60,14 @@ def _checked_algorithm(function: str, value: Any) -> str | Recorded:
         check_name(function, "algorithm", value, (*CHOOSING, *ALGORITHMS))
         return value
     recorded = _as_tuples(value)
-    pairs = [pair for entry in recorded if _is_pair(entry) and isinstance(entry[1], tuple) for pair in entry[1]]
-    if not all(map(_is_pair, [*recorded, *pairs])):
+    if not _is_exact(recorded) or not all(_is_entry(entry) for entry in recorded):
         raise errors.not_recorded(function, value)
     return recorded
+
+
+def _is_entry(entry: Any) -> bool:
+    """Whether this is an operation and pairs of an algorithm and its time."""
+    return _is_pair(entry) and isinstance(entry[1], tuple) and all(map(_is_pair, entry[1]))
 
 
 def _is_pair(value: Any) -> bool:

@@ -86,7 +86,9 @@ def test_an_input_gradient_is_timed_with_its_flip():
     assert operation[-1] == "flipped weight"
 
 
-@pytest.mark.parametrize("value", [[1], [("cpu",)], [["cpu", [["xla"]]]], ["xla"]])
+@pytest.mark.parametrize(
+    "value", [[1], [("cpu",)], [["cpu", [["xla"]]]], ["xla"], [[0, np.array([])]], [["cpu", [["xla", 1.5]]]]]
+)
 def test_what_is_no_record(value):
     with pytest.raises(TypeError, match=r"`algorithm` is neither a name nor the record"):
         convjax.conv2d(X, W, algorithm=value)
