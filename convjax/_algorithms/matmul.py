@@ -270,9 +270,12 @@ def pays_for_slow_loops(p) -> bool:
     if p.x.dtype == jnp.bfloat16:  # which has products of its own
         return p.out_channels >= 16 and p.summands >= 256
     if p.gradient_like:
-        # XLA's own is as fast for few positions, odd in number, of few channels, or along one axis of many.
-        odd = p.positions % 2 and p.positions <= 9 and max(*p.spec.stride, *p.spec.rhs_dilation) == 1
-        return not (odd and (p.batch < 8 or (p.spec.dims == 1 and p.out_channels >= 32)))
+        # XLA's own is as fast for positions that are odd in number, if channels are few and the sums long, or if they
+        # are along one axis of many channels.
+        odd = p.positions % 2 and max(*p.spec.stride, *p.spec.rhs_dilation) == 1
+        long = p.batch < 20 and p.summands >= 1 << 17
+        few = p.batch < 8 and p.positions <= 9
+        return not (odd and (long or few or (p.spec.dims == 1 and p.out_channels >= 32)))
     if min(p.in_channels, p.out_channels) < 32:
         return False
     if p.spec.dims == 1:
