@@ -23,9 +23,6 @@ FILE = RESULTS / "choices.jsonl"
 OTHERS = ("lax", "torch", "torch channels last")
 KEPT = (*SAME, *OTHERS)  # timed as long as the closest
 LIMIT_SECONDS = 30  # for an algorithm to compile and to run once; one that takes longer is not timed
-# Multiply-adds from which loops of single products are not timed: they take a second and more.
-MAX_LOOP_MULTIPLY_ADDS = 4e9
-LOOPS = ("shift_add", "variadic_reduce")
 MAX_MULTIPLY_ADDS_RATIO = 30  # times those of the definition, from which an algorithm is not timed either
 
 
@@ -35,6 +32,7 @@ SETS = {"losses": LOSSES, "layers": TUNING_LAYERS, "validation": VALIDATION_LAYE
 def timed(case, direction: str, too_slow: list[str]) -> dict[str, Any]:
     from benchmarks import tasks
     from convjax._algorithms import ALGORITHMS
+    from convjax._operation.measure import LOOPS, MAX_LOOP_MULTIPLY_ADDS
 
     task = tasks.task(case, direction, "cpu")
     counts = tasks.multiply_adds(case, direction)

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import subjaxprs
 
 from benchmarks import backends
 from benchmarks.cases import ROWS, Case
@@ -20,6 +19,7 @@ from convjax._choice.choose import choose, why_unsupported
 from convjax._choice.problem import Problem
 from convjax._choice.recorded import operation_of
 from convjax._machine import here
+from convjax._operation.measure import convolutions, problem_of
 
 
 class Ready(NamedTuple):
@@ -135,12 +135,8 @@ def multiply_adds(case: Case, direction: str) -> dict[str, int]:
 
 
 def equation(function: Callable, arrays):
-    def found(jaxpr):
-        own = [e for e in jaxpr.eqns if e.primitive.name == "convjax_conv"]
-        return own + [e for inner in subjaxprs(jaxpr) for e in found(inner)]
-
-    equation = found(jax.make_jaxpr(function)(*arrays).jaxpr)[-1]
-    return equation.params["spec"], *(jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in equation.invars)
+    problem = problem_of(convolutions(jax.make_jaxpr(function)(*arrays).jaxpr)[-1], here("cpu"))
+    return problem.spec, problem.x, problem.w
 
 
 def _program_task(program: Program, direction: str, platform: str) -> Task:

@@ -3,6 +3,8 @@
 import time
 from collections.abc import Callable
 
+from convjax._operation.measure import time_batch
+
 Call = Callable[[], object]
 _SETTLED_RATIO = 1.05  # largest ratio between two times of the same call that count as equal
 _MAX_ROUNDS_FACTOR = 4  # maximum number of rounds, in multiples of the number asked for
@@ -28,7 +30,7 @@ def fastest(
         if done >= 3 and time.perf_counter() - began > patience:
             break
         for name in order[done % len(order) :] + order[: done % len(order)]:
-            best[name] = min(best[name], _time_batch(calls[name], batch))
+            best[name] = min(best[name], time_batch(calls[name], batch))
     return best
 
 
@@ -36,14 +38,3 @@ def settled(best: dict[str, float], same: tuple[str, ...]) -> bool:
     """Whether the times of the names in `same`, which are the same call, differ by at most 5 %."""
     alike = [best[name] for name in same]
     return not alike or max(alike) <= _SETTLED_RATIO * min(alike)
-
-
-def _time_batch(call: Call, batch: float) -> float:
-    best, began = float("inf"), time.perf_counter()
-    while True:
-        start = time.perf_counter()
-        call()
-        end = time.perf_counter()
-        best = min(best, end - start)
-        if end - began >= batch:
-            return best

@@ -16,7 +16,7 @@ from convjax._arguments import arrays, errors, errors_names, values
 from convjax._choice.choose import Choice, choose, why_unsupported
 from convjax._choice.problem import Problem
 from convjax._machine import Machine, default_platform, here
-from convjax._operation.measure import convolutions
+from convjax._operation.measure import convolutions, problem_of
 from convjax._operation.primitive import PLATFORMS
 from convjax._spec import ConvSpec, sum_dtype
 
@@ -56,9 +56,7 @@ class Step(NamedTuple):
     multiply_adds: int
     definition_multiply_adds: int
     bytes: int  # of the operands and the result
-    error: (
-        float | None
-    )  # a bound on the error of a result, relative to `relative_to`; None for integers, which are exact
+    error: float | None  # a bound on that of a result, relative to `relative_to`; None for integers, which are exact
     relative_to: str
     is_local: bool  # whether a NaN or an infinity of x reaches only the results whose window contains it
     seconds: float | None  # that it took when it was measured, None without a record
@@ -232,9 +230,9 @@ def _chosen(problem: Problem, algorithm: str, below_rank: int | None = None) -> 
 
 
 def _step(machine: Machine, direction: str, equation) -> Step:
-    x, w = (jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in equation.invars)
-    spec = equation.params["spec"]
-    chosen = _chosen(Problem(spec, x, w, machine), equation.params["algorithm"])
+    problem = problem_of(equation, machine)
+    spec, x, w = problem.spec, problem.x, problem.w
+    chosen = _chosen(problem, equation.params["algorithm"])
     choice, inner = chosen[0][0], chosen[-1][1]
     kernel = chosen[-1][0].algorithm
     assert isinstance(kernel, Kernel)

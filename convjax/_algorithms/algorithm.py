@@ -9,8 +9,6 @@ from typing import Any, NamedTuple
 
 import jax
 
-CPU, GPU, ANY_PLATFORM = ("cpu",), ("cuda", "rocm"), None
-
 
 def _everywhere_local(spec, x, w) -> bool:
     return True
@@ -35,7 +33,7 @@ class Kernel(NamedTuple):
     relative_to: str = "the sum of |x| |w|"
     # is_local(spec, x, w): whether a NaN or an infinity of x reaches only the results whose window contains it.
     is_local: Callable[..., bool] = _everywhere_local
-    platforms: tuple[str, ...] | None = ANY_PLATFORM
+    platforms: tuple[str, ...] | None = None  # those it runs on; None is all of them
     # The order of the axes in memory that it reads x in and writes its result in, "channels first" or "channels last".
     memory_order: str = "channels first"
 
@@ -53,7 +51,7 @@ class Rewrite(NamedTuple):
     multiply_adds: Callable[..., Any]  # of what it restates the operation as, by the definition
     rank: int
     is_local: Callable[..., bool] = _everywhere_local  # apart from what computes the restated operation
-    platforms: tuple[str, ...] | None = ANY_PLATFORM
+    platforms: tuple[str, ...] | None = None
 
 
 Algorithm = Kernel | Rewrite

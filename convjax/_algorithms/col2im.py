@@ -4,8 +4,8 @@ For dilated inputs of many channels, as in transposed convolutions and the input
 input gradients of few positions, whose heavy weight it reads as it was before it was flipped.
 
 With lhs_dilation a, element q meets tap j in result a q + low - j: phase v of the results, a u + v, sums the products
-of taps j = low - v mod a, each moved by (v + j - low) / a. No zero between or around the elements is
-multiplied. (Caffe's deconvolution works so.)
+of taps j = low - v mod a, each moved by (v + j - low) / a. No zero between or around the elements is multiplied.
+(Caffe's deconvolution works so.)
 """
 
 import itertools

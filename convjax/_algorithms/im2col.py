@@ -2,9 +2,9 @@
 
 It copies the input once per tap, which pays if there are many output channels.
 
-With stride s and rhs_dilation r, result i meets at tap j
-element i s + j r of the padded input, which is element i + (j r - v) / s of phase v = j r mod s: the phases are
-split once, and every column is of whole rows. (Caffe's convolution works so.)
+With stride s and rhs_dilation r, result i meets at tap j element i s + j r of the padded input, which is element
+i + (j r - v) / s of phase v = j r mod s: the phases are split once, and every column is of whole rows. (Caffe's
+convolution works so.)
 
 In a weight gradient the positions, which are few, take the place of the taps.
 """

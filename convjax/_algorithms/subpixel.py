@@ -1,12 +1,11 @@
 """A dilated input: all phases of the result as channels of one convolution, which never multiplies the zeros between.
 
-For transposed convolutions and the input gradients of strided ones (W. Shi et al., arXiv:1609.05158).
- Along an axis with lhs_dilation a (stride and
-rhs_dilation 1 there), position a u + v meets x[u + t - L(v)] at tap j(v) + a t, where j(v) = (low - v) mod a and
-L(v) = (low - v - j(v)) / a. So each phase v is a convolution with every a-th tap, and since L takes two neighbouring
-values at most, all phases are one convolution with a^d times the output channels and one position more, from which
-each takes its own positions. Then they are interleaved. If all phases of the lower value have a tap to spare, they
-start with a zero instead, and no position is computed in vain.
+For transposed convolutions and the input gradients of strided ones (W. Shi et al., arXiv:1609.05158). Along an axis
+with lhs_dilation a (stride and rhs_dilation 1 there), position a u + v meets x[u + t - L(v)] at tap j(v) + a t, where
+j(v) = (low - v) mod a and L(v) = (low - v - j(v)) / a. So each phase v is a convolution with every a-th tap, and since
+L takes two neighbouring values at most, all phases are one convolution with a^d times the output channels and one
+position more, from which each takes its own positions. Then they are interleaved. If all phases of the lower value have
+a tap to spare, they start with a zero instead, and no position is computed in vain.
 """
 
 import math

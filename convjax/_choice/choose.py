@@ -46,11 +46,8 @@ def choose(
     if isinstance(algorithm, tuple):
         for name, nanoseconds in measured(algorithm, problem):
             candidate = ALGORITHMS.get(name)
-            if (
-                candidate
-                and not (xla_is_wrong and name == "xla")
-                and _is_candidate(candidate, problem, "auto", below_rank)
-            ):
+            wrong = xla_is_wrong and name == "xla"
+            if candidate and not wrong and _is_candidate(candidate, problem, "auto", below_rank):
                 return Choice(candidate, "it was the fastest of those measured", nanoseconds)
         algorithm = "auto"
     if algorithm not in CHOOSING and not (xla_is_wrong and algorithm == "xla"):

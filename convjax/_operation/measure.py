@@ -2,11 +2,10 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
+from functools import partial
 
 import jax
 import numpy as np
-from jax import lax
 from jax.extend.core import subjaxprs
 
 from convjax._algorithms import ALGORITHMS
@@ -14,10 +13,10 @@ from convjax._arguments.arrays import to_device
 from convjax._choice.choose import why_unsupported
 from convjax._choice.problem import Problem
 from convjax._choice.recorded import Recorded, operation_of
-from convjax._machine import default_platform, here
-from convjax._operation.primitive import conv_p, run_algorithm, transposed_weight
+from convjax._machine import Machine, default_platform, here
+from convjax._operation.primitive import conv_p, flipped_weight, run_algorithm, transposed_weight
 
-TURN_SECONDS = 0.01  # for which a call is repeated in its turn
+BATCH_SECONDS = 0.01  # for which a call is repeated before the next call is timed
 MAX_CLOSE = 3  # times the fastest: what is slower in the first round is not timed in the others
 MAX_MULTIPLY_ADDS_RATIO = 16  # times those of the definition
 MAX_LOOP_MULTIPLY_ADDS = 4e9  # of loops over single products, which take a second for as many
@@ -28,8 +27,7 @@ def measure(function: Callable, args: tuple, rounds: int) -> Recorded:
     machine = here(default_platform())
     problems = {}
     for equation in convolutions(jax.make_jaxpr(function)(*args).jaxpr):
-        x, w = (jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in equation.invars)
-        problem = Problem(equation.params["spec"], x, w, machine)
+        problem = problem_of(equation, machine)
         problems[operation_of(problem)] = problem
     return tuple((operation, _measured(problem, rounds)) for operation, problem in problems.items())
 
@@ -40,17 +38,23 @@ def convolutions(jaxpr) -> list:
     return found + [eqn for inner in subjaxprs(jaxpr) for eqn in convolutions(inner)]
 
 
+def problem_of(equation, machine: Machine) -> Problem:
+    """What one of those equations computes, as selection sees it."""
+    x, w = (jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in equation.invars)
+    return Problem(equation.params["spec"], x, w, machine)
+
+
 def _measured(problem: Problem, rounds: int) -> tuple[tuple[str, int], ...]:
     operands = _operands(problem)
-    calls = {name: jax.jit(_by(name, problem)) for name in _candidates(problem)}
+    calls = {name: partial(_wait_for, jax.jit(_by(name, problem)), *operands) for name in _candidates(problem)}
     seconds = {}
     for name, call in calls.items():
-        jax.block_until_ready(call(*operands))  # compiles
-        seconds[name] = _turn(call, operands)
+        call()  # compiles
+        seconds[name] = time_batch(call, BATCH_SECONDS)
     for n in range(rounds - 1):
         close = [name for name in calls if seconds[name] <= MAX_CLOSE * min(seconds.values())]
         for name in close[n % len(close) :] + close[: n % len(close)]:
-            seconds[name] = min(seconds[name], _turn(calls[name], operands))
+            seconds[name] = min(seconds[name], time_batch(calls[name], BATCH_SECONDS))
     return tuple((name, round(1e9 * seconds[name])) for name in sorted(seconds, key=seconds.__getitem__))
 
 
@@ -74,7 +78,7 @@ def _by(name: str, problem: Problem) -> Callable:
 
     def run(x, w):
         if spec.hints.flipped_weight:
-            w = transposed_weight(lax.rev(w, range(2, w.ndim)), spec.groups, flip=False)
+            w = flipped_weight(w, spec.groups)
         return run_algorithm(ALGORITHMS[name], x, w, spec, problem.machine)
 
     return run
@@ -90,12 +94,17 @@ def _operands(problem: Problem) -> tuple[jax.Array, jax.Array]:
     return x, w
 
 
-def _turn(call: Callable, operands: tuple) -> Any:
+def _wait_for(call: Callable, *operands: jax.Array) -> None:
+    jax.block_until_ready(call(*operands))
+
+
+def time_batch(call: Callable[[], object], batch_seconds: float) -> float:
+    """The seconds of the fastest of the calls that a batch has room for, and of one at least."""
     best, start = float("inf"), time.perf_counter()
     while True:
         before = time.perf_counter()
-        jax.block_until_ready(call(*operands))
+        call()
         after = time.perf_counter()
         best = min(best, after - before)
-        if after - start >= TURN_SECONDS:
+        if after - start >= batch_seconds:
             return best

@@ -140,6 +140,12 @@ def transposed_weight(w: jax.Array, groups: int, flip: bool = True) -> jax.Array
     return lax.rev(w, _spatial(w)) if flip else w
 
 
+def flipped_weight(w: jax.Array, groups: int) -> jax.Array:
+    """The same, flipped first and transposed then: if `transposed_weight` made w, as in a transposed convolution, XLA
+    sees two pairs that cancel."""
+    return transposed_weight(lax.rev(w, _spatial(w)), groups, flip=False)
+
+
 def _spatial(w: jax.Array) -> tuple[int, ...]:
     return tuple(axis for axis in range(2, w.ndim) if w.shape[axis] > 1)
 
@@ -169,9 +175,7 @@ def _input_gradient(ct, w, *, x, spec: ConvSpec, algorithm: str | Recorded):
         precision=spec.precision,
         hints=Hints(not spec.hints.flipped_weight, _WEIGHT_IN_INPUT_GRADIENT[spec.hints.layer_weight]),
     )
-    # Flipped first and transposed then, in the opposite order of transposed_weight: if that made w, as in a transposed
-    # convolution, XLA sees two pairs that cancel.
-    flipped = transposed_weight(lax.rev(w.astype(ct.dtype), _spatial(w)), spec.groups, flip=False)
+    flipped = flipped_weight(w.astype(ct.dtype), spec.groups)
     return convolve(ct, flipped, gradient, algorithm).astype(x.dtype)
 
 
