@@ -25,7 +25,6 @@ KEPT = (*SAME, *OTHERS)  # timed as long as the closest
 LIMIT_SECONDS = 30  # for an algorithm to compile and to run once; one that takes longer is not timed
 MAX_MULTIPLY_ADDS_RATIO = 30  # times those of the definition, from which an algorithm is not timed either
 
-
 SETS = {"losses": LOSSES, "layers": TUNING_LAYERS, "validation": VALIDATION_LAYERS, "rows": ROWS}
 
 

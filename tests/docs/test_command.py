@@ -1,6 +1,5 @@
 """What the command lines of the examples share: Ctrl-C, and files written whole or not at all."""
 
-import importlib
 import os
 import signal
 import subprocess
@@ -28,13 +27,6 @@ except BaseException as error:
 """,
     "a callback": "import gc, signal; gc.callbacks.append(lambda *_: signal.raise_signal(signal.SIGINT)); gc.collect()",
 }
-
-
-@pytest.fixture
-def example(monkeypatch):
-    """Imports an example by its name."""
-    monkeypatch.syspath_prepend(str(EXAMPLES))
-    return importlib.import_module
 
 
 @pytest.fixture

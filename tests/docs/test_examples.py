@@ -1,6 +1,5 @@
 """The examples as a user runs them. The values of the labs row by row are in test_labs.py."""
 
-import importlib
 import io
 import json
 import os
@@ -65,13 +64,6 @@ def printed_errors(text):
 def noise(path, shape):
     Image.fromarray(np.random.default_rng(0).integers(0, 256, shape, np.uint8)).save(path)
     return path
-
-
-@pytest.fixture
-def example(monkeypatch):
-    """Imports an example by its name."""
-    monkeypatch.syspath_prepend(str(EXAMPLES))
-    return importlib.import_module
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from jax.test_util import check_grads
 
 from convjax import ndimage
-from convjax._filters import rank_select
 
 MODES = ("reflect", "constant", "nearest", "mirror", "wrap", "grid-mirror", "grid-constant", "grid-wrap")
 SIGNATURES = {
@@ -196,31 +195,6 @@ def test_any_window(data):
     same(*both("rank_filter", x, rank, footprint=footprint, **options), 0)
 
 
-@pytest.mark.parametrize("count", [1, 2, 3, 9, 12, 25])
-def test_networks(count):
-    """Against sorting; by the 0-1 principle a network is right where it is on zeros and ones."""
-    rng = np.random.default_rng(count)
-    lines = (rng.random((400, count)) < rng.random((400, 1))).astype(int)
-    for rank in range(count):
-        parts = list(lines.T)
-        for i, j, low, high in rank_select.selection_network(count, rank):
-            a, b = parts[i], parts[j]
-            parts[i], parts[j] = np.minimum(a, b) if low else a, np.maximum(a, b) if high else b
-        np.testing.assert_array_equal(parts[rank], np.sort(lines)[:, rank])
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64, jnp.bfloat16, np.int8, np.uint8, np.int64, np.uint32])
-def test_bits_and_networks_agree(dtype, monkeypatch):
-    x = filled(0, (9, 10), np.int16 if np.dtype(dtype).kind in "iu" else np.float64).astype(dtype)
-    for name, args in (("median_filter", (3,)), ("rank_filter", (-3, (2, 5))), ("percentile_filter", (70, 4))):
-        want = getattr(ndimage, name)(x, *args)
-        with monkeypatch.context() as patch:
-            patch.setattr(rank_select, "MAX_UNROLLED_ELEMENTS", 1)
-            jax.clear_caches()
-            np.testing.assert_array_equal(getattr(ndimage, name)(x, *args), want)
-    jax.clear_caches()
-
-
 # ---- derivatives ----
 
 SMOOTH = [c for c, (name, *_) in CALLS.items() if c not in ("correlate1d long", "correlate 15x2", "gaussian wide")]
@@ -257,26 +231,6 @@ def test_derivatives_of_weights_fill_and_sigma():
         [scipy.ndimage.gaussian_filter1d(x, s, radius=3) for s in (0.5, 2.0)],
         atol=1e-12,
     )
-
-
-@pytest.mark.parametrize("call", RANKS)
-def test_derivatives_of_ranks(call):
-    name, args, options = RANKS[call]
-    x = jnp.asarray(np.random.default_rng(0).permutation(42).reshape(6, 7) / 7.0)  # no two within a step
-    f = lambda x: getattr(ndimage, name)(x, *args, **options)  # noqa: E731
-    check_grads(f, (x,), 2, atol=1e-6, rtol=1e-6, eps=1e-5)
-    many = jnp.stack([x, -x, x[::-1]])
-    np.testing.assert_array_equal(jax.vmap(f)(many), [f(x) for x in many])
-    gradient = lambda x: jax.grad(lambda x: (f(x) * x).sum())(x)  # noqa: E731
-    np.testing.assert_allclose(jax.jit(jax.vmap(gradient))(many), [gradient(x) for x in many], atol=1e-12)
-
-
-def test_equal_elements_share_the_derivative():
-    x = jnp.array([1.0, 1.0, 1.0, 5.0])
-    gradient = jax.jacobian(lambda x: ndimage.median_filter(x, 3, mode="constant"))(x)
-    np.testing.assert_allclose(gradient[1], [1 / 3, 1 / 3, 1 / 3, 0])
-    gradient = jax.jacobian(lambda x: ndimage.maximum_filter(x, 2))(x)
-    np.testing.assert_allclose(gradient[:, 0], [1, 0.5, 0, 0])
 
 
 def test_a_flat_image_has_a_gradient():
