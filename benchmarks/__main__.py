@@ -12,8 +12,8 @@ from typing import Any
 
 from benchmarks.timing import fastest, settled
 
-# By default glibc returns freed pages to the system, and the next call of any backend pays page faults for new ones.
-# These settings make glibc keep the pages, for all backends alike. glibc reads them when the process starts.
+# By default, glibc returns freed pages to the system, and the next call of any backend causes page faults to get new
+# ones. With these settings glibc keeps the pages, for all backends alike. It reads them when the process starts.
 ALLOCATOR = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(16 << 30), "MALLOC_TOP_PAD_": str(256 << 20),
              "MALLOC_ARENA_MAX": "1"}  # fmt: skip
 
@@ -47,8 +47,8 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--again",
         action="store_true",
-        help="add to the files of --name, which hold another run of this code on this machine: each call's fewest"
-        " seconds of all runs count, because the placement of a process's threads on the cores may last for minutes",
+        help="merge with the files of --name, which hold another run of this code on this machine. The shortest time of"
+        " each call counts, because a process may place its threads badly on the cores for minutes",
     )
     return parser.parse_args(given)
 

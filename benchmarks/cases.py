@@ -10,8 +10,8 @@ import jax
 import numpy as np
 
 import convjax
-from convjax._arguments import calls
-from convjax._arguments.calls import Options
+from convjax._arguments import convolutions
+from convjax._arguments.convolutions import Options
 from convjax._spec import ConvSpec, extent
 
 
@@ -42,9 +42,9 @@ class Case(NamedTuple):
         given = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1, **self.options}
         if self.transpose:
             given = {"output_padding": 0, **given}
-            call = calls.conv_transpose_call("conv_transpose", None, x, weight, None, **given, options=Options())
+            call = convolutions.conv_transpose_call("conv_transpose", None, x, weight, None, **given, options=Options())
         else:
-            call = calls.conv_call("conv", None, x, weight, None, **given, options=Options())
+            call = convolutions.conv_call("conv", None, x, weight, None, **given, options=Options())
         return call.spec
 
     def reduced(self) -> "Case":

@@ -1,6 +1,7 @@
-"""`python -m benchmarks.choices`: every algorithm on every row, one line of JSON each, for the test of choices.
+"""`python -m benchmarks.choices`: time every algorithm on every row, and write one line of JSON per row and direction.
 
-It can be stopped and started again: rows that the file holds already are left out.
+`tests/choice/test_regret.py` reads the file. The program can be stopped and started again: rows that are in the file
+are left out.
 """
 
 import argparse
@@ -21,9 +22,9 @@ from benchmarks.timing import fastest
 
 FILE = RESULTS / "choices.jsonl"
 OTHERS = ("lax", "torch", "torch channels last")
-KEPT = (*SAME, *OTHERS)  # timed as long as the closest
-LIMIT_SECONDS = 30  # for an algorithm to compile and to run once; one that takes longer is not timed
-MAX_MULTIPLY_ADDS_RATIO = 30  # times those of the definition, from which an algorithm is not timed either
+KEPT = (*SAME, *OTHERS)  # calls that are timed in every round, however slow they are
+LIMIT_SECONDS = 30  # an algorithm that takes longer to compile and run once is not timed
+MAX_MULTIPLY_ADDS_RATIO = 30  # nor is one with more times the multiply-adds of the definition; tune has a lower limit
 
 SETS = {"losses": LOSSES, "layers": TUNING_LAYERS, "validation": VALIDATION_LAYERS, "rows": ROWS}
 
@@ -92,7 +93,7 @@ class Worker:
         threading.Thread(target=lambda: [*map(self.lines.put, self.process.stdout)], daemon=True).start()
 
     def row(self, name: str, direction: str, too_slow: list[str]) -> dict[str, Any] | str:
-        """The line of a row, or the name of an algorithm that took too long, or at which the process died."""
+        """Time a row. Return its line, or the name of the algorithm that took too long or ended the process."""
         self.process.stdin.write(json.dumps([name, direction, too_slow]) + "\n")
         self.process.stdin.flush()
         starts = "convjax"

@@ -1,7 +1,7 @@
 """How far the choice is from the fastest algorithm, over the recorded timings.
 
 `python -m benchmarks.regret` prints a summary, and writes it with every loss to `results/choices.md`. Regret is the
-time of what is chosen over that of the fastest algorithm.
+time of the chosen algorithm divided by the time of the fastest one.
 """
 
 import json
@@ -20,7 +20,7 @@ from convjax._choice.choose import choose
 from convjax._choice.problem import Problem
 from convjax._machine import Machine
 
-MEASURED = Machine()  # the record of the machine that was measured: 2 cores, jax 0.10
+MEASURED = Machine()  # describes the machine of the timings: 2 cores, jax 0.10
 NAMES = {"losses": "known losses", "rows": "common shapes", "layers": "layers tuned on", "validation": "other models"}
 
 
@@ -36,7 +36,7 @@ class Choice(NamedTuple):
         return self.seconds[self.chosen] / self.seconds[self.fastest]
 
     def times(self, *others: str) -> float | None:
-        """How many times as fast as the best of others what is chosen is."""
+        """The time of the fastest of these backends, divided by the time of the chosen algorithm."""
         found = [self.seconds[name] for name in others if name in self.seconds]
         return min(found) / self.seconds[self.chosen] if len(found) == len(others) else None
 

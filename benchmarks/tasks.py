@@ -18,7 +18,7 @@ from convjax._algorithms import ALGORITHMS
 from convjax._choice.choose import choose, why_unsupported
 from convjax._choice.problem import Problem
 from convjax._choice.recorded import operation_of
-from convjax._machine import here
+from convjax._machine import this_machine
 from convjax._operation.measure import convolutions, problem_of
 
 
@@ -42,7 +42,7 @@ class Task(NamedTuple):
 
 
 Row = Case | Program | Filter
-TORCH = ("torch", "torch channels last")  # in each of its two layouts
+TORCH = ("torch", "torch channels last")  # torch with two memory layouts
 
 
 def wanted(rows: list[str], directions: list[str], against: list[str]) -> list[tuple[Row, str]]:
@@ -120,10 +120,12 @@ def _case_task(case: Case, direction: str, platform: str) -> Task:
             return _jax_ready(chosen(backends.conv_of(backend, case)), device)
         if why_unsupported(ALGORITHMS[backend], spec, x, w) is not None:
             return None
-        forced = ((operation_of(Problem(spec, x, w, here(platform))), ((backend, 0),)),)
+        forced = ((operation_of(Problem(spec, x, w, this_machine(platform))), ((backend, 0),)),)
         return _jax_ready(chosen(partial(case, algorithm=forced)), device)
 
-    return Task(case.name, case.family, direction, ready, choose(Problem(spec, x, w, here(platform))).algorithm.name)
+    return Task(
+        case.name, case.family, direction, ready, choose(Problem(spec, x, w, this_machine(platform))).algorithm.name
+    )
 
 
 def multiply_adds(case: Case, direction: str) -> dict[str, int]:
@@ -135,7 +137,7 @@ def multiply_adds(case: Case, direction: str) -> dict[str, int]:
 
 
 def equation(function: Callable, arrays):
-    problem = problem_of(convolutions(jax.make_jaxpr(function)(*arrays).jaxpr)[-1], here("cpu"))
+    problem = problem_of(convolutions(jax.make_jaxpr(function)(*arrays).jaxpr)[-1], this_machine("cpu"))
     return problem.spec, problem.x, problem.w
 
 

@@ -1,4 +1,4 @@
-"""What one convolution is (`ConvSpec`), what surrounds it in a call, and the geometry of both: pure functions."""
+"""The description of one convolution (`ConvSpec`) and of the call around it (`ConvCall`), and functions of both."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -12,12 +12,14 @@ Pads = tuple[tuple[int, int], ...]
 
 
 class Hints(NamedTuple):
-    """What the choice of an algorithm may know beyond shapes. No hint changes a value.
+    """What the choice of an algorithm may know besides the shapes. No hint changes a value.
 
-    With `flipped_weight` the kernel is another array, transposed and flipped, as in input gradients and transposed
-    convolutions; to undo that costs nothing. `layer_weight` names the array that is the weight of a layer: "kernel" in
-    a forward convolution, "result" in its weight gradient, "input" in a derivative of that, None if all three may be
-    images. A mesh shards the spatial axes of images, not those of weights.
+    `flipped_weight` says that the kernel w was made by transposing and flipping another array, as in input gradients
+    and transposed convolutions. XLA then removes a second flip, so undoing the flip costs nothing.
+
+    `layer_weight` says which of the three arrays is the weight of a layer: "kernel" in a forward convolution, "result"
+    in its weight gradient, "input" in a derivative of that. None means that all three may be images. A mesh may shard
+    the spatial axes of images, but not those of weights.
     """
 
     flipped_weight: bool = False
@@ -53,7 +55,7 @@ class ConvSpec(NamedTuple):
         return self.lhs_dilation, self.rhs_dilation
 
     def with_unflipped_weight(self) -> "ConvSpec":
-        """The same for an operation that an algorithm restates this one as: w is no longer a flipped weight."""
+        """This spec without the hint that w is a flipped weight, for a w that an algorithm has changed."""
         return self._replace(hints=self.hints._replace(flipped_weight=False))
 
 
@@ -68,14 +70,14 @@ def _positions(n, k, stride, pads, lhs_dilation, rhs_dilation):
 
 
 class Boundary(NamedTuple):
-    """How the borders are filled: a row of the table in `_arrays/boundary.py`, and how far."""
+    """How the borders are filled (`border`, a row of the table in `_arrays/boundary.py`), and their widths."""
 
     border: str
     padding: Pads
 
 
 class ConvCall(NamedTuple):
-    """A checked call: the convolution, and what is to be done around it."""
+    """A call whose arguments are checked: the convolution, and the steps before and after it."""
 
     spec: ConvSpec
     boundary: Boundary | None  # None for zeros, which the spec pads itself
@@ -96,25 +98,27 @@ class Grid(NamedTuple):
 
 
 def certainly(holds: Callable[..., bool], *sizes: Any) -> bool:
-    """Whether a condition on sizes holds; False where a symbolic size leaves it open."""
+    """Whether a condition on sizes holds; False if symbolic sizes leave it undecided."""
     try:
         return bool(holds(*sizes))
     except InconclusiveDimensionOperation:
         return False
 
 
-# ---- predicates on a spec, and numbers of it ----
+# ---- predicates on a spec, and counts ----
 
 
 def is_non_overlapping(spec: ConvSpec, kernel: Sequence[int]) -> bool:
-    """Whether the windows meet without a gap, and each element lies in one of them: patches, and 1x1 at stride 1."""
+    """Whether the windows cover the input without gaps or overlaps: patches, and 1x1 kernels at stride 1."""
     dims = zip(kernel, spec.stride, spec.rhs_dilation, strict=True)
     return all(k == s and (r == 1 or k == 1) for k, s, r in dims)
 
 
 def is_patch_gradient(spec: ConvSpec, counts: Sequence[int]) -> bool:
-    """Whether all positions lie between the taps of a dilated kernel, as in the weight gradient of a non-overlapping
-    convolution."""
+    """Whether there are no more positions than the dilation of the kernel along each axis, at stride 1.
+
+    The weight gradient of a non-overlapping convolution is like that.
+    """
     return all(s == 1 and m <= r for m, s, r in zip(counts, spec.stride, spec.rhs_dilation, strict=True))
 
 
@@ -144,5 +148,5 @@ def sum_dtype(dtype: Any, spec: ConvSpec) -> Any:
 
 
 def swap_precision(precision: Any) -> Any:
-    """The precision of a product whose operands change places."""
+    """The precision for a product whose operands are swapped. A tuple has one entry per operand."""
     return precision[::-1] if isinstance(precision, tuple) else precision

@@ -10,7 +10,7 @@ import numpy as np
 from jax import lax
 
 from convjax._arguments import arrays, errors, errors_scipy, images
-from convjax._arguments.errors_names import explain_unknown_arguments
+from convjax._arguments.suggestions import explain_unknown_arguments
 from convjax._arrays import xla_cpu
 from convjax._arrays.sharding import sharded_like_first
 from convjax._filters import passes
@@ -150,7 +150,7 @@ def canny(
         if mask.shape != x.shape:
             raise errors_scipy.wrong_mask(name, mask.shape, x.shape)
     images.border(name, mode)
-    sigma = [images.positive(name, "sigma", s, zero=True) for s in images.per_axis(name, "sigma", sigma, 2)]
+    sigma = [images.checked_positive(name, "sigma", s, zero=True) for s in images.per_axis(name, "sigma", sigma, 2)]
     for axis, each in enumerate(sigma):
         images.radius(name, x, axis, each)
     cval = images.fill(name, cval, x.dtype)
@@ -163,7 +163,7 @@ def _threshold(name: str, argument: str, value: Any, largest: float, quantiles: 
     if value is None:
         return 0.1 if argument == "low_threshold" else 0.2
     if not (isinstance(value, jax.core.Tracer) and value.ndim == 0):
-        value = images.number(name, argument, value)
+        value = images.checked_number(name, argument, value)
         if quantiles and not 0 <= value <= 1:
             raise errors_scipy.not_a_quantile(name, argument, value)
     return value if quantiles else value / largest
@@ -173,7 +173,7 @@ def _threshold(name: str, argument: str, value: Any, largest: float, quantiles: 
 def _canny(x, mask, low, high, cval, *, sigma, largest, quantiles, mode):
     if 0 in x.shape:
         return jnp.zeros(x.shape, bool)
-    dtype = passes.sum_dtype(x.dtype)
+    dtype = passes.filter_sum_dtype(x.dtype)
     x = x.astype(dtype)
     if largest != 1:
         x = jnp.maximum(x * (1 / largest), -1)
@@ -220,7 +220,7 @@ def _suppress_non_maxima(magnitude: jax.Array, down: jax.Array, right: jax.Array
 
 
 def _erode(mask: jax.Array) -> jax.Array:
-    """Pixels that are in the mask with all their neighbours, diagonals included. No pixel beyond the edge is."""
+    """Pixels in the mask whose eight neighbours are in the mask too. Pixels beyond the edge count as outside."""
     outside = jnp.pad(~mask, 1, constant_values=True).astype(jnp.uint8)
     return _dilate(outside)[1:-1, 1:-1] == 0
 

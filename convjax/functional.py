@@ -6,9 +6,9 @@ from typing import Any, Literal
 import jax
 from jax.typing import ArrayLike, DTypeLike
 
-from convjax._arguments import arrays, calls
-from convjax._arguments.calls import Options
-from convjax._arguments.errors_names import explain_unknown_arguments
+from convjax._arguments import arrays, convolutions
+from convjax._arguments.convolutions import Options
+from convjax._arguments.suggestions import explain_unknown_arguments
 from convjax._choice.recorded import Recorded
 from convjax._operation import call
 
@@ -65,8 +65,8 @@ def conv(
       algorithm: "auto"; "local", which is "auto" among the algorithms that keep a NaN or an infinity of x in the
         results whose window contains it; the name of an algorithm, which then runs, or raises an error with the reason
         why it cannot; or the record of `convjax.tune`, whose fastest algorithm runs. A name applies to this call, its
-        tangents and its batched forms. Gradients are other operations with a choice of their own, with three
-        exceptions. "xla" applies to them too, except for a weight gradient in a program for several devices, where
+        tangents and its batched forms. The algorithms of its gradients are chosen separately, with three
+        exceptions. "xla" applies to gradients too, except for a weight gradient in a program for several devices, where
         XLA's own convolution can be wrong. A record applies to every convolution that is in it. "local" applies to the
         input gradient too, but not to the weight gradient, because nearly every element of x contributes to each of its
         results.
@@ -74,8 +74,8 @@ def conv(
     Returns:
       (N, O, *positions), or (O, *positions) for one image, in the dtype that JAX's promotion gives the operands. Under
       a mesh with explicit axes, N and the positions are sharded like x, and O like weight or bias. Contracted axes are
-      summed over the devices. An axis that the mesh does not divide is replicated. If a spatial axis of x is sharded,
-      weight and the channels of x are gathered, and O is not sharded.
+      summed over the devices. An axis whose size the mesh does not divide is replicated. If a spatial axis of x is
+      sharded, weight and the channels of x are gathered, and O is not sharded.
 
     Raises:
       ValueError, TypeError: at trace time, for arguments that torch rejects too. The message says what to pass instead.
@@ -363,7 +363,7 @@ def unfold(x: ArrayLike, kernel_size: Ints, dilation: Ints = 1, padding: Padding
     True
     """
     x = arrays.array("unfold", "x", x)
-    grid = calls.unfold_grid("unfold", x.shape, kernel_size, dilation, padding, stride)
+    grid = convolutions.unfold_grid("unfold", x.shape, kernel_size, dilation, padding, stride)
     return call.unfold(x, grid=grid)
 
 
@@ -396,7 +396,7 @@ def fold(
            [1., 2., 2., 1.]], dtype=float32)
     """
     x = arrays.array("fold", "x", x)
-    grid, channels = calls.fold_grid("fold", x.shape, output_size, kernel_size, dilation, padding, stride)
+    grid, channels = convolutions.fold_grid("fold", x.shape, output_size, kernel_size, dilation, padding, stride)
     return call.fold(x, grid=grid, channels=channels)
 
 

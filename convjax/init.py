@@ -10,7 +10,7 @@ import numpy as np
 from jax.typing import DTypeLike
 
 from convjax._arguments import arrays, errors, errors_channels, values
-from convjax._arguments.errors_names import explain_unknown_arguments
+from convjax._arguments.suggestions import explain_unknown_arguments
 
 
 class ConvParams(NamedTuple):

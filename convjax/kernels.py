@@ -18,8 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 
-from convjax._arguments import arrays, errors, errors_names, values
-from convjax._arguments.errors_names import explain_unknown_arguments
+from convjax._arguments import arrays, errors, suggestions, values
+from convjax._arguments.suggestions import explain_unknown_arguments
 
 __all__ = [
     "box",
@@ -143,7 +143,7 @@ def laplacian(neighbours: int = 4, *, channels: int = 1, dtype: DTypeLike = jnp.
            [ 0.,  1.,  0.]], dtype=float32)
     """
     if not isinstance(neighbours, int) or neighbours not in (4, 8):
-        raise errors_names.unknown_name("kernels.laplacian", "neighbours", neighbours, (4, 8), "neighbours=4")
+        raise suggestions.unknown_name("kernels.laplacian", "neighbours", neighbours, (4, 8), "neighbours=4")
     corner = int(neighbours == 8)
     kernel = [[corner, 1, corner], [1, -neighbours, 1], [corner, 1, corner]]
     return _stack("laplacian", [kernel], channels, dtype)

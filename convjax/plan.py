@@ -1,4 +1,4 @@
-"""What a call would do, told without an array: its plan, and the shape of its result."""
+"""The plan of a call and the shape of its result, from shapes and dtypes alone."""
 
 import inspect
 import math
@@ -12,17 +12,17 @@ import jax.numpy as jnp
 from convjax import functional
 from convjax._algorithms import ALGORITHMS
 from convjax._algorithms.algorithm import Kernel, definition_multiply_adds
-from convjax._arguments import arrays, errors, errors_names, values
+from convjax._arguments import arrays, errors, suggestions, values
 from convjax._choice.choose import Choice, choose, why_unsupported
 from convjax._choice.problem import Problem
-from convjax._machine import Machine, default_platform, here
+from convjax._machine import Machine, default_platform, this_machine
 from convjax._operation.measure import convolutions, problem_of
 from convjax._operation.primitive import PLATFORMS
 from convjax._spec import ConvSpec, sum_dtype
 
 
-class Others(Mapping):
-    """A mapping of names to words that cannot be changed, and so can be hashed, as the plan that holds it."""
+class OtherAlgorithms(Mapping):
+    """An immutable mapping from names of algorithms to texts. It is hashable, so that a `Plan` is hashable."""
 
     def __init__(self, words: Mapping[str, str]):
         self._words = dict(words)
@@ -49,17 +49,17 @@ class Step(NamedTuple):
     platform: str
     direction: str  # "forward", "input gradient" or "weight gradient"
     algorithm: str
-    kernel: str  # what computes it in the end: the same, or the algorithm for what a rewrite restates it as
+    kernel: str  # the algorithm that computes it: `algorithm` itself, or the one that a rewrite ends at
     because: str
-    others: Others  # every other algorithm: why it does not support this, or its multiply-adds
+    others: OtherAlgorithms  # for every other algorithm, why it does not support this convolution, or its multiply-adds
     output_shape: tuple[int, ...]
     multiply_adds: int
     definition_multiply_adds: int
     bytes: int  # of the operands and the result
-    error: float | None  # a bound on that of a result, relative to `relative_to`; None for integers, which are exact
+    error: float | None  # a bound on the error of a result, relative to `relative_to`; None for integers (exact)
     relative_to: str
     is_local: bool  # whether a NaN or an infinity of x reaches only the results whose window contains it
-    seconds: float | None  # that it took when it was measured, None without a record
+    seconds: float | None  # the measured time; None without a record
     spec: ConvSpec
 
     def __str__(self) -> str:
@@ -81,8 +81,10 @@ class Step(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What convjax would run for a call. Printing it shows a line for each convolution, and `explain` all there is to
-    know. `steps` holds the same as data, to compare or hash."""
+    """What convjax would run for a call.
+
+    Printing it shows a line for each convolution. `explain` shows more. `steps` holds all of it as data.
+    """
 
     call: str
     output_shape: tuple[int, ...]
@@ -132,8 +134,8 @@ def plan(
       x, weight: arrays, or anything with a shape and a dtype, such as `jax.ShapeDtypeStruct`.
       *args, **options: as `function` takes them after x and weight.
       function: `convjax.conv` or any other convolution of convjax.
-      platform: "cpu", "cuda" ("gpu" means that too), "rocm", "tpu", or "all" of them. None is the one at hand.
-      machine: a `convjax.Machine` to plan for, in the place of the machine at hand.
+      platform: "cpu", "cuda" ("gpu" means that too), "rocm", "tpu", or "all" of them. None is that of this machine.
+      machine: a `convjax.Machine` to plan for, instead of this machine.
 
     Returns:
       A `Plan`, to print or to read: for the forward convolution and both gradients, the algorithm chosen, the reason,
@@ -168,7 +170,7 @@ def plan(
     if machine is not None and not isinstance(machine, Machine):
         raise errors.not_a_machine("plan", machine)
     x, weight = (arrays.struct("plan", *pair) for pair in (("x", x), ("weight", weight)))
-    given = _bound("plan", function, x, weight, *args, **options)
+    given = _bind_arguments("plan", function, x, weight, *args, **options)
     shown = [f"{k} {_typed(given.pop(k))}" for k in ("x", "weight")]
     bias = None if given.get("bias") is None else arrays.struct("plan", "bias", given.pop("bias"))
     shown += [] if bias is None else [f"bias {_typed(bias)}"]
@@ -186,7 +188,7 @@ def _machines(platform: str | None, machine: Machine | None) -> list[Machine]:
     if machine is not None:
         return [machine if platform in (None, "all") else machine._replace(platform=platform)]
     platform = default_platform() if platform is None else platform
-    return [here(each) for each in (PLATFORMS if platform == "all" else (platform,))]
+    return [this_machine(each) for each in (PLATFORMS if platform == "all" else (platform,))]
 
 
 def _shown(value: Any) -> str:
@@ -212,7 +214,7 @@ def _gradient(call: Callable, operands: tuple, argument: int, ct):
 
 
 def _chosen(problem: Problem, algorithm: str, below_rank: int | None = None) -> list[tuple[Choice, Problem]]:
-    """The choice for a problem, and then for what that restates it as."""
+    """The choice for a problem, followed by the choice for each operation that a rewrite makes of it."""
     choice = choose(problem, algorithm, below_rank=below_rank)
     if isinstance(choice.algorithm, Kernel):
         return [(choice, problem)]
@@ -252,7 +254,7 @@ def _step(machine: Machine, direction: str, equation) -> Step:
         algorithm=choice.algorithm.name,
         kernel=kernel.name,
         because=choice.because,
-        others=Others(others),
+        others=OtherAlgorithms(others),
         output_shape=y.shape,
         multiply_adds=kernel.multiply_adds(inner.spec, inner.x, inner.w),
         definition_multiply_adds=definition_multiply_adds(spec, x, w),
@@ -275,13 +277,13 @@ def _name(caller: str, function: Any, known: Sequence[Callable]) -> str:
     return function.__name__
 
 
-def _bound(caller: str, function: Callable, *args: Any, **options: Any) -> dict[str, Any]:
+def _bind_arguments(caller: str, function: Callable, *args: Any, **options: Any) -> dict[str, Any]:
     """The arguments of a call by their names."""
     signature = inspect.signature(function)
     for name, value in options.items():
         if name not in signature.parameters:
             target = function.__name__
-            raise errors_names.unknown_argument(caller, target, list(signature.parameters), name, value)
+            raise suggestions.unknown_argument(caller, target, list(signature.parameters), name, value)
     try:
         return dict(signature.bind(*args, **options).arguments)
     except TypeError as error:
@@ -316,8 +318,8 @@ def conv_output_shape(
     """
     caller = "conv_output_shape"
     _name(caller, function, (*functional.CONVOLUTIONS, functional.unfold, functional.fold))
-    given = _bound(caller, function, x_shape, *args, **options)
-    given.pop("preferred_element_type", None)  # says nothing of the shape, and shapes have no dtype to hold it against
+    given = _bind_arguments(caller, function, x_shape, *args, **options)
+    given.pop("preferred_element_type", None)  # does not affect the shape; shapes have no dtype to check it against
     operands = {k: _shape(caller, k, given.pop(k)) for k in ("x", "weight", "bias") if given.get(k) is not None}
     return jax.eval_shape(lambda **arrays: function(**arrays, **given), **operands).shape
 

@@ -17,7 +17,7 @@ import numpy as np
 from jax import lax
 
 from convjax._arguments import arrays, errors, errors_scipy, images, values
-from convjax._arguments.errors_names import explain_unknown_arguments
+from convjax._arguments.suggestions import explain_unknown_arguments
 from convjax._arrays.boundary import SIGNAL, extend
 from convjax._arrays.sharding import sharded_like_first
 from convjax._filters import passes, spectral
@@ -118,7 +118,7 @@ def correlate2d(in1: Any, in2: Any, mode: str = "full", boundary: str = "fill", 
     """`scipy.signal.correlate2d`: the cross-correlation of two images, with a choice of borders.
 
     Arguments, results and errors are those of `convolve2d`; in2 is conjugated. As in SciPy, if in2 has an even size
-    and mode is "same", in2 is one element further on than in `correlate`.
+    and mode is "same", in2 is shifted by one more element than in `correlate`.
 
     >>> import jax.numpy as jnp
     >>> from convjax import signal
@@ -285,7 +285,7 @@ def _convolve(function: str, a: jax.Array, b: jax.Array, mode: str, method: str)
     if method == "direct":
         return sharded_like_first(partial(_convolve_directly, mode=mode), a, b)
     y = sharded_like_first(
-        partial(_convolve_by_transform, mode=mode, axes=tuple(axes), product=spectral.convolve_full), a, b
+        partial(_convolve_by_transform, mode=mode, axes=tuple(axes), full_convolution=spectral.convolve_full), a, b
     )
     return y if jnp.issubdtype(a.dtype, jnp.inexact) else passes.cast_to_image(jnp.round(y), a.dtype)
 
@@ -352,7 +352,7 @@ def _as_floats(a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]:
     return (a, b) if jnp.issubdtype(a.dtype, jnp.inexact) else (a.astype(float), b.astype(float))
 
 
-def _convolve_along(function: str, in1: Any, in2: Any, mode: str, axes: Any, product: Callable) -> jax.Array:
+def _convolve_along(function: str, in1: Any, in2: Any, mode: str, axes: Any, full_convolution: Callable) -> jax.Array:
     a, b = _operands(function, in1, in2)
     _check_mode(function, mode)
     if a.ndim == 0:
@@ -367,14 +367,16 @@ def _convolve_along(function: str, in1: Any, in2: Any, mode: str, axes: Any, pro
         raise errors_scipy.shapes_do_not_broadcast(function, a.shape, b.shape, chosen)
     _check_countable(function, a, b, chosen)
     a, b, _ = _larger_first(function, a, b, mode, chosen)
-    return sharded_like_first(partial(_convolve_by_transform, mode=mode, axes=tuple(chosen), product=product), a, b)
+    return sharded_like_first(
+        partial(_convolve_by_transform, mode=mode, axes=tuple(chosen), full_convolution=full_convolution), a, b
+    )
 
 
-@partial(jax.jit, static_argnames=("mode", "axes", "product"), inline=True)
+@partial(jax.jit, static_argnames=("mode", "axes", "full_convolution"), inline=True)
 def _convolve_by_transform(
-    a: jax.Array, b: jax.Array, *, mode: str, axes: tuple[int, ...], product: Callable
+    a: jax.Array, b: jax.Array, *, mode: str, axes: tuple[int, ...], full_convolution: Callable
 ) -> jax.Array:
-    y = product(*_as_floats(a, b), axes) if axes else a * b
+    y = full_convolution(*_as_floats(a, b), axes) if axes else a * b
     return _crop(y, a.shape, b.shape, mode, axes)
 
 
@@ -401,7 +403,7 @@ def _faster_method(shape1: Sequence[int], shape2: Sequence[int], mode: str, dtyp
     sums = math.prod(abs(n - k) + 1 if mode == "valid" else n for n, k in pairs)
     taps = min(math.prod(shape1), math.prod(shape2))
     transformed, length = spectral.transform_sizes(shape1, shape2)
-    # Nanoseconds on 2 cores of a Zen 4: of `shift` in loops over 32 taps, and of FFTs. XLA runs the FFT of a single
+    # Nanoseconds on 2 cores of a Zen 4, of `shift_add` in loops over 32 taps, and of FFTs. XLA runs the FFT of a single
     # line on one core. The rows of `benchmarks/filters.py` time the chosen method.
     line = len(shape1) == 1
     wide = jnp.dtype(dtype).itemsize / 4

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from convjax._arguments.errors_names import explain_unknown_arguments
-from convjax._arguments.images import function_of
+from convjax._arguments.images import checked_function
+from convjax._arguments.suggestions import explain_unknown_arguments
 from convjax._arguments.values import integer
 from convjax._choice.recorded import Recorded
 from convjax._operation.measure import measure
@@ -16,22 +16,23 @@ def tune(function: Callable, *args: Any, rounds: int = 5) -> Recorded:
 
     Each convolution of convjax in the function, and in the functions that it calls or differentiates, is run by itself
     on random numbers, by every algorithm that supports it. Algorithms that must be far slower are left out: those with
-    over 16 times the multiply-adds of the definition, and loops over single products of over 4e9. To tune a training
-    step, hand over the step or its gradient, so that the gradients' convolutions are in it.
+    over 16 times the multiply-adds of the definition, and `shift_add` and `variadic_reduce` if the definition has over
+    4e9. To tune a training step, pass the step itself, or its gradient, so that the convolutions of the gradients are
+    included.
 
     Args:
       function: any function of arrays that JAX can trace. It is traced, not run.
       *args: its arguments, arrays or pytrees of them, or anything with shapes and dtypes.
-      rounds: how many times to go round the algorithms; the minimum counts.
+      rounds: how many times each algorithm is timed. The shortest time counts.
 
     Returns:
-      A tuple of (operation, measurements), of tuples, strings, integers and None: to hand over as `algorithm=`, to
-      print, or to save as JSON. Lists in the place of tuples are accepted. Measurements are (algorithm, nanoseconds),
-      the fastest first. Records of several functions, or machines of one kind, can be added: `tune(f, x) + tune(g, y)`.
-      A convolution that is not in it is chosen for as by "auto".
+      A record: a tuple of (operation, measurements) pairs. Measurements are (algorithm, nanoseconds) pairs, the fastest
+      first. It contains only tuples, strings, integers and None. Pass it as `algorithm=`, print it, or save it as JSON:
+      lists instead of tuples are accepted. Records of several functions, or of machines of one kind, can be added:
+      `tune(f, x) + tune(g, y)`. For a convolution that is not in the record, "auto" chooses.
 
     Raises:
-      ValueError, TypeError: for what is not a function, and for fewer rounds than 1.
+      ValueError, TypeError: if `function` is not callable, or if `rounds` is below 1.
 
     >>> import convjax, jax, jax.numpy as jnp
     >>> x, weight = jnp.ones((1, 4, 16, 16)), jnp.ones((4, 4, 3, 3))
@@ -42,5 +43,5 @@ def tune(function: Callable, *args: Any, rounds: int = 5) -> Recorded:
     >>> convjax.conv2d(x, weight, algorithm=recorded).shape
     (1, 4, 14, 14)
     """
-    function_of("tune", "function", function)
+    checked_function("tune", "function", function)
     return measure(function, args, integer("tune", "rounds", rounds, 1))

@@ -45,7 +45,7 @@ def launch(file: str) -> Never:
 
 
 def _leave(*_: object) -> Never:
-    line_end = "\n" if sys.stderr.isatty() else ""  # a terminal has echoed ^C
+    line_end = "\n" if sys.stderr.isatty() else ""  # ends the line on which a terminal has echoed ^C
     os.write(2, f"{line_end}{Path(sys.argv[0]).name}: interrupted\n".encode())
     os._exit(INTERRUPTED)
 

@@ -50,19 +50,19 @@ def save_all(scene: Scene, folder: Path) -> list[Path]:
 
 
 def photograph(scene: Scene) -> Figure:
-    return _wall(scene, "", [("The photograph", scene.photograph)], panel=4.5)
+    return _picture_grid(scene, "", [("The photograph", scene.photograph)], panel=4.5)
 
 
 def edges_taught(scene: Scene) -> Figure:
-    return _wall(scene, f"The teacher's edges with the {_name(scene)}", _responses(scene, scene.taught))
+    return _picture_grid(scene, f"The teacher's edges with the {_name(scene)}", _responses(scene, scene.taught))
 
 
 def edges_before(scene: Scene) -> Figure:
-    return _wall(scene, "The student's edges before training", _responses(scene, scene.before))
+    return _picture_grid(scene, "The student's edges before training", _responses(scene, scene.before))
 
 
 def edges_after(scene: Scene) -> Figure:
-    return _wall(scene, f"The student's edges after {scene.run.step} steps", _responses(scene, scene.after))
+    return _picture_grid(scene, f"The student's edges after {scene.run.step} steps", _responses(scene, scene.after))
 
 
 def kernels(scene: Scene) -> Figure:
@@ -91,7 +91,7 @@ def overview(scene: Scene) -> Figure:
         (f"student after {scene.run.step} steps", _strength(scene.after)),
     ]
     title = f"A random convolution learns the {_name(scene)} from one photograph"
-    figure = _wall(scene, title, seen, columns=4, panel=2.8, below=3.4)
+    figure = _picture_grid(scene, title, seen, columns=4, panel=2.8, below=3.4)
     stages = [("start", scene.run.frames[0][1]), ("learned", scene.run.frames[-1][1]), ("true", scene.true)]
     used = _draw_kernels(figure, stages, scene, height=3.3, across=len(scene.channels) < len(COMPASS))
     wide, high = figure.get_size_inches()
@@ -122,7 +122,7 @@ def _responses(scene: Scene, responses: Responses) -> list[pictures.Picture]:
     return [("edge strength", _strength(responses)), *[(f"channel {name}", image) for name, image in each]]
 
 
-def _wall(
+def _picture_grid(
     scene: Scene,
     title: str,
     shown: Sequence[pictures.Picture],

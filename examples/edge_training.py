@@ -145,8 +145,9 @@ def check_convergence(run: Run, lesson: Lesson, settings: Settings) -> None:
     """Raise an error if the mean loss over the second half of a run is over 10 times the untrained student's loss.
 
     The loss is a mean, because the loss of one step depends on its crops. The untrained student's loss is measured on
-    the whole photograph. A run of fewer than 100 steps may reach 1000 times: Adam's first steps are as long as --lr,
-    and overshoot more if it is larger. With --lr 1 the loss rises by 90 times, and the student then learns well.
+    the whole photograph. In a run of fewer than 100 steps it may be up to 1000 times that loss, because Adam's first
+    steps are as long as --lr, and a larger --lr overshoots more. With --lr 1 the loss becomes 90 times as large, and
+    the student still learns well.
     """
     first, last = (
         float(loss_of(state.params, *lesson)) + settings.noise**2 for state in (start(settings).state, run.state)

@@ -36,8 +36,8 @@ SAVED = "edges_of_a_photo.png"
 OPERATORS = ("sobel", "prewitt", "scharr", "roberts")
 SMALLEST, CROP = 32, 384  # pixels: smallest side of a picture, largest side of the part that is learned from
 RADIUS = 5  # pixels, of the window of the shake
-NOISE = 0.002  # standard deviation, where white is 1
-START = 1.0  # first sigma of the descent, in pixels
+NOISE = 0.002  # standard deviation, in grey values from 0 (black) to 1 (white)
+START = 1.0  # sigma at the first step of gradient descent, in pixels
 CHUNK = 10  # steps in one call of the compiled function
 WIDEST = 8.0  # pixels: largest --blur, whose Gaussian must fit into the window of the learned one
 
@@ -128,7 +128,7 @@ def learn(name: str, blur: Callable, first: Any, sharp: jax.Array, target: jax.A
         return jnp.mean(ndimage.laplace(blur(value, sharp) - target) ** 2)
 
     @jax.jit
-    def some(state):
+    def run_chunk(state):
         def step(state, _):
             value, moments = state
             error, slope = jax.value_and_grad(loss)(value)
@@ -137,14 +137,14 @@ def learn(name: str, blur: Callable, first: Any, sharp: jax.Array, target: jax.A
 
         return jax.lax.scan(step, state, length=CHUNK)
 
-    state, told = (first, optimiser.init(first)), []
+    state, history = (first, optimiser.init(first)), []
     bar.set_description(f"finding the {name}")
     for done in range(0, steps, CHUNK):
-        state, seen = some(state)
-        told.append(seen)
-        bar.set_postfix_str(f"loss {float(seen[1][-1]):.1e}", refresh=False)
+        state, chunk = run_chunk(state)
+        history.append(chunk)
+        bar.set_postfix_str(f"loss {float(chunk[1][-1]):.1e}", refresh=False)
         bar.update(min(CHUNK, steps - done))
-    values, losses = (np.concatenate([np.asarray(seen[i]) for seen in told])[:steps] for i in (0, 1))
+    values, losses = (np.concatenate([np.asarray(chunk[i]) for chunk in history])[:steps] for i in (0, 1))
     return Found(values, losses)
 
 

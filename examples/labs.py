@@ -29,12 +29,12 @@ def dark(height: int = 5, width: int = 5) -> Array:
     return jnp.zeros((1, 1, height, width), jnp.float32)
 
 
-def upright_line(column: int, size: int = 5) -> Array:
+def vertical_line(column: int, size: int = 5) -> Array:
     """Zeros except for one column of ones, (1, 1, size, size)."""
     return dark(size, size).at[..., column].set(1)
 
 
-def level_line(row: int, size: int = 5) -> Array:
+def horizontal_line(row: int, size: int = 5) -> Array:
     """Zeros except for one row of ones, (1, 1, size, size)."""
     return dark(size, size).at[..., row, :].set(1)
 

@@ -15,7 +15,7 @@ if __name__ == "__main__":
 import jax.numpy as jnp
 import labs
 from jax import Array
-from labs import GX, GY, dark, dot, level_line, ones, upright_line
+from labs import GX, GY, dark, dot, horizontal_line, ones, vertical_line
 
 import convjax
 
@@ -29,17 +29,17 @@ def three_kernels_on(x: Array) -> labs.Shown:
 
 def upright() -> labs.Shown:
     """Three kernels on an upright line: Gx responds, Gy does not, and the ones count."""
-    return three_kernels_on(upright_line(column=2))
+    return three_kernels_on(vertical_line(column=2))
 
 
 def level() -> labs.Shown:
     """Three kernels on a level line: now Gy responds, and Gx does not."""
-    return three_kernels_on(level_line(row=2))
+    return three_kernels_on(horizontal_line(row=2))
 
 
 def two_inputs() -> labs.Shown:
     """Two input channels, one output: 1 times -2 from the first, -2 times 1 from the second, added."""
-    x = jnp.concatenate([-2 * level_line(row=2), level_line(row=2)], axis=1)
+    x = jnp.concatenate([-2 * horizontal_line(row=2), horizontal_line(row=2)], axis=1)
     weight = jnp.concatenate([dot(1), dot(-2)], axis=1)
     return {"image": x, "kernel": weight, "output": convjax.conv2d(x, weight)}
 
@@ -55,7 +55,7 @@ def two_in_three_out() -> labs.Shown:
 
 def channel_by_channel() -> labs.Shown:
     """Experiment 3 by hand: each channel as a separate image, then the sum. The result is the same."""
-    a, b = -2 * level_line(row=2), level_line(row=2)
+    a, b = -2 * horizontal_line(row=2), horizontal_line(row=2)
     from_a, from_b = convjax.conv2d(a, dot(1)), convjax.conv2d(b, dot(-2))
     return {"A": a, "B": b, "conv2d(A, 1)": from_a, "conv2d(B, -2)": from_b, "sum": from_a + from_b}
 

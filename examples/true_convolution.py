@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import labs
 import numpy as np
 from jax import Array
-from labs import upright_line
+from labs import vertical_line
 
 import convjax
 
@@ -57,7 +57,7 @@ def step() -> Array:
 
 def two_lines() -> Array:
     """Two channels, an upright line in each: (1, 2, 8, 8)."""
-    return jnp.concatenate([upright_line(2, size=8), upright_line(6, size=8)], axis=1)
+    return jnp.concatenate([vertical_line(2, size=8), vertical_line(6, size=8)], axis=1)
 
 
 def turned(weight: Array) -> Array:
@@ -68,7 +68,7 @@ def turned(weight: Array) -> Array:
 def by_the_formula() -> labs.Shown:
     """The convolution of the book: y[m, n] is the sum of x[m - i, n - j] k[i, j] over i and j.
 
-    Written with four loops. i and j run opposite to m and n, so the kernel is flipped when it is laid on the image.
+    It is written with four loops. i and j have the opposite sign of m and n, so the kernel lies flipped on the image.
     """
     x, k = np.asarray(step()[0, 0]), np.asarray(K[0, 0])
     y = np.zeros((6, 6), np.float32)
@@ -95,7 +95,7 @@ def correlation() -> labs.Shown:
 
 def no_symmetry() -> labs.Shown:
     """A line under the kernel 1 2 3 comes out as 3 2 1. A true convolution would give 1 2 3."""
-    x, weight = upright_line(4, size=8), jnp.tile(jnp.array([1, 2, 3], jnp.float32), (1, 1, 3, 1))
+    x, weight = vertical_line(4, size=8), jnp.tile(jnp.array([1, 2, 3], jnp.float32), (1, 1, 3, 1))
     return {"image": x, "kernel": weight, "conv2d": convjax.conv2d(x, weight)}
 
 

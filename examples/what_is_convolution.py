@@ -15,7 +15,7 @@ if __name__ == "__main__":
 import jax
 import jax.numpy as jnp
 import labs
-from labs import GX, ones, upright_line
+from labs import GX, ones, vertical_line
 
 import convjax
 
@@ -25,7 +25,7 @@ def edges() -> labs.Shown:
 
     An image of size M and a kernel of size K give M - K + 1 positions: 5 - 3 + 1 = 3.
     """
-    x = upright_line(column=2)
+    x = vertical_line(column=2)
     return {"image": x, "Gx": GX, "conv2d": convjax.conv2d(x, GX)}
 
 
@@ -70,7 +70,7 @@ def layer() -> labs.Shown:
     They start random, and the result shows little of the image. With Gx in place of the weight the edges appear.
     """
     params = convjax.init_conv(jax.random.key(0), 1, 1, 3)
-    x = upright_line(column=2)
+    x = vertical_line(column=2)
     replaced = params._replace(weight=GX)
     return {
         "shapes": jax.tree.map(jnp.shape, params),

@@ -1,4 +1,4 @@
-"""The cases that the tests run: the small ones, and every row of the benchmark cut down to a size for loops."""
+"""The cases that the tests run: the small ones, and every row of the benchmark, reduced to a small size."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from convjax._spec import ConvSpec, extent
 CPU = generic("cpu")
 
 ALL_REDUCED = tuple(row.reduced()._replace(dtype="float32") for row in ROWS)
-REDUCED = tuple({str(case[1:5]): case for case in reversed(ALL_REDUCED)}.values())  # each once: many become equal
+REDUCED = tuple({str(case[1:5]): case for case in reversed(ALL_REDUCED)}.values())  # many reduced rows are equal
 CASES = SMALL
 BY_NAME = {case.name: case for case in CASES}
 
@@ -28,6 +28,7 @@ __all__ = [
     "ROWS",
     "Case",
     "by",
+    "compiled_text",
     "equations",
     "normal",
     "random_spec",
@@ -57,12 +58,12 @@ def specs(case: Case) -> dict:
 
 
 def by(name: str, spec, machine=CPU, algorithm: str = "auto"):
-    """The function of (x, w) that computes a convolution by one algorithm."""
+    """Return a function of (x, w) that computes a convolution by the named algorithm."""
     return lambda x, w: run_algorithm(ALGORITHMS[name], x, w, spec, machine, algorithm)
 
 
 def normal(seed: int, shape: tuple[int, ...], dtype: Any = np.float32) -> np.ndarray:
-    """Standard normal numbers, of both parts for complex dtypes and rounded for integer ones."""
+    """Standard normal numbers. Complex ones have two normal parts. Integers are three times as large, and rounded."""
     rng = np.random.default_rng([seed, *shape])
     values = rng.standard_normal(shape)
     if np.issubdtype(dtype, np.complexfloating):
@@ -72,8 +73,17 @@ def normal(seed: int, shape: tuple[int, ...], dtype: Any = np.float32) -> np.nda
     return values.astype(dtype)
 
 
+def compiled_text(function, *operands) -> str:
+    """The program that XLA's CPU compiler makes of a function for users, without the settings of `conftest.py`."""
+    options = {"xla_backend_optimization_level": 3}
+    if jax.__version_info__ < (0, 11):
+        options["xla_cpu_use_fusion_emitters"] = True
+    with jax.default_device(jax.devices("cpu")[0]):
+        return jax.jit(function).lower(*operands).compile(options).as_text()
+
+
 def equations(f, *args) -> list:
-    """All equations of the jaxpr of f, those of the jaxprs it calls included."""
+    """All equations of the jaxpr of f, including those of the jaxprs that it calls."""
 
     def of(jaxpr):
         return [*jaxpr.eqns, *(e for inner in subjaxprs(jaxpr) for e in of(inner))]
@@ -82,7 +92,7 @@ def equations(f, *args) -> list:
 
 
 def random_spec(rng) -> tuple[ConvSpec, tuple[int, ...], tuple[int, ...]]:
-    """Any spec, such as that of an input gradient, and shapes that fit it: of one image of x, and of w."""
+    """A random spec, which may be that of a gradient, and shapes that fit it: that of x without its batch, and of w."""
     dims = int(rng.choice([1, 2, 2, 3]))
     groups, inputs, outputs = (int(rng.choice(n)) for n in ([1, 1, 2, 3], [1, 1, 2], [1, 2, 4]))
     kernel, sizes = rng.integers(1, 5, dims).tolist(), rng.integers(1, (12, 7, 5)[dims - 1], dims).tolist()
@@ -90,7 +100,7 @@ def random_spec(rng) -> tuple[ConvSpec, tuple[int, ...], tuple[int, ...]]:
     padding = []
     for n, k, a, r in zip(sizes, kernel, lhs, rhs, strict=True):
         low, high = rng.integers(-1, 4, 2).tolist()
-        room = extent(k, r) - extent(n, a) - low  # what the high side must hold for one position
+        room = extent(k, r) - extent(n, a) - low  # the high padding that one position needs
         padding.append((low, max(high, room)))
     spec = ConvSpec(tuple(stride), tuple(padding), tuple(lhs), tuple(rhs), groups)
     return spec, (groups * inputs, *sizes), (groups * outputs, inputs, *kernel)

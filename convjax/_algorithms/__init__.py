@@ -1,4 +1,4 @@
-"""The algorithms: each a file of plain lax operations that computes one ConvSpec, and one entry in the table here."""
+"""The algorithms. Each is a file that computes a ConvSpec by plain lax operations, and an entry of `ALGORITHMS`."""
 
 from convjax._algorithms import (
     chwn,

@@ -1,4 +1,4 @@
-"""Loops over chunks of images or groups, so that what a chunk needs stays in cache."""
+"""Loops over chunks of images or groups, so that the arrays of a chunk stay in cache."""
 
 import math
 
@@ -11,24 +11,24 @@ from convjax._arrays.sharding import mark_varying, varying_axes
 from convjax._arrays.xla_cpu import fusion_barrier, parallel_index
 from convjax._machine import Machine
 
-MAX_UNROLLED_ROWS = 16  # rows of a loop that are carried as scalars of their own
+MAX_UNROLLED_ROWS = 16  # up to so many rows, a loop carries the numbers of its rows as separate scalars
 
 
 def chunk_count(images: int, elements: float, max_elements: float) -> int:
-    """Into how many equal chunks to cut so many images, which come to `elements`, so that none exceeds the maximum."""
+    """The fewest equal chunks of `images` with `elements` in all, such that no chunk exceeds `max_elements`."""
     divisors = (n for n in range(1, images + 1) if images % n == 0)
     return next(n for n in divisors if elements <= n * max_elements or n == images)
 
 
 def is_worth_chunks(elements: float, machine: Machine) -> bool:
-    """Whether so many elements are worth a loop for the sake of memory."""
+    """Whether an array of so many elements is cut into chunks to save memory: from an eighth of a chunk on."""
     return 8 * elements > machine.chunk_elements
 
 
 def padded_chunk_count(x: jax.Array, padding, images: int, max_growth: float, machine: Machine) -> int:
-    """Into how many equal chunks to cut so many images or groups of x before padding.
+    """How many equal chunks the images or groups of x are cut into before they are padded.
 
-    A padded chunk holds at most `max_growth` times the elements of x. A small x is one chunk.
+    A padded chunk has at most `max_growth` times the elements of x. A small x is one chunk.
     """
     size = math.prod(n + low + high for n, (low, high) in zip(x.shape[2:], padding, strict=True))
     growth = size / max(math.prod(x.shape[2:]), 1)
@@ -36,23 +36,23 @@ def padded_chunk_count(x: jax.Array, padding, images: int, max_growth: float, ma
 
 
 def chunk_starts(size: int, chunks: int) -> list[tuple[int]]:
-    """The starts of equal chunks of an axis, as the rows of a loop."""
+    """The starts of equal chunks of an axis, one tuple for each row of `loop`."""
     return [(n * (size // chunks),) for n in range(chunks)]
 
 
 def write_chunks(rows, make, y: jax.Array, place, machine: Machine) -> jax.Array:
-    """y, with make(*row) written at place(*row) along the first axes, for one row after the other."""
+    """Return y after make(*row) is written to it, at place(*row) along its first axes, for every row in turn."""
     return loop(rows, lambda *row: write_at(row[-1], make(*row[:-1]), place(*row[:-1]), machine), y)
 
 
 def write_group_chunks(make, x: jax.Array, w: jax.Array, spec, chunks: int, machine: Machine) -> jax.Array:
-    """make(x, w, spec), computed for one chunk of the groups after the other."""
+    """Return make(x, w, spec), computed chunk by chunk along the groups."""
     if chunks == 1:
         return make(x, w, spec)
     shape = spec.output_shape(x.shape, w.shape)
     inputs, outputs = x.shape[1] // chunks, w.shape[0] // chunks
 
-    def of_chunk(first, at):
+    def convolve_chunk(first, at):
         start = (0, parallel_index(first, machine))
         part = fusion_barrier(slice_at(x, start, (x.shape[0], inputs, *x.shape[2:])), machine)
         return make(part, slice_at(w, (at,), (outputs, *w.shape[1:])), chunk_spec)
@@ -60,14 +60,14 @@ def write_group_chunks(make, x: jax.Array, w: jax.Array, spec, chunks: int, mach
     chunk_spec = spec._replace(groups=spec.groups // chunks)
     y = zeros_varying_like(shape, spec.out_dtype or x.dtype, x)
     rows = [(n * inputs, n * outputs) for n in range(chunks)]
-    return write_chunks(rows, of_chunk, y, lambda first, at: (0, at), machine)
+    return write_chunks(rows, convolve_chunk, y, lambda first, at: (0, at), machine)
 
 
 def loop(rows, step, y):
-    """y, arrays of any tree, after y = step(*row, y) for every row of numbers (not negative) or of arrays.
+    """Return y, a tree of arrays, after y = step(*row, y) for every row. A row has non-negative ints or arrays.
 
-    A loop over few rows carries them all, and whether there is another, and moves them up after each step. These are
-    copies. To count, compare and multiply would be kernels, which XLA's CPU compiler takes 25 ms each to make.
+    A loop over few rows carries all rows and a flag for each, and shifts them by one after each step. That takes copies
+    only. Counting, comparing and multiplying would be functions that XLA's CPU compiler takes 25 ms each to compile.
     """
     if len(rows) == 1:
         return step(*rows[0], y)
@@ -91,7 +91,7 @@ def slice_at(x: jax.Array, start, sizes) -> jax.Array:
 
 
 def write_at(y: jax.Array, part: jax.Array, start, machine: Machine) -> jax.Array:
-    """y with a part written at `start` along the first axes. The part may be the whole."""
+    """Return y with a part written at `start` along its first axes. The part may be as large as y."""
     if part.shape == y.shape:
         return part
     return lax.dynamic_update_slice(y, fusion_barrier(part, machine), _starts(start, y.ndim))
@@ -102,7 +102,7 @@ def _starts(start, ndim):
 
 
 def split_evenly(size: int, parts: int) -> list[slice]:
-    """An axis in at most so many parts, as even as they can be."""
+    """Slices that divide an axis into at most `parts` parts of nearly equal size."""
     parts = min(parts, size)
     return [slice(n * size // parts, (n + 1) * size // parts) for n in range(parts)]
 

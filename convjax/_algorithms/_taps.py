@@ -9,12 +9,12 @@ from jax import lax
 
 
 def pad(x: jax.Array, padding, first: int = 2) -> jax.Array:
-    """Zeros around the spatial axes, which start at `first`; a negative padding crops.
+    """Pad the spatial axes, which start at `first`, with zeros. A negative padding crops.
 
-    One axis at a time: XLA's CPU loops then test an element against one pair of borders, not against all of them. An
-    axis of size 1 in front of the padded one keeps XLA from merging the pads again. A barrier between them would do
-    that too, but from jax 0.12 on it also keeps them from being one loop. The last pad has no such axis, because a loop
-    over x would copy it.
+    One axis is padded at a time. XLA's CPU loops then test an element against one pair of borders, not against all of
+    them. An axis of size 1 in front of the padded one keeps XLA from merging the pads again. A barrier between them
+    would do that too, but from jax 0.12 on it also keeps them from being one loop. The last pad has no such axis,
+    because a loop over x would copy it.
     """
     zero = jnp.zeros((), x.dtype)
     around = [(axis, *pair) for axis, pair in enumerate(padding, first) if any(pair)]
@@ -35,10 +35,10 @@ def tap_slice(x: jax.Array, tap, dilation, stride, counts, first: int = 2) -> ja
 
 
 def stack_taps(x: jax.Array, taps, dilation, stride, counts) -> jax.Array:
-    """A padded x (N, G, C, *n) to (N, G, taps C, *counts): the slice of every tap.
+    """A padded x (N, G, C, *n) to (N, G, taps C, *counts): the slices of all taps.
 
-    The taps of one axis after the other, because a copy of few parts is one loop. Groups are an exception: they are
-    transposed next, which would be fused into the same loop.
+    The taps of one axis are stacked after those of another, because a copy of few parts is one loop. With groups all
+    taps are stacked at once, because the transposition that follows would be fused into that loop.
     """
     batch, groups, channels, *_ = x.shape
     if groups > 1:
@@ -53,7 +53,7 @@ def stack_taps(x: jax.Array, taps, dilation, stride, counts) -> jax.Array:
 
 
 def phase_padding(padding, sizes, lengths, steps) -> list[tuple[int, int]]:
-    """The padding (negative: cropping) after which every phase of an axis has its length."""
+    """The padding after which each phase of an axis has its length in `lengths`. A negative padding crops."""
     axes = zip(padding, sizes, lengths, steps, strict=True)
     return [(low, length * step - low - size) for (low, _), size, length, step in axes]
 

@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 import jax
 
 
-def _everywhere_local(spec, x, w) -> bool:
+def _always_local(spec, x, w) -> bool:
     return True
 
 
-def nowhere_local(spec, x, w) -> bool:
-    """The `is_local` of an algorithm that may spread a NaN whatever the spec."""
+def never_local(spec, x, w) -> bool:
+    """The `is_local` of an algorithm that may spread a NaN for any spec."""
     return False
 
 
@@ -32,8 +32,8 @@ class Kernel(NamedTuple):
     error: Callable[..., Any]
     relative_to: str = "the sum of |x| |w|"
     # is_local(spec, x, w): whether a NaN or an infinity of x reaches only the results whose window contains it.
-    is_local: Callable[..., bool] = _everywhere_local
-    platforms: tuple[str, ...] | None = None  # those it runs on; None is all of them
+    is_local: Callable[..., bool] = _always_local
+    platforms: tuple[str, ...] | None = None  # the platforms it runs on; None is all of them
     # The order of the axes in memory that it reads x in and writes its result in, "channels first" or "channels last".
     memory_order: str = "channels first"
 
@@ -41,16 +41,16 @@ class Kernel(NamedTuple):
 class Rewrite(NamedTuple):
     """An algorithm that restates a convolution as one or more others, which go through selection again.
 
-    Those may be served by any kernel, and by a rewrite of a lower rank. So rewriting ends.
+    Any `Kernel`, and any rewrite of a lower rank, may be chosen for these. So rewriting ends.
     """
 
     name: str
     summary: str
-    run: Callable[..., jax.Array]  # run(x, w, spec, machine, convolve), with convolve(x, w, spec) for what it restates
+    run: Callable[..., jax.Array]  # run(x, w, spec, machine, convolve); convolve(x, w, spec) runs a new operation
     unsupported: Callable[..., str | None]
-    multiply_adds: Callable[..., Any]  # of what it restates the operation as, by the definition
+    multiply_adds: Callable[..., Any]  # the multiply-adds of the new operations by the definition
     rank: int
-    is_local: Callable[..., bool] = _everywhere_local  # apart from what computes the restated operation
+    is_local: Callable[..., bool] = _always_local  # if the algorithms of the new operations are local
     platforms: tuple[str, ...] | None = None
 
 
@@ -63,19 +63,19 @@ def definition_multiply_adds(spec, x, w):
 
 
 def summands(spec, x, w):
-    """How many products a result sums: in any order, each is rounded at most once for every other one."""
+    """How many products a result sums. This also bounds how often a product is rounded, in any order of summation."""
     return math.prod(w.shape[1:])
 
 
 # ---- reasons that several algorithms give ----
 
 
-def dilated_input(spec) -> str | None:
+def reason_if_input_is_dilated(spec) -> str | None:
     """Why an algorithm without lhs_dilation does not support a spec."""
     return "the input is dilated" if any(a > 1 for a in spec.lhs_dilation) else None
 
 
-def anything_but_dilated_input(spec) -> str | None:
+def reason_unless_only_input_is_dilated(spec) -> str | None:
     """Why an algorithm for a dilated input, and for nothing else, does not support a spec."""
     if all(a == 1 for a in spec.lhs_dilation):
         return "the input is not dilated"

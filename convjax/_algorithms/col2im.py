@@ -1,11 +1,11 @@
 """One matrix product gives every element's share of every result that it reaches, and the shares are added.
 
-For dilated inputs of many channels, as in transposed convolutions and the input gradients of strided ones. And for
-input gradients of few positions, whose heavy weight it reads as it was before it was flipped.
+It is for dilated inputs of many channels, as in transposed convolutions and the input gradients of strided ones. It is
+also for input gradients of few positions. Their large weight is read in its order before the flip.
 
 With lhs_dilation a, element q meets tap j in result a q + low - j: phase v of the results, a u + v, sums the products
 of taps j = low - v mod a, each moved by (v + j - low) / a. No zero between or around the elements is multiplied.
-(Caffe's deconvolution works so.)
+(Caffe's deconvolution works like this.)
 """
 
 import itertools
@@ -22,17 +22,17 @@ from convjax._arrays import xla_cpu
 from convjax._arrays.sums import add_all
 from convjax._machine import Machine
 
-MAX_TAPS = 64  # whose products are added
+MAX_TAPS = 64  # largest number of taps, whose products are added one by one
 
 
 def run(x: jax.Array, w: jax.Array, spec, machine: Machine) -> jax.Array:
     shape = spec.output_shape(x.shape, w.shape)
     batch = x.shape[0]
-    # With more channels than elements of each, flipping the weight costs more than transposing its products.
+    # With more channels than elements in a channel, flipping the weight costs more than transposing its products.
     heavy = w.shape[1] > batch * math.prod(x.shape[2:])
-    products = _of_weight
+    products = _products_with_weight
     if spec.hints.flipped_weight and spec.groups == 1 and heavy:
-        products = _of_unflipped_weight
+        products = _products_with_unflipped_weight
     products = products(w, spec, machine)
     x = x.reshape(batch, spec.groups, -1, *x.shape[2:])
     elements = math.prod(x.shape[3:]) * batch * math.prod(w.shape) // w.shape[1]
@@ -40,17 +40,17 @@ def run(x: jax.Array, w: jax.Array, spec, machine: Machine) -> jax.Array:
     each = batch // chunks
     is_product = _spec.tap_count(w) == 1 and shape[2:] == x.shape[3:] and not any(map(any, spec.padding))
 
-    def of_chunk(first):
+    def convolve_chunk(first):
         y = products(_chunks.slice_at(x, [first], (each, *x.shape[1:])))
         if is_product:
             return jnp.moveaxis(y.reshape(shape[1], each, *shape[2:]), 1, 0).astype(spec.out_dtype or x.dtype)
         return _add_at_results(y, spec, shape[2:]).reshape(each, *shape[1:]).astype(spec.out_dtype or x.dtype)
 
     y = _chunks.zeros_varying_like(shape, spec.out_dtype or x.dtype, x)
-    return _chunks.write_chunks(_chunks.chunk_starts(batch, chunks), of_chunk, y, lambda first: (first,), machine)
+    return _chunks.write_chunks(_chunks.chunk_starts(batch, chunks), convolve_chunk, y, lambda first: (first,), machine)
 
 
-def _of_weight(w, spec, machine):
+def _products_with_weight(w, spec, machine):
     """The function of x (N, G, I, *n) that makes its products (G, O, *k, N, *n) with w."""
     groups, (_, in_channels, *kernel) = spec.groups, w.shape
     w = xla_cpu.fusion_barrier(w, machine).reshape(groups, -1, *w.shape[1:])
@@ -63,9 +63,11 @@ def _of_weight(w, spec, machine):
     return products
 
 
-def _of_unflipped_weight(w, spec, machine):
-    """The same for one group, with the weight as it was before it was flipped. XLA sees that one flip undoes the other,
-    so the weight is only read."""
+def _products_with_unflipped_weight(w, spec, machine):
+    """Like `_products_with_weight`, for one group, with the weight in its order before the flip.
+
+    XLA sees that one flip undoes the other, so the weight is read but not copied.
+    """
     out_channels, in_channels, *kernel = w.shape
     taps = [axis for axis, k in enumerate(kernel, 2) if k > 1]
     w = lax.rev(_taps.swap_channels(w), taps).reshape(in_channels, -1)
@@ -118,8 +120,10 @@ def multiply_adds(spec, x, w):
 
 
 def pays_for_dilated_input(p) -> bool:
-    """For windows that overlap, or a single tap, and enough channels: 3x3, stride 2, input gradients of 64 to 512
-    channels take 0.6 to 0.9 of the time of any other algorithm."""
+    """For windows that overlap, or a single tap, and enough channels.
+
+    Input gradients of 3x3, stride 2, 64 to 512 channels take 0.6 to 0.9 of the time of any other algorithm.
+    """
     if not p.is_float or p.x.dtype == jnp.bfloat16 or not p.input_dilated:
         return False
     if p.taps == 1:
@@ -129,13 +133,15 @@ def pays_for_dilated_input(p) -> bool:
     channels = p.in_channels * p.out_channels >= 16 if p.groups == 1 else min(p.in_channels, p.out_channels) >= 8
     tall = p.in_channels > 64 * p.out_channels  # a product of few rows
     if p.machine.strided_convolution_is_fast and p.groups == 1 and min(p.in_channels, p.out_channels) >= 64:
-        return overlap and not tall and p.subpixel_tap_ratio <= 1.5  # 3x3, stride 2, 128 to 256: 2.6 ms for XLA's 2.3
+        return overlap and not tall and p.subpixel_tap_ratio <= 1.5  # 3x3, stride 2, 128 to 256: 2.6 ms, XLA's own 2.3
     return overlap and channels and not tall
 
 
 def pays_for_flipped_weight(p) -> bool:
-    """For input gradients of few positions, whose weight takes longer to flip than the products: 1x1, 512 to 2048
-    channels on 7x7 takes a third of the time of `matmul`."""
+    """For input gradients of few positions, in which flipping the weight takes longer than the products.
+
+    1x1, 512 to 2048 channels on 7x7 takes a third of the time of `matmul`.
+    """
     plain = p.groups == 1 and p.spec.dims <= 2 and max(*p.spec.stride, *p.spec.rhs_dilation) == 1 and p.taps <= 25
     heavy = p.in_channels > p.batch * p.input_positions > 1 and (p.taps > 1 or p.batch == 1)
     return p.at_most_float32 and p.spec.hints.flipped_weight and plain and heavy

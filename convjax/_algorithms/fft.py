@@ -1,8 +1,8 @@
 """The convolution theorem: transform input and kernel, multiply, transform back.
 
-For kernels so large that transforms cost less than their taps. Each axis is as long as the padded input, raised to a
-product of small primes; what wraps around falls on positions that are not kept. A long 1-D signal is cut into
-overlapping blocks (overlap-save), so that its transforms stay in cache.
+It is for kernels so large that transforms cost less than their taps. The length of each axis is that of the padded
+input, rounded up to a product of small primes. Elements that wrap around fall on positions that are not kept. A long
+1-D signal is cut into overlapping blocks (overlap-save), so that its transforms stay in cache.
 
 Rounding is relative to the largest result, not to each one, and a NaN or an infinity spreads over its whole block.
 """
@@ -15,7 +15,7 @@ from jax import lax
 
 from convjax import _spec
 from convjax._algorithms import _taps
-from convjax._algorithms.algorithm import Kernel, dilated_input, nowhere_local
+from convjax._algorithms.algorithm import Kernel, never_local, reason_if_input_is_dilated
 from convjax._arrays import windows
 from convjax._arrays.fourier import fast_length, transform
 from convjax._arrays.sums import add_all
@@ -30,29 +30,29 @@ def _lengths(spec, x, w) -> tuple[tuple[int, ...], int]:
     lengths = tuple(fast_length(n) for n in whole)
     if spec.dims > 1 or size[0] > whole[0] // 8:
         return lengths, 1
-    # A block of f holds f - size + 1 positions: f log f work for them, so some eight times the kernel is best.
+    # A block of f elements takes f log f work for f - size + 1 positions, so about eight times the kernel is best.
     length = fast_length(max(8 * size[0], 1024))
     return (length,), -(-(whole[0] - size[0] + 1) // (length - size[0] + 1))
 
 
 def run(x: jax.Array, w: jax.Array, spec, machine: Machine) -> jax.Array:
     shape = spec.output_shape(x.shape, w.shape)
-    wide, groups, dims = _spec.sum_dtype(x.dtype, spec), spec.groups, spec.dims
+    sum_dtype, groups, dims = _spec.sum_dtype(x.dtype, spec), spec.groups, spec.dims
     (lengths, blocks), dtype = _lengths(spec, x, w), x.dtype
     size = [extent(k, r) for k, r in zip(w.shape[2:], spec.rhs_dilation, strict=True)]
-    x, zero = x.astype(wide), jnp.zeros((), wide)
-    w = lax.pad(w.astype(wide), zero, [(0, 0, 0)] * 2 + [(0, 0, r - 1) for r in spec.rhs_dilation])
+    x, zero = x.astype(sum_dtype), jnp.zeros((), sum_dtype)
+    w = lax.pad(w.astype(sum_dtype), zero, [(0, 0, 0)] * 2 + [(0, 0, r - 1) for r in spec.rhs_dilation])
     w = lax.pad(w, zero, [(0, 0, 0)] * 2 + [(0, f - k, 0) for f, k in zip(lengths, size, strict=True)])
     whole = [n + low + high for n, (low, high) in zip(x.shape[2:], spec.padding, strict=True)]
     step = lengths[0] - size[0] + 1
     ends = lengths if blocks == 1 else ((blocks - 1) * step + lengths[0],)
     x = _taps.pad(x, [(low, high + f - n) for (low, high), f, n in zip(spec.padding, ends, whole, strict=True)])
     x = x.reshape(x.shape[0], groups, -1, *x.shape[2:])
-    if blocks > 1:  # the blocks take their place beside the batch
+    if blocks > 1:  # the blocks join the batch
         x = jnp.moveaxis(windows.windows(x, 3, lengths[0], step, 1, blocks), 4, 1)
         x = x.reshape(x.shape[0] * blocks, *x.shape[2:])
 
-    real = not jnp.issubdtype(wide, jnp.complexfloating)
+    real = not jnp.issubdtype(sum_dtype, jnp.complexfloating)
     kinds = ("RFFT", "IRFFT") if real else ("FFT", "IFFT")
     x = transform(x, kinds[0], lengths)
     # A correlation: the conjugate transform of conj(w), which for a real w is w.
@@ -80,11 +80,11 @@ def unsupported(spec, x, w) -> str | None:
         return f"{x.dtype} is exact, and the FFT rounds"
     if spec.dims > 3:
         return f"{spec.dims} spatial dimensions, more than the 3 of lax.fft"
-    return dilated_input(spec)
+    return reason_if_input_is_dilated(spec)
 
 
 def multiply_adds(spec, x, w):
-    """Real ones, a complex product counted as four and a transform of n real numbers as 2 n log2 n."""
+    """Real multiply-adds. A complex product counts as 4, and a transform of n real numbers as 2 n log2 n."""
     lengths, blocks = _lengths(spec, x, w)
     n = math.prod(lengths)
     transforms = blocks * (x.shape[0] * (x.shape[1] + w.shape[0])) + w.shape[0] * w.shape[1]
@@ -92,15 +92,17 @@ def multiply_adds(spec, x, w):
 
 
 def error(spec, x, w):
-    """Some log2 n roundings on the way there and as many back (N. Higham, Accuracy and Stability of Numerical
-    Algorithms, theorem 24.2)."""
+    """About log2 n roundings in the transform and as many in its inverse, with a constant (N. Higham, Accuracy and
+    Stability of Numerical Algorithms, theorem 24.2)."""
     return math.ceil(6 * math.log2(math.prod(_lengths(spec, x, w)[0]))) + w.shape[1]
 
 
 def pays(p) -> bool:
-    """For kernels of many taps, with a margin, because the FFT rounds otherwise and spreads a NaN: 63x63 on 512x512
-    takes 0.80 ms for 253. If many channels are summed, other algorithms perform up to 150 multiply-adds in the time of
-    one of these."""
+    """For kernels of many taps. It must be faster by a margin, because the FFT rounds differently and spreads a NaN.
+
+    63x63 on 512x512 takes 0.80 ms instead of 253. If many channels are summed, other algorithms perform up to 150
+    multiply-adds in the time that the FFT takes for one.
+    """
     if not p.is_float or p.taps <= 64:
         return False
     if p.in_channels == p.out_channels == 1 and not p.gradient_like:
@@ -116,5 +118,5 @@ ALGORITHM = Kernel(
     multiply_adds,
     error,
     "the norms of x and w",
-    is_local=nowhere_local,
+    is_local=never_local,
 )

@@ -1,10 +1,10 @@
-"""The windows as columns of a matrix, and one matrix product with the kernel.
+"""The windows become the columns of a matrix, which is multiplied by the kernel in one matrix product.
 
-It copies the input once per tap, which pays if there are many output channels.
+This copies the input once per tap, which pays if there are many output channels.
 
 With stride s and rhs_dilation r, result i meets at tap j element i s + j r of the padded input, which is element
-i + (j r - v) / s of phase v = j r mod s: the phases are split once, and every column is of whole rows. (Caffe's
-convolution works so.)
+i + (j r - v) / s of phase v = j r mod s: the phases are split once, and every column consists of whole rows. (Caffe's
+convolution works like this.)
 
 In a weight gradient the positions, which are few, take the place of the taps.
 """
@@ -17,11 +17,11 @@ from jax import lax
 
 from convjax import _spec
 from convjax._algorithms import _chunks, _gemm, _taps
-from convjax._algorithms.algorithm import Kernel, definition_multiply_adds, dilated_input, summands
+from convjax._algorithms.algorithm import Kernel, definition_multiply_adds, reason_if_input_is_dilated, summands
 from convjax._arrays.xla_cpu import materialized
 from convjax._machine import Machine
 
-MAX_COPIES = 64  # of the input
+MAX_COPIES = 64  # largest number of copies of the input
 MAX_TRANSPOSED_CHANNELS = 128  # with more output channels, a weight gradient transposes its result, not the cotangent
 
 
@@ -40,8 +40,8 @@ def _forward(x, w, spec, shape, machine):
     places = each * math.prod(counts)
     more = -places % machine.gemm_lanes if places < _gemm.MAX_FILLED_COLUMNS else 0
 
-    def of_chunk(first):
-        # The groups are split in the loop, which would otherwise copy x.
+    def convolve_chunk(first):
+        # The groups are split inside the loop. If they were split before it, the loop would copy x.
         part = _gemm.split_groups(_chunks.slice_at(x, [first], (each, *x.shape[1:])), spec)
         columns = _columns(part, spec, spec.stride, spec.rhs_dilation, kernel, counts)
         columns = lax.pad(columns, jnp.zeros((), x.dtype), [(0, 0, 0), (0, 0, 0), (0, more, 0)])
@@ -49,20 +49,22 @@ def _forward(x, w, spec, shape, machine):
         return jnp.moveaxis(y, 2, 0).reshape(each, *shape[1:])
 
     y = _chunks.zeros_varying_like(shape, _spec.sum_dtype(x.dtype, spec), x)
-    return _chunks.write_chunks(_chunks.chunk_starts(x.shape[0], chunks), of_chunk, y, lambda first: (first,), machine)
+    return _chunks.write_chunks(
+        _chunks.chunk_starts(x.shape[0], chunks), convolve_chunk, y, lambda first: (first,), machine
+    )
 
 
 def _weight_gradient(x, w, spec, shape, machine):
     counts = shape[2:]
     groups, batch, out_channels, kernel = spec.groups, x.shape[0], w.shape[0] // spec.groups, w.shape[2:]
-    x, w = _gemm.summed_first(x, w, spec)
+    x, w = _gemm.summed_axis_first(x, w, spec)
     images = x.shape[0]
     elements = math.prod(shape) // out_channels * images * math.prod(kernel)
     chunks = _chunks.chunk_count(images, elements, machine.chunk_elements)
     each = images // chunks
     few = machine.gemm_lanes <= out_channels <= MAX_TRANSPOSED_CHANNELS
 
-    def of_chunk(first):
+    def convolve_chunk(first):
         parts = [_chunks.slice_at(a, [first], (each, *a.shape[1:])) for a in (x, w)]
         parts = [_gemm.split_groups(part, spec) for part in parts]
         columns = _columns(parts[0], spec, spec.rhs_dilation, spec.stride, counts, kernel)
@@ -74,18 +76,18 @@ def _weight_gradient(x, w, spec, shape, machine):
 
     sides = batch * math.prod(counts), out_channels
     y = _chunks.zeros_varying_like((groups, *(sides if few else sides[::-1])), _spec.sum_dtype(x.dtype, spec), x)
-    y = _chunks.loop(_chunks.chunk_starts(images, chunks), lambda first, y: y + of_chunk(first), y)
+    y = _chunks.loop(_chunks.chunk_starts(images, chunks), lambda first, y: y + convolve_chunk(first), y)
     y = y.swapaxes(1, 2) if few else y
     return _gemm.batch_first(y.reshape(groups, out_channels, batch, *counts), spec.dims)
 
 
 def _columns(x, spec, stride, dilation, kernel, counts):
-    """(N, G, C, *n) to (G, C *k, N *counts): what each tap of the kernel meets."""
+    """x (N, G, C, *n) to (G, C *k, N *counts): the elements that each tap of the kernel meets."""
     dims = spec.dims
     lengths = [m + (k - 1) * r // s for m, k, r, s in zip(counts, kernel, dilation, stride, strict=True)]
     around = _taps.phase_padding(spec.padding, x.shape[3:], lengths, stride)
     x = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0)] * 3 + [(*pair, 0) for pair in around])
-    # From (*phases, G, C, N, *lengths), the taps of one axis after the other are moved behind C, because a copy of few
+    # x is now (*phases, G, C, N, *lengths). The taps of one axis at a time are stacked after C, because a copy of few
     # parts is one loop.
     x = lax.optimization_barrier(jnp.moveaxis(_taps.split_phases(x, stride), dims, dims + 2))
     for axis in reversed(range(dims)):
@@ -103,18 +105,24 @@ def unsupported(spec, x, w) -> str | None:
     if _spec.is_empty(spec, x, w):
         return "nothing to multiply"
     copies = min(_spec.tap_count(w), _spec.position_count(spec, x, w))
-    return f"{copies} copies, more than {MAX_COPIES}" if copies > MAX_COPIES else dilated_input(spec)
+    return f"{copies} copies, more than {MAX_COPIES}" if copies > MAX_COPIES else reason_if_input_is_dilated(spec)
 
 
 def pays_for_stride(p) -> bool:
-    """For strided layers of many channels: 3x3, stride 2, 48 channels on 8 images of 112x112 takes 5.4 ms for 8.5."""
+    """For strided layers of many channels.
+
+    3x3, stride 2, 48 channels on 8 images of 112x112 takes 5.4 ms instead of 8.5.
+    """
     wide = min(p.in_channels, p.out_channels) >= 32 and not p.machine.strided_convolution_is_fast
     return p.at_most_float32 and not p.gradient_like and p.groups == 1 and max(p.spec.stride) > 1 and wide
 
 
 def pays(p) -> bool:
-    """For few windows of many channels, and for weight gradients that are short, strided, or of a volume's few taps:
-    3x3, 512 channels on one image of 7x7 takes 0.68 ms for 2.1, its weight gradient a third of any other's time."""
+    """For few windows of many channels, and for weight gradients that are short, strided, or of few taps of a volume.
+
+    3x3, 512 channels on one image of 7x7 takes 0.68 ms instead of 2.1. Its weight gradient takes a third of the time of
+    any other algorithm.
+    """
     if not p.at_most_float32 or p.input_dilated:
         return False
     if p.gradient_like and p.groups > 1:

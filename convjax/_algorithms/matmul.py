@@ -19,13 +19,13 @@ from jax import lax
 
 from convjax import _spec
 from convjax._algorithms import _chunks, _gemm, _taps
-from convjax._algorithms.algorithm import Kernel, definition_multiply_adds, dilated_input, summands
+from convjax._algorithms.algorithm import Kernel, definition_multiply_adds, reason_if_input_is_dilated, summands
 from convjax._arrays import xla_cpu
 from convjax._arrays.sums import add_all
 from convjax._machine import Machine
 
-MAX_COPIES = 64  # that are stacked or added
-MAX_GROWTH = 3  # times the operands, which the copies of a chunk may come to
+MAX_COPIES = 64  # largest number of taps, or of positions in a weight gradient, that are stacked or added
+MAX_GROWTH = 3  # largest size of the copies of a chunk, as a multiple of the size of both operands
 
 
 def run(x: jax.Array, w: jax.Array, spec, machine: Machine) -> jax.Array:
@@ -36,10 +36,10 @@ def run(x: jax.Array, w: jax.Array, spec, machine: Machine) -> jax.Array:
     chunks = 1
     if _chunks.is_worth_chunks(copied, machine):
         chunks = _chunks.chunk_count(spec.groups, copied, MAX_GROWTH * (x.size + w.size))
-    return _chunks.write_group_chunks(partial(_of_groups, machine=machine), x, w, spec, chunks, machine)
+    return _chunks.write_group_chunks(partial(_convolve_groups, machine=machine), x, w, spec, chunks, machine)
 
 
-def _of_groups(x, w, spec, machine):
+def _convolve_groups(x, w, spec, machine):
     y = _forward(x, w, spec, machine)
     return y.reshape(spec.output_shape(x.shape, w.shape)).astype(spec.out_dtype or x.dtype)
 
@@ -53,8 +53,10 @@ def _is_weight_gradient(spec, x, w) -> bool:
 
 
 def _added_axes(spec, x, w) -> tuple[list[int], int]:
-    """The axes along which to add the taps (in a weight gradient: place the kernel), so that the least is copied, and
-    how many elements that is. Along the others, the taps are stacked."""
+    """The axes along which taps are added, such that the fewest elements are copied, and how many elements that is.
+
+    Along the other axes, taps are stacked. In a weight gradient, the kernel is placed along the axes that are returned.
+    """
     counts = spec.output_shape(x.shape, w.shape)[2:]
     if _is_weight_gradient(spec, x, w):
         sizes, steps, sides = counts, spec.rhs_dilation, (x.shape[0], w.shape[0] // spec.groups)
@@ -77,7 +79,8 @@ def _forward(x, w, spec, machine):
     counts = spec.output_shape(x.shape, w.shape)[2:]
     groups, kernel, dims, (added, _) = spec.groups, w.shape[2:], spec.dims, _added_axes(spec, x, w)
     are_patches = math.prod(kernel) > 1 and _spec.is_non_overlapping(spec, kernel)
-    # Along an axis whose taps are added the products are padded, in the loop that adds them, which copies nothing.
+    # Along an axis whose taps are added, the products are padded instead of x. That happens in the loop that adds them,
+    # so nothing is copied.
     x = _taps.pad(x, [(0, 0) if axis in added and not are_patches else p for axis, p in enumerate(spec.padding)])
     x = x.reshape(x.shape[0], groups, -1, *x.shape[2:])
     w = w.reshape(groups, -1, *w.shape[1:])
@@ -115,13 +118,13 @@ def _forward(x, w, spec, machine):
 def _weight_gradient(x, w, spec, machine):
     counts, groups = spec.output_shape(x.shape, w.shape)[2:], spec.groups
     added, copied = _added_axes(spec, x, w)
-    # A chunk is copied too, which does not pay if the copies are not many more than the operands.
+    # Cutting out a chunk copies it. That does not pay unless the copies are much larger than the operands.
     few = _spec.is_patch_gradient(spec, counts) or 2 * copied <= 5 * (x.size + w.size)
     most = min(machine.chunk_elements * 5 / 4, MAX_GROWTH * (x.size + w.size))
     chunks = 1 if few else _chunks.chunk_count(w.shape[1], copied, most)
     shape = (x.shape[0], groups, w.shape[0] // groups, *counts)
     zeros = _chunks.zeros_varying_like(shape, _spec.sum_dtype(x.dtype, spec), x)
-    x, w = _gemm.summed_first(x, w, spec)
+    x, w = _gemm.summed_axis_first(x, w, spec)
     size = x.shape[0] // chunks
 
     def chunk(a, first):
@@ -130,18 +133,19 @@ def _weight_gradient(x, w, spec, machine):
         return _gemm.split_groups(a, spec)
 
     if chunks == 1:
-        return _of_images(chunk(x, 0), chunk(w, 0), spec, machine, counts, added)
-    add_chunk = lambda n, y: y + _of_images(chunk(x, n), chunk(w, n), spec, machine, counts, added)  # noqa: E731
+        return _convolve_images(chunk(x, 0), chunk(w, 0), spec, machine, counts, added)
+    add_chunk = lambda n, y: y + _convolve_images(chunk(x, n), chunk(w, n), spec, machine, counts, added)  # noqa: E731
     return _chunks.loop(_chunks.chunk_starts(x.shape[0], chunks), add_chunk, zeros if groups > 1 else zeros[:, 0])
 
 
-def _of_images(x, w, spec, machine, counts, added):
+def _convolve_images(x, w, spec, machine, counts, added):
     """(I, G, B, *n) and (I, G, O, *k) to (B, [G,] O, *counts)."""
     groups, kernel, dims = spec.groups, w.shape[3:], spec.dims
     x = _taps.pad(x, spec.padding, first=3)
     if _spec.is_patch_gradient(spec, counts):
-        return _of_patches(w, x, spec, machine, counts)
-    # Along an added axis, the kernel is placed at each position of an axis as long as the whole way of the window.
+        return _patch_products(w, x, spec, machine, counts)
+    # Along an added axis, the kernel is placed among zeros, at each position. The axis is as long as all windows
+    # together.
     lengths = [
         (counts[axis] - 1) * spec.stride[axis] + (kernel[axis] - 1) * spec.rhs_dilation[axis] + 1
         for axis in range(dims)
@@ -150,14 +154,14 @@ def _of_images(x, w, spec, machine, counts, added):
     stacked = [axis for axis in range(dims) if axis not in added]
     rows, columns = (math.prod(counts[axis] for axis in axes) for axes in (added, stacked))
     out_channels, batch = w.shape[2], x.shape[2]
-    starts = [n - k for n, k in zip(sizes, kernel, strict=True)]  # of the kernel at the first position, once padded
+    starts = [n - k for n, k in zip(sizes, kernel, strict=True)]  # of the slice for position 0 in a padded w
     short = groups > 1 and math.prod(sizes) < _gemm.MIN_POSITIONS_PER_IMAGE
-    if short:  # a loop that transposes and masks padded elements costs more than a copy of its own
+    if short:  # one loop that transposes and tests for the padding takes longer than a separate copy
         x = xla_cpu.fusion_barrier(x, machine)
         w = xla_cpu.fusion_barrier(_taps.pad(w, [(n, n) for n in starts], first=3), machine)
 
     def operands(x, w):
-        """(I, G, R O, J) and (I, G, Q B, J), of R positions that are placed and Q that are stacked."""
+        """w as (I, G, R O, J) and x as (I, G, Q B, J), with R positions along placed axes and Q along stacked axes."""
         copies = []
         for position in itertools.product(*[range(counts[axis] if axis in added else 1) for axis in range(dims)]):
             front = [i * s for i, s in zip(position, spec.stride, strict=True)]
@@ -176,7 +180,7 @@ def _of_images(x, w, spec, machine, counts, added):
         depth = x.shape[0] * math.prod(sizes)
         single_core = xla_cpu.gemm_is_single_core(machine, rows * out_channels, columns * batch, depth)
         parts = _chunks.split_evenly(groups, 2 if single_core else 1)
-        y = _of_short_images([operands(x[:, part], w[:, part]) for part in parts], spec, machine)
+        y = _short_image_products([operands(x[:, part], w[:, part]) for part in parts], spec, machine)
     else:
         w, x = operands(x, w)
         y = _gemm.contract(w, x, spec, machine)
@@ -185,7 +189,7 @@ def _of_images(x, w, spec, machine, counts, added):
     return _gemm.batch_first(y.transpose(0, 1 + len(added), y.ndim - 1, *places), dims)
 
 
-def _of_patches(w, x, spec, machine, counts):
+def _patch_products(w, x, spec, machine, counts):
     for axis, (k, r, m) in enumerate(zip(w.shape[3:], spec.rhs_dilation, counts, strict=True)):
         at = 3 + 2 * axis  # (k - 1) r + m elements hold k taps at m positions
         x = lax.pad(x, jnp.zeros((), x.dtype), [(0, k * r - x.shape[at] if a == at else 0, 0) for a in range(x.ndim)])
@@ -198,8 +202,11 @@ def _of_patches(w, x, spec, machine, counts):
     return _gemm.batch_first(y.reshape(groups, -1, batch, *counts), dims)
 
 
-def _of_short_images(pairs, spec, machine):
-    """The product of each pair of operands, which holds some of the groups, with rows in the order that it reads."""
+def _short_image_products(pairs, spec, machine):
+    """The products of all pairs of operands, which hold some of the groups each, joined along the groups.
+
+    The operands are first put into the order of axes in which the product reads them.
+    """
     sum_dtype = _spec.sum_dtype(pairs[0][0].dtype, spec)
     swapped = _spec.swap_precision(spec.precision)
 
@@ -224,24 +231,29 @@ def unsupported(spec, x, w) -> str | None:
         copies, without_copies = math.prod(w.shape[2:]), _spec.is_non_overlapping(spec, w.shape[2:])
     if copies > MAX_COPIES and not without_copies:
         return f"{copies} copies, more than {MAX_COPIES}"
-    return dilated_input(spec)
+    return reason_if_input_is_dilated(spec)
 
 
 def is_local(spec, x, w) -> bool:
-    """Not if the kernel is placed among zeros, which multiply elements outside the window."""
+    """False for weight gradients: their kernel is placed among zeros, which multiply elements outside the window."""
     return not _is_weight_gradient(spec, x, w)
 
 
 def needs_no_copies(p) -> bool:
-    """For 1x1 kernels and patches, and their weight gradients: 1x1, 256 to 64 channels takes 2.3 ms for 9.2."""
-    # XLA copies the matrix of a product with one vector. Its own convolution reads the weight as it was.
+    """For 1x1 kernels and patches, and their weight gradients.
+
+    1x1, 256 to 64 channels takes 2.3 ms instead of 9.2.
+    """
+    # In a product with a single vector, XLA copies the matrix. Its own convolution reads the weight without a copy.
     one_vector = p.spec.hints.flipped_weight and p.batch * p.input_positions == 1
     return p.is_float and (p.non_overlapping or p.patch_gradient) and not one_vector
 
 
 def pays_for_few_input_channels(p) -> bool:
-    """For first layers, whose taps are stacked as channels: 3x3, stride 2, 3 to 32 channels on 224x224 takes 0.98 ms
-    for 5.9."""
+    """For first layers, whose taps are stacked as channels.
+
+    3x3, stride 2, 3 to 32 channels on 224x224 takes 0.98 ms instead of 5.9.
+    """
     if p.gradient_like or p.input_dilated or p.groups > 1 or p.spec.dims > 2 or not p.at_most_float32:
         return False
     if max(p.spec.stride) > 1:
@@ -254,7 +266,10 @@ def pays_for_few_input_channels(p) -> bool:
 
 
 def pays_for_few_output_channels(p) -> bool:
-    """If the results of all taps are at most three times x: 3x3, 64 to 3 channels on 224x224 takes 6.8 ms for 24."""
+    """For last layers, if the results of all taps have at most three times the elements of x.
+
+    3x3, 64 to 3 channels on 224x224 takes 6.8 ms instead of 24.
+    """
     plain = not (p.gradient_like or p.input_dilated) and p.groups == max(p.spec.stride) == 1 < p.taps
     most = 32 if p.spec.dims == 1 and p.machine.batched_gemm_is_parallel else 24
     few = p.out_channels <= most and p.taps * p.out_channels <= 3 * p.in_channels
@@ -262,16 +277,17 @@ def pays_for_few_output_channels(p) -> bool:
 
 
 def pays_for_slow_loops(p) -> bool:
-    """For what XLA makes a plain loop of: groups, volumes, bfloat16, taps along one axis, most weight gradients."""
+    """For operations that XLA compiles to a plain loop: groups, volumes, bfloat16, taps along one axis, most weight
+    gradients."""
     if not p.is_float:
         return False
     if p.groups > 1 or p.spec.dims > 2:
         return p.summands >= 16
-    if p.x.dtype == jnp.bfloat16:  # which has products of its own
+    if p.x.dtype == jnp.bfloat16:  # there are matrix products for it
         return p.out_channels >= 16 and p.summands >= 256
     if p.gradient_like:
-        # XLA's own is as fast for positions that are odd in number, if channels are few and the sums long, or if they
-        # are along one axis of many channels.
+        # XLA's own convolution is as fast for an odd number of positions if there are few channels and long sums, or
+        # one spatial axis and many channels.
         odd = p.positions % 2 and max(*p.spec.stride, *p.spec.rhs_dilation) == 1
         long = p.batch < 20 and p.summands >= 1 << 17
         few = p.batch < 8 and p.positions <= 9

@@ -1,4 +1,4 @@
-"""One matrix product per tap, of the part of the image that the tap meets: no work is spent on the padding.
+"""One matrix product per tap, with the part of the image that the tap meets. No work is spent on the padding.
 
 If the padding is wide, as for dilated kernels on small images, the taps meet mostly zeros: 3x3 with dilation 18 and as
 much padding needs two fifths of its products on 33x33. Each product is added to the results whose tap meets the image.
@@ -18,12 +18,12 @@ from jax import lax
 
 from convjax import _spec
 from convjax._algorithms import _chunks, _gemm
-from convjax._algorithms.algorithm import Kernel, dilated_input, summands
+from convjax._algorithms.algorithm import Kernel, reason_if_input_is_dilated, summands
 from convjax._arrays.xla_cpu import isolate
 from convjax._machine import Machine
 
-MAX_PRODUCTS = 32  # each is an operation to compile
-MIN_POSITIONS_PER_IMAGE = 128  # from which each image has a product of its own
+MAX_PRODUCTS = 32  # largest number of matrix products, each of which is an operation to compile
+MIN_POSITIONS_PER_IMAGE = 128  # from so many on, each image has a product of its own; in _gemm the default is larger
 
 
 def run(x: jax.Array, w: jax.Array, spec, machine: Machine) -> jax.Array:
@@ -42,7 +42,7 @@ def _forward(x, w, spec, counts, machine):
         for tap, spans in row:
             part = _part(x, spans, spec.stride)
             product = _gemm.gemm(w[tap], part.reshape(*part.shape[:3], -1), spec, machine, MIN_POSITIONS_PER_IMAGE)
-            around = [(span.first, n - span.last, 0) for span, n in zip(spans, counts, strict=True)]
+            around = [(span.first, n - span.end, 0) for span, n in zip(spans, counts, strict=True)]
             product = product.reshape(*y.shape[:3], *part.shape[3:])
             y = y + lax.pad(product, jnp.zeros((), y.dtype), [(0, 0, 0)] * 3 + around)
         return y
@@ -55,29 +55,31 @@ def _forward(x, w, spec, counts, machine):
 
 def _weight_gradient(x, w, spec, counts, machine):
     rows = _rows(spec, x, w)
-    x, w = _gemm.summed_first_by_group(x, w, spec)  # (I, G, B, *n) and (I, G, O, *k)
+    x, w = _gemm.summed_axis_first_by_group(x, w, spec)  # (I, G, B, *n) and (I, G, O, *k)
 
     def product(spans, x, w):
-        of_w, of_x = w[(..., *[slice(*span[:2]) for span in spans])], _part(x, spans, spec.rhs_dilation)
-        of_w, of_x = (a.reshape(*a.shape[:3], -1) for a in (of_w, of_x))
-        return _gemm.contract(of_w, of_x, spec, machine).reshape(zeros.shape)
+        w_part, x_part = w[(..., *[slice(*span[:2]) for span in spans])], _part(x, spans, spec.rhs_dilation)
+        w_part, x_part = (a.reshape(*a.shape[:3], -1) for a in (w_part, x_part))
+        return _gemm.contract(w_part, x_part, spec, machine).reshape(zeros.shape)
 
     zeros = _chunks.zeros_varying_like((spec.groups, w.shape[2], x.shape[2]), _spec.sum_dtype(x.dtype, spec), x)
     parts = dict.fromkeys(itertools.product(*map(range, counts)), zeros)
     for position, spans in itertools.chain(*rows):
         parts[position] = isolate(machine, partial(product, spans), x, w)
-    # To stack more than some seven parts along the last axis would be copies of one element each.
+    # Stacked along the last axis, more than about seven parts would be copied element by element.
     y = jnp.moveaxis(lax.optimization_barrier(jnp.stack(list(parts.values()))), 0, -1)
     return _gemm.batch_first(y.reshape(*y.shape[:3], *counts), spec.dims)
 
 
 class Span(NamedTuple):
-    """The positions at which a tap of an axis meets the image (first, and one behind the last), and the element that it
-    meets at the first. In a weight gradient: the taps that meet the image at a position."""
+    """The positions at which a tap meets the image along one axis.
+
+    In a weight gradient, the taps that meet the image at one position.
+    """
 
     first: int
-    last: int
-    start: int
+    end: int  # one more than the last position
+    start: int  # the element of x that the tap meets at the first position
 
 
 def _spans(spec, x, w) -> list[list[Span]]:
@@ -97,10 +99,8 @@ def _span(start, stride, count, length) -> Span:
 
 
 def _rows(spec, x, w) -> list[list[tuple]]:
-    """Every tap that meets the image, with its spans: a list for each row along the last axis."""
-    *rest, last = [
-        [(at, span) for at, span in enumerate(axis) if span.first < span.last] for axis in _spans(spec, x, w)
-    ]
+    """The (tap, spans) pairs of all taps that meet the image, as one list for each row of taps along the last axis."""
+    *rest, last = [[(at, span) for at, span in enumerate(axis) if span.first < span.end] for axis in _spans(spec, x, w)]
     return [[tuple(zip(*row, one, strict=True)) for one in last] for row in itertools.product(*rest)]
 
 
@@ -108,7 +108,7 @@ def _part(x, spans, stride):
     starts, limits, strides = [0] * x.ndim, list(x.shape), [1] * x.ndim
     for axis, (span, step) in enumerate(zip(spans, stride, strict=True), 3):
         starts[axis], strides[axis] = span.start, step
-        limits[axis] = span.start + (span.last - span.first - 1) * step + 1
+        limits[axis] = span.start + (span.end - span.first - 1) * step + 1
     return lax.slice(x, starts, limits, strides)
 
 
@@ -118,17 +118,19 @@ def unsupported(spec, x, w) -> str | None:
     number = min(_spec.tap_count(w), _spec.position_count(spec, x, w))
     if number > MAX_PRODUCTS:
         return f"{number} products, more than {MAX_PRODUCTS}"
-    return dilated_input(spec)
+    return reason_if_input_is_dilated(spec)
 
 
 def multiply_adds(spec, x, w):
-    met = [sum(max(span.last - span.first, 0) for span in axis) for axis in _spans(spec, x, w)]
+    met = [sum(max(span.end - span.first, 0) for span in axis) for axis in _spans(spec, x, w)]
     return x.shape[0] * w.shape[0] * w.shape[1] * math.prod(met)
 
 
 def pays(p) -> bool:
-    """For dilated kernels whose taps meet mostly padding: 3x3, dilation 18, 256 channels on 33x33 takes 3.8 ms for
-    7.0."""
+    """For dilated kernels whose taps meet mostly padding.
+
+    3x3, dilation 18, 256 channels on 33x33 takes 3.8 ms instead of 7.0.
+    """
     if not p.at_most_float32 or p.groups > 1:
         return False
     if p.gradient_like:
@@ -139,5 +141,5 @@ def pays(p) -> bool:
 
 
 ALGORITHM = Kernel(
-    "per_tap", "a matrix product per tap, of what it meets of the image", run, unsupported, multiply_adds, summands
+    "per_tap", "a matrix product per tap, with its part of the image", run, unsupported, multiply_adds, summands
 )

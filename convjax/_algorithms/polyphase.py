@@ -5,8 +5,9 @@ j(v) + a t, where j(v) = (low - v) mod a and L(v) = (low - v - j(v)) / a. Phases
 convolution, with as many times the output channels. L takes two neighbouring values at most, so this convolution makes
 one position more and each phase takes its own. Then the phases are interleaved.
 
-Where a does not divide the number of taps, there are two such convolutions along an axis, where `subpixel` fills up
-with zeros and makes one. It is faster (1.1 to 2.1 times, for depthwise kernels), but a zero times a NaN is a NaN.
+If a does not divide the number of taps, there are two such convolutions along an axis. `subpixel` pads the shorter
+phases with zeros and makes one convolution. That is faster (1.1 to 2.1 times, for depthwise kernels), but a zero times
+a NaN is a NaN.
 """
 
 import itertools
@@ -18,18 +19,18 @@ import jax.numpy as jnp
 from jax import lax
 
 from convjax._algorithms import _chunks, subpixel
-from convjax._algorithms.algorithm import Rewrite, anything_but_dilated_input
+from convjax._algorithms.algorithm import Rewrite, reason_unless_only_input_is_dilated
 from convjax._arrays.xla_cpu import fusion_barrier
 from convjax._machine import Machine
 
 
 class _Phases(NamedTuple):
-    """Those of an axis that have equally many taps."""
+    """The phases of an axis that have the same number of taps."""
 
     phases: tuple[int, ...]
-    first_taps: tuple[int, ...]  # of each
-    taps: int
-    shifts: tuple[int, ...]  # of each, the first position that it takes
+    first_taps: tuple[int, ...]  # the first tap of each phase
+    taps: int  # of each phase
+    shifts: tuple[int, ...]  # the first position of the convolution that each phase takes
     padding: tuple[int, int]
 
 
@@ -44,7 +45,7 @@ def run(x: jax.Array, w: jax.Array, spec, machine: Machine, convolve) -> jax.Arr
     dims, axes = spec.dims, _axes(spec, x, w)
 
     def convolved(parts) -> jax.Array:
-        """(N, G O, *phases, *positions and some more), of some phases of each axis."""
+        """The convolution for one part of the phases of each axis, as (N, G O, *phases, *positions plus shifts)."""
         counts = [len(part.phases) for part in parts]
         if not all(part.taps for part in parts):
             sizes = [axis.positions + max(part.shifts) for axis, part in zip(axes, parts, strict=True)]
@@ -62,7 +63,7 @@ def run(x: jax.Array, w: jax.Array, spec, machine: Machine, convolve) -> jax.Arr
     results = {parts: convolved(parts) for parts in itertools.product(*[axis.parts for axis in axes])}
 
     def placed(chosen) -> jax.Array:
-        """All phases of the axes behind those that `chosen` names, each at its own positions."""
+        """The results for the chosen parts of the first axes, with all phases of the other axes at their positions."""
         i = len(chosen)
         if i == dims:
             return results[chosen]
@@ -82,7 +83,7 @@ def run(x: jax.Array, w: jax.Array, spec, machine: Machine, convolve) -> jax.Arr
 
 
 def _every_nth_tap(w: jax.Array, at: int, n: int, part: _Phases) -> jax.Array:
-    """An axis of taps as (phases, taps of each)."""
+    """Split an axis of taps into two axes, (phases, taps of a phase)."""
     each = [lax.slice_in_dim(w, j, j + (part.taps - 1) * n + 1, n, axis=at) for j in part.first_taps]
     return jnp.stack(each, at)
 
@@ -107,7 +108,7 @@ def _axes(spec, x, w) -> list[_Axis]:
 
 
 def unsupported(spec, x, w) -> str | None:
-    return anything_but_dilated_input(spec)
+    return reason_unless_only_input_is_dilated(spec)
 
 
 def multiply_adds(spec, x, w):
@@ -119,7 +120,7 @@ def multiply_adds(spec, x, w):
 
 
 def pays(p) -> bool:
-    """If `subpixel` does but spreads a NaN, and for single taps of a dilated input, which need no zeros."""
+    """As `subpixel.pays`, for the cases in which `subpixel` is not local, and for single taps over a dilated input."""
     return subpixel.pays(p) or (p.input_dilated and p.taps == 1)
 
 

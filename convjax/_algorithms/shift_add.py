@@ -14,27 +14,27 @@ from jax import lax
 
 from convjax import _spec
 from convjax._algorithms import _chunks, _taps, chwn
-from convjax._algorithms.algorithm import Kernel, definition_multiply_adds, dilated_input, summands
+from convjax._algorithms.algorithm import Kernel, definition_multiply_adds, reason_if_input_is_dilated, summands
 from convjax._arrays import xla_cpu
 from convjax._arrays.sums import add_all
 from convjax._machine import Machine
 
 MAX_UNROLLED_PRODUCTS = 300  # per result: each is an operation to compile
-# Weights that a loop holds, beyond the registers. A single loop holds more than there are registers, because a second
-# one would read and write all sums. Each of several also holds the sums.
+# How many more weights a loop holds than there are vector registers. A single loop may hold more, because a second loop
+# would have to read and write all sums. If there are several loops, each must also hold the sums, so it holds fewer.
 SPARE_OF_ONE_LOOP, SPARE_OF_SEVERAL = 4, -4
-CHAIN_LENGTH = 8  # products that are added one after the other
-MAX_SHORT_ROW = 10  # elements of a row that is mostly remainder
+CHAIN_LENGTH = 8  # products that are added in order; the sums of such chains are then added
+MAX_SHORT_ROW = 10  # elements; a row of so few is mostly a remainder of a vector
 
 
 def run(x: jax.Array, w: jax.Array, spec, machine: Machine) -> jax.Array:
     chunks = 1
     if not _spec.is_empty(spec, x, w):
         chunks = _chunks.padded_chunk_count(x, spec.padding, spec.groups, 3, machine)
-    return _chunks.write_group_chunks(partial(_of_groups, machine=machine), x, w, spec, chunks, machine)
+    return _chunks.write_group_chunks(partial(_convolve_groups, machine=machine), x, w, spec, chunks, machine)
 
 
-def _of_groups(x, w, spec, machine):
+def _convolve_groups(x, w, spec, machine):
     sum_dtype, groups = _spec.sum_dtype(x.dtype, spec), spec.groups
     shape, out_dtype, in_channels = spec.output_shape(x.shape, w.shape), spec.out_dtype or x.dtype, w.shape[1]
     joined = _rows_are_joined(spec, w, shape[2:])
@@ -112,8 +112,11 @@ def _rows_are_joined(spec, w, counts) -> bool:
 
 
 def _shared_padding(spec, x, count):
-    """The padding of joined rows. Zeros between two rows serve both, if a result fits between. One more row below
-    serves the end of the last."""
+    """The padding of joined rows.
+
+    Two neighbouring rows share the zeros between them, if a row of results fits into a row of x with them. One more row
+    of zeros below is the padding at the end of the last row.
+    """
     *rest, (top, bottom), (low, high) = spec.padding
     gap = max(low, high)
     if min(low, high) >= 0 and count <= x.shape[-1] + gap:
@@ -122,7 +125,10 @@ def _shared_padding(spec, x, count):
 
 
 def _in_whole_vectors(spec, counts, machine):
-    """Counts and padding of rows of whole vectors, if that adds little: loops treat the remainder one by one."""
+    """Counts and padding that make a row a whole number of vectors, if that adds little.
+
+    Loops compute the remainder of a row element by element.
+    """
     *rest, count = counts
     more = -count % machine.lanes
     if spec.stride[-1] > 1 or 5 * more > count:
@@ -132,11 +138,14 @@ def _in_whole_vectors(spec, counts, machine):
 
 
 def unsupported(spec, x, w) -> str | None:
-    return dilated_input(spec)
+    return reason_if_input_is_dilated(spec)
 
 
-def is_few_products(p) -> bool:
-    """Whether a loop over the results can hold the weights: depthwise 3x3 on 8x144x56x56 takes 0.73 ms for 68."""
+def has_few_products(p) -> bool:
+    """Whether a loop over the results can hold the weights in registers.
+
+    Depthwise 3x3 on 8x144x56x56 takes 0.73 ms instead of 68.
+    """
     if p.gradient_like:
         return False
     if p.groups > 1:
@@ -146,7 +155,7 @@ def is_few_products(p) -> bool:
 
 
 def _is_wide_group(p) -> bool:
-    """Whether both cores share the matrix product of a group, and taps do not meet whole vectors anyway."""
+    """Whether a matrix product for each group is better: it runs on several cores, and slices start inside vectors."""
     channels, positions = min(p.in_channels, p.out_channels), p.batch * p.positions
     single_core = xla_cpu.gemm_is_single_core(p.machine, positions, p.out_channels, p.summands)
     vectors = p.w.shape[-1] == 1 or p.spec.rhs_dilation[-1] % 8 == 0 or chwn.pays(p)
@@ -154,10 +163,12 @@ def _is_wide_group(p) -> bool:
 
 
 def pays(p) -> bool:
-    """Also for the weight gradients of small depthwise images: 5x5, stride 2 on one image of 14x14 takes 0.05 ms for
-    0.11."""
+    """For few products per result, and for the weight gradients of small depthwise images.
+
+    The weight gradient of 5x5, stride 2 on one image of 14x14 takes 0.05 ms instead of 0.11.
+    """
     small = p.gradient_like and p.groups > 1 and p.batch * p.out_channels <= 4 and p.summands <= 256
-    return is_few_products(p) or (small and p.positions >= 25 and max(p.spec.stride) == 1)
+    return has_few_products(p) or (small and p.positions >= 25 and max(p.spec.stride) == 1)
 
 
 ALGORITHM = Kernel(

@@ -5,8 +5,8 @@ With s the stride, a the lhs_dilation, r the rhs_dilation, and w' the kernel wit
 
     y[q] = sum_t x[t] w'[a t - q s + low] = z[-q],     z[p] = sum_t w'[p s + a t + low] x[t]
 
-so z is a convolution of w, dilated by r, with the kernel x, dilated by a. Where r is 1, no zero is ever multiplied.
-XLA's own form of it multiplies them.
+so z is a convolution of w, dilated by r, with the kernel x, dilated by a. If r is 1, no zero is multiplied. XLA's own
+convolution multiplies the zeros.
 """
 
 import math
@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from convjax import _spec
-from convjax._algorithms.algorithm import Rewrite, nowhere_local
+from convjax._algorithms.algorithm import Rewrite, never_local
 from convjax._machine import Machine
 from convjax._spec import extent
 
@@ -35,7 +35,7 @@ def run(x: jax.Array, w: jax.Array, spec, machine: Machine, convolve) -> jax.Arr
 
 
 def _swapped(spec, x, w):
-    """z is wanted at p = -(m - 1) ... 0, and its window starts at p s + low."""
+    """The spec of z. It is computed at p = -(m - 1), ..., 0, where its window starts at p s + low."""
     padding = []
     counts = spec.output_shape(x.shape, w.shape)[2:]
     axes = zip(x.shape[2:], w.shape[2:], counts, spec.stride, spec.padding, *spec.dilations, strict=True)
@@ -67,10 +67,13 @@ def multiply_adds(spec, x, w):
 
 
 def pays(p) -> bool:
-    """For the weight gradient of a transposed convolution: 4x4, stride 2, 128 to 64 channels takes 7.3 ms for 580."""
+    """For the weight gradient of a transposed convolution.
+
+    4x4, stride 2, 128 to 64 channels takes 7.3 ms instead of 580.
+    """
     return p.input_dilated and p.gradient_like and max(p.spec.stride) == 1
 
 
 ALGORITHM = Rewrite(
-    "swap_operands", "input and kernel change places", run, unsupported, multiply_adds, rank=6, is_local=nowhere_local
+    "swap_operands", "input and kernel change places", run, unsupported, multiply_adds, rank=6, is_local=never_local
 )

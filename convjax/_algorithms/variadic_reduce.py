@@ -18,18 +18,18 @@ from jax import lax
 
 from convjax import _spec
 from convjax._algorithms import _chunks, _gemm, _taps
-from convjax._algorithms.algorithm import Kernel, definition_multiply_adds, dilated_input, summands
+from convjax._algorithms.algorithm import Kernel, definition_multiply_adds, reason_if_input_is_dilated, summands
 from convjax._arrays import xla_cpu
 from convjax._arrays.sums import add_all
 from convjax._machine import Machine
 
-MAX_POSITIONS = 128
-SUMS_OF_ONE_LOOP = 13  # which are held in registers
+MAX_POSITIONS = 128  # of the result
+SUMS_OF_ONE_LOOP = 13  # sums that one loop holds in registers
 ROWS_PER_VECTOR = 7, 8, 9  # rows of the kernel that are summed into one vector
-MIN_ROW = 12  # elements of such a row: mostly whole vectors
-CHAIN_LENGTH = 256  # products that are summed one after the other, or some more; then such sums among themselves
-MIN_CHAIN = 32  # products, below which a sum costs more than its rounding is worth
-MAX_CHAIN = 2048  # products, above which one such sum rounds over 4 times as much as XLA's convolution
+MIN_ROW = 12  # elements of a row of the kernel; shorter rows are mostly a remainder of a vector
+CHAIN_LENGTH = 256  # products that are summed in order, at least; the sums of such chains are then summed
+MIN_CHAIN = 32  # products; shorter chains cost more time than their smaller rounding error is worth
+MAX_CHAIN = 2048  # products; one chain of more rounds over 4 times as much as XLA's convolution
 
 
 def run(x: jax.Array, w: jax.Array, spec, machine: Machine) -> jax.Array:
@@ -37,7 +37,7 @@ def run(x: jax.Array, w: jax.Array, spec, machine: Machine) -> jax.Array:
     batch, out_channels, kernel = x.shape[0], w.shape[0] // groups, w.shape[2:]
     bands = [] if _spec.is_empty(spec, x, w) else _bands(kernel)
     dtype = x.dtype
-    x, w = map(xla_cpu.as_bits, _gemm.summed_first(x, w, spec))
+    x, w = map(xla_cpu.as_bits, _gemm.summed_axis_first(x, w, spec))
     # A chunk is of some images and of some groups, or of some output channels if there is one group.
     elements = max(x.size, w.size) * (2 + math.prod(shape[2:]) // ROWS_PER_VECTOR[0])
     image_chunks = _chunks.chunk_count(w.shape[0], elements, machine.chunk_elements) if bands else 1
@@ -94,7 +94,7 @@ def _vector_sums(x, w, spec, counts, bands):
     x = _taps.split_phases(x, steps)
     x = lax.optimization_barrier(x) if max(steps) > 1 else x
 
-    def of_band(first, last, rows):
+    def band_sums(first, last, rows):
         band = lax.slice_in_dim(w, first, last, axis=3 + at)
         full = (*band.shape[:2], x.shape[dims + 2], *band.shape[2:])
         # A row of one axis is cut so that each lane sums elements that are far apart.
@@ -110,7 +110,7 @@ def _vector_sums(x, w, spec, counts, bands):
         loops = [parts[cut] for cut in _chunks.split_evenly(len(parts), math.ceil(len(parts) / SUMS_OF_ONE_LOOP))]
         return [lax.optimization_barrier(y) for loop in loops for y in _sums(loop, [4 + at + (dims > 1)])]
 
-    return [of_band(*band) for band in bands]
+    return [band_sums(*band) for band in bands]
 
 
 def _sums(parts: list[jax.Array], axes) -> list[jax.Array]:
@@ -120,7 +120,7 @@ def _sums(parts: list[jax.Array], axes) -> list[jax.Array]:
 
 
 def _row_sums(x, w, spec, counts):
-    """The same without bands: the elements of a row are summed one after the other."""
+    """The sums for every position if there are no bands. The elements of a row are summed in order."""
     x, kernel = _taps.pad(x, spec.padding, first=3), w.shape[3:]
     full = (*w.shape[:2], x.shape[2], w.shape[2], *kernel)
     w = lax.broadcast_in_dim(lax.optimization_barrier(w), full, (0, 1, *range(3, len(full))))
@@ -132,7 +132,7 @@ def _row_sums(x, w, spec, counts):
     length = 1
     for axis in (*reversed(range(4, len(full))), 0):
         size = full[axis]
-        if length * size > MAX_CHAIN:  # a part of the images, which stand first, would cost a copy
+        if length * size > MAX_CHAIN:  # splitting axis 0, the images, would cost a copy
             size = max(n for n in range(1, CHAIN_LENGTH * 2 // length + 1) if n == 1 or (size % n == 0 and axis))
             size = size if length * size >= MIN_CHAIN else full[axis]
         if 1 < size < full[axis]:
@@ -152,12 +152,14 @@ def unsupported(spec, x, w) -> str | None:
     positions = _spec.position_count(spec, x, w)
     if positions > MAX_POSITIONS:
         return f"{positions} positions, more than {MAX_POSITIONS}"
-    return dilated_input(spec)
+    return reason_if_input_is_dilated(spec)
 
 
 def pays(p) -> bool:
-    """For weight gradients of few channels, whose sums are held in registers: depthwise 3x3 on 8x144x56x56 takes 1.4 ms
-    for 55."""
+    """For weight gradients of few channels, whose sums are held in registers.
+
+    The weight gradient of depthwise 3x3 on 8x144x56x56 takes 1.4 ms instead of 55.
+    """
     if not p.gradient_like:
         return False
     pairs = p.batch * p.out_channels

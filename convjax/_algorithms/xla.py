@@ -12,7 +12,7 @@ from convjax._machine import Machine
 def run(x: jax.Array, w: jax.Array, spec, machine: Machine | None = None) -> jax.Array:
     x, spec = _predilate(x, w, spec)
     layout = lax.ConvDimensionNumbers(*[tuple(range(spec.dims + 2))] * 3)  # (N, C, *n), (O, I, *k), (N, O, *m)
-    if spec.hints.flipped_weight and spec.groups == 1:  # transposed back, which XLA sees, so that it is read as it was
+    if spec.hints.flipped_weight and spec.groups == 1:  # transposed back: XLA then reads the original weight
         w, layout = swap_channels(w), layout._replace(rhs_spec=(1, 0, *layout.rhs_spec[2:]))
     return lax.conv_general_dilated(
         x,
@@ -31,10 +31,10 @@ def run(x: jax.Array, w: jax.Array, spec, machine: Machine | None = None) -> jax
 def _predilate(x: jax.Array, w: jax.Array, spec):
     """Dilate x beforehand along the axes that XLA would mistake for batch axes.
 
-    Its simplifier takes a window of k taps over an input dilated by k, moved by max(k - 1, 1) without padding, for an
-    encoded batch axis, whatever the size of the input. Where another axis then makes it swap input and kernel, it
-    builds a convolution whose window is not its kernel and aborts the process (jax 0.10.2 and 0.12.0, CPU: x 5x3,
-    w 2x5, lhs_dilation 2, padding ((0, 0), (4, 4))).
+    XLA's simplifier mistakes an axis for an encoded batch axis if its input is dilated by k, its window has k taps and
+    a stride of max(k - 1, 1), and it has no padding. The size of the input does not matter. If another axis then makes
+    the simplifier swap input and kernel, it builds a convolution whose window is not its kernel, and aborts the process
+    (jax 0.10.2 and 0.12.0, CPU: x 5x3, w 2x5, lhs_dilation 2, padding ((0, 0), (4, 4))).
     """
     dims = zip(w.shape[2:], spec.stride, spec.padding, *spec.dilations, strict=True)
     mistaken = [k == a > 1 and s == max(k - 1, 1) and not any(pads) and r == 1 for k, s, pads, a, r in dims]

@@ -15,7 +15,7 @@ def array(function: str, argument: str, value: Any) -> jax.Array:
     if not isinstance(value, jax.Array):
         try:
             value = jnp.asarray(_to_native(value))
-        except jax.errors.JaxRuntimeError:  # out of memory, or jax.transfer_guard: not the fault of the value
+        except jax.errors.JaxRuntimeError:  # out of memory, or jax.transfer_guard: the value is not at fault
             raise
         except (TypeError, ValueError, OverflowError, RuntimeError) as error:  # torch's tensors raise RuntimeError
             raise errors.not_an_array(function, argument, value) from error
@@ -49,7 +49,7 @@ def _to_native(value: Any) -> Any:
 
 
 def _has_swapped_bytes(value: Any) -> bool:
-    """Whether the byte order is not that of this machine. Only the first element of a list is looked at."""
+    """Whether the byte order differs from that of this machine. Only the first element of a list is checked."""
     while isinstance(value, (list, tuple)) and value:
         value = value[0]
     dtype = getattr(value, "dtype", None)

@@ -1,7 +1,7 @@
 """The errors that convjax raises about its arguments, with one function per kind of mistake.
 
-Each function builds the exception and the caller raises it. So the condition is next to the value, and the text is
-here. A message names the function and the argument, and says what it got, what it expected and what to try.
+Each function builds the exception, and the caller raises it. So the condition stands where the value is checked, and
+the text is here. A message names the function and the argument, and says what it got, what it expected and what to try.
 """
 
 import math
@@ -211,7 +211,7 @@ def not_a_machine(function: str, value: Any) -> Exception:
 
 
 def not_partitionable(spec: Any, x: tuple, w: tuple) -> Exception:
-    return _not_implemented_error(f"""convjax.{"conv"}: `weight` has a gradient that cannot be divided among devices.
+    return _not_implemented_error(f"""convjax.conv: `weight` has a gradient that cannot be divided among devices.
         got:      operands of shapes {x} and {w}, {spec}
         expected: sizes that are known when the gradient is compiled, if the program runs on several devices
         try:      jax.shard_map over every axis of the mesh, with the gradient inside""")
@@ -225,7 +225,7 @@ def wrong_preferred_type(function: str, preferred: Any, dtype: Any) -> Exception
 
 
 def wrong_patch_count(function: str, got: tuple, expected: int, blocks: tuple) -> Exception:
-    return _value_error(f"""convjax.{function}: `x` has another number of patches than `output_size` has positions.
+    return _value_error(f"""convjax.{function}: `x` does not have one patch for each position of `output_size`.
         got:      shape {got}, {got[-1]} patches
         expected: {expected} patches, a grid of {blocks}
         try:      the stride, padding and dilation that were passed to unfold""")
@@ -239,7 +239,7 @@ def wrong_patch_rank(function: str, shape: tuple) -> Exception:
 
 
 def patch_not_divisible(function: str, channels: int, taps: int) -> Exception:
-    return _value_error(f"""convjax.{function}: `x` has a channel axis whose size is no multiple of the number of kernel taps.
+    return _value_error(f"""convjax.{function}: `x` has a channel axis whose size is not a multiple of the kernel taps.
         got:      {channels} rows for {taps} kernel taps
         expected: C * prod(kernel_size) rows
         try:      the kernel_size that was passed to unfold""")

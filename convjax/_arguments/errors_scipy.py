@@ -8,7 +8,7 @@ from convjax._arguments.errors import _axis_count, _repr_with_type, _type_error,
 
 
 def different_ranks(function: str, shape1: tuple, shape2: tuple) -> Exception:
-    return _value_error(f"""convjax.{function}: `in2` has another number of axes than `in1`.
+    return _value_error(f"""convjax.{function}: `in2` does not have as many axes as `in1`.
         got:      in1 {shape1}, {_axis_count(shape1)}; in2 {shape2}, {_axis_count(shape2)}
         expected: in2 with {_axis_count(shape1)}
         try:      in2[None] for each missing axis, or jax.vmap over each extra one""")
@@ -59,7 +59,7 @@ def wrong_fill(function: str, argument: str, value: Any, dtype: Any) -> Exceptio
 
 
 def wrong_length(function: str, argument: str, value: Any, entries: list, count: int) -> Exception:
-    return _value_error(f"""convjax.{function}: `{argument}` has another number of entries than there are axes to filter.
+    return _value_error(f"""convjax.{function}: `{argument}` does not have one entry for each axis to filter.
         got:      {_repr_with_type(value)}
         expected: one value for all, or {count}, one for each
         try:      {f"{argument}={entries[0]}" if entries else f"leave `{argument}` out"}""")
@@ -192,7 +192,7 @@ def ragged_footprint(function: str, value: Any) -> Exception:
 
 
 def not_a_derivative(function: str, argument: str, result: Any, shape: tuple) -> Exception:
-    return _value_error(f"""convjax.{function}: `{argument}` returned something else than an array of the input's shape.
+    return _value_error(f"""convjax.{function}: `{argument}` did not return an array of the input's shape.
         got:      {f"shape {result.shape}" if hasattr(result, "shape") else _repr_with_type(result)}
         expected: an array of shape {shape}
         try:      {argument}=convjax.ndimage.sobel""")

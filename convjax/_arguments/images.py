@@ -1,4 +1,4 @@
-"""Checks the arguments that scipy.ndimage's filters share: images, axes, modes, origins and sizes."""
+"""Checks arguments of the functions from SciPy: images, axes, modes, origins, sizes, standard deviations."""
 
 import operator
 from collections.abc import Callable, Iterable, Sequence
@@ -93,7 +93,7 @@ def sizes(function: str, value: Any, count: int, minimum: int = 1) -> Sizes:
 
 
 def reach(function: str, size: int, origin: Any) -> tuple[int, int]:
-    """How many elements a window extends before and after the element of its result."""
+    """How many elements before and after the position of a result its window contains."""
     moved = values.integer(function, "origin", origin, -(2**31))
     low, high = size // 2 + moved, (size - 1) // 2 - moved
     if low < 0 or high < 0:
@@ -147,11 +147,11 @@ def fill(function: str, value: Any, dtype: Any, argument: str = "cval") -> jax.A
     return number
 
 
-def scale(function: str, value: Any, *, zero: bool) -> Any:
+def checked_sigma(function: str, value: Any, *, zero: bool) -> Any:
     """Return a standard deviation as a float or a traced scalar."""
     if isinstance(value, jax.core.Tracer) and value.ndim == 0:
         return value
-    return positive(function, "sigma", value, zero=zero)
+    return checked_positive(function, "sigma", value, zero=zero)
 
 
 MAX_ZERO_SIGMA = 1e-15  # elements; a smaller sigma counts as 0, as in SciPy
@@ -169,14 +169,14 @@ def radius(function: str, x: jax.Array, axis: int, sigma: Any, truncate: Any = 4
     elif isinstance(sigma, jax.core.Tracer):
         raise errors_scipy.radius_of_traced_scale(function)
     else:
-        reach = positive(function, "truncate", truncate, zero=True) * sigma + 0.5
+        reach = checked_positive(function, "truncate", truncate, zero=True) * sigma + 0.5
         argument, value, found = "sigma", sigma, int(min(reach, 2.0**63))
     if is_smoothing(sigma):
         check_bordered(function, argument, value, x.shape, {axis: (found, found)})
     return found
 
 
-def number(function: str, argument: str, value: Any) -> float:
+def checked_number(function: str, argument: str, value: Any) -> float:
     if isinstance(value, (bool, np.bool_, str, bytes)):
         raise errors_scipy.not_a_static_number(function, argument, value)
     try:
@@ -185,8 +185,8 @@ def number(function: str, argument: str, value: Any) -> float:
         raise errors_scipy.not_a_static_number(function, argument, value) from error
 
 
-def positive(function: str, argument: str, value: Any, *, zero: bool = False) -> float:
-    found = number(function, argument, value)
+def checked_positive(function: str, argument: str, value: Any, *, zero: bool = False) -> float:
+    found = checked_number(function, argument, value)
     if zero and not 0 <= found < np.inf:
         raise errors_scipy.negative(function, argument, value)
     if not zero and not 0 < found < np.inf:
@@ -194,7 +194,7 @@ def positive(function: str, argument: str, value: Any, *, zero: bool = False) ->
     return found
 
 
-def function_of(function: str, argument: str, value: Any) -> Callable[..., Any]:
+def checked_function(function: str, argument: str, value: Any) -> Callable[..., Any]:
     if not callable(value):
         raise errors_scipy.not_callable(function, argument, value)
     return value

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from convjax._arguments import errors, errors_names
+from convjax._arguments import errors, suggestions
 from convjax._spec import Pads, Sizes, certainly, extent
 
 
@@ -89,7 +89,7 @@ def pads(function: str, value: Any, dims: int) -> Pads:
 
 def check_name(function: str, argument: str, value: Any, known: Iterable[str]) -> None:
     if not isinstance(value, str) or value not in known:
-        raise errors_names.unknown_name(function, argument, value, known)
+        raise suggestions.unknown_name(function, argument, value, known)
 
 
 _PRECISIONS = tuple(level.name.lower() for level in jax.lax.Precision)
@@ -116,7 +116,7 @@ def _precision(function: str, value: Any, whole: Any) -> jax.lax.Precision | Non
     try:
         return jax.lax.Precision(value)
     except (ValueError, TypeError) as error:
-        raise errors_names.unknown_name(function, "precision", whole, _PRECISIONS) from error
+        raise suggestions.unknown_name(function, "precision", whole, _PRECISIONS) from error
 
 
 def dtype(function: str, argument: str, value: Any) -> Any:

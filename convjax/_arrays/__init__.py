@@ -1,1 +1,1 @@
-"""Array code that knows no convolution."""
+"""Array code that does not depend on convolutions."""

@@ -19,7 +19,7 @@ from jax import lax
 
 
 class Mode(NamedTuple):
-    """A row of the table above, and the largest width that torch accepts on an axis of a given size (None: any)."""
+    """A row of the table above, and a function that gives torch's largest width for an axis of a size (None: any)."""
 
     border: str
     max_width: Callable[[int], int] | None
@@ -60,11 +60,11 @@ def extend(
     border: str,
     padding: Sequence[tuple[int, int]],
     value: Any = None,
-    materialized: Callable[[jax.Array], jax.Array] = lambda a: a,
+    barrier: Callable[[jax.Array], jax.Array] = lambda a: a,
 ) -> jax.Array:
     """Extend the last len(padding) axes of x by (low, high) elements each. A `value` of None is 0.
 
-    `materialized` keeps a border from being fused into the loop that joins it to x. In a fused loop, XLA's CPU compiler
+    `barrier` keeps a border from being fused into the loop that joins it to x. In a fused loop, XLA's CPU compiler
     tests every element of a line (14 ms for 10^6 elements instead of 0.2 ms; jax 0.10.2). A wide border is cheaper
     fused.
 
@@ -78,7 +78,7 @@ def extend(
         borders = _edge_borders if border == "edge" else _PERIODIC[border]
         before, after = borders(x, axis, low, high)
         if isinstance(x.shape[axis], int) and 8 * (low + high) < x.shape[axis]:
-            before, after = materialized(before), materialized(after)
+            before, after = barrier(before), barrier(after)
         x = lax.concatenate([before, x, after], axis)
     return x
 

@@ -10,7 +10,7 @@ from jax import lax
 
 @lru_cache(maxsize=4096)
 def fast_length(n: int) -> int:
-    """The least product of powers of 2, 3, 5, 7 and 11 that is no less than n: FFT libraries are fast at such."""
+    """The smallest number from n on whose prime factors are at most 11. FFTs of such lengths are fast."""
     best, odd = 1 << max(n - 1, 1).bit_length(), [1]
     for prime in (3, 5, 7, 11):
         for f in odd:  # the list grows during the loop
@@ -20,10 +20,11 @@ def fast_length(n: int) -> int:
 
 
 def transform(x: jax.Array, kind: str, lengths: Sequence[int]) -> jax.Array:
-    """`lax.fft`, without an axis of one element before the transformed ones.
+    """`lax.fft` that works if an axis before the transformed ones has one element.
 
-    Behind a gather of the partitioner's, XLA's CPU compiler lets the order of such axes in memory be any, and its FFT
-    then refuses to run (jax 0.10.2 and 0.12.0).
+    After a gather that the partitioner inserts, XLA's CPU compiler may put such axes anywhere in the memory order, and
+    its FFT then fails (jax 0.10.2 and 0.12.0). So all axes before the transformed ones are merged, or removed if they
+    have one element.
     """
     lead, rest = x.shape[: -len(lengths)], x.shape[-len(lengths) :]
     images = math.prod(lead)

@@ -18,9 +18,9 @@ from jax.sharding import NamedSharding, PartitionSpec
 def with_output_sharding(f: Callable, layout: Callable[..., Sequence[Any]], *operands: Any) -> Any:
     """Return f(*operands), with each result sharded as layout(*specs) says.
 
-    `specs` are the partition specs of the operands, () for an operand that is no array. `layout` returns one entry of a
-    PartitionSpec per axis of the result. An axis of the result is not sharded if its mesh axes are used by an earlier
-    axis or do not divide its size.
+    `specs` are the partition specs of the operands, () for an operand that is not an array. `layout` returns one entry
+    of a PartitionSpec per axis of the result. An axis of the result is not sharded if its mesh axes are used by an
+    earlier axis or do not divide its size.
     """
     specs = [jax.typeof(a).sharding if isinstance(a, jax.Array) else None for a in operands]
     mesh = next((s.mesh for s in specs if s is not None and s.mesh.explicit_axes), None)

@@ -57,7 +57,7 @@ def sum_windows(x: jax.Array, axis: int, n: int, stride: int, dilation: int) -> 
 
 
 def _resize(x: jax.Array, axis: int, size: int, between: int = 0) -> jax.Array:
-    """Insert `between` zeros after each element of an axis but the last, then pad or crop its end to `size`."""
+    """Insert `between` zeros between the elements of an axis, then pad or crop its end to `size`."""
     behind = size - (x.shape[axis] - 1) * (between + 1) - 1
     widths = [(0, behind, between) if a == axis else (0, 0, 0) for a in range(x.ndim)]
     return lax.pad(x, jnp.zeros((), x.dtype), widths)

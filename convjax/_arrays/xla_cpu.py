@@ -1,7 +1,8 @@
-"""What XLA's CPU compiler must be told so that it makes the fast program: each trick, and the behaviour that it avoids.
+"""Tricks that make XLA's CPU compiler produce fast programs. Each says which behaviour of the compiler it avoids.
 
-None of them changes a value. On other platforms each is a plain barrier, or nothing. An algorithm passes the machine
-that it is lowered for. Code outside the primitive has none, and the platform decides when the program is lowered.
+No trick changes a value. On other platforms each is a plain optimization barrier, or does nothing. An algorithm passes
+the machine that it is lowered for. Code outside the primitive passes None, and the platform is then looked up at
+lowering.
 """
 
 from collections.abc import Callable
@@ -14,36 +15,37 @@ from jax.experimental.xla_metadata import set_xla_metadata
 from convjax._arrays.sharding import mark_varying, varying_axes
 from convjax._machine import Machine, generic
 
-# XLA's runtime gives the second half of what is ready to another core only if that is more than 8 operations.
+# Operations that `run_concurrently` puts between two halves. XLA's runtime gives half of the ready operations to
+# another core only if they are more than 8.
 SEPARATOR_OPERATIONS = 10
 
 
 def _on_cpu(on_cpu: Callable, otherwise: Callable, machine: Machine | None, *operands):
-    """on_cpu(*operands) or otherwise(*operands), by the platform of the machine, or else of the program."""
+    """on_cpu(*operands) on a CPU, otherwise(*operands) on other platforms. Without a machine, lowering decides."""
     if machine is None:
         return lax.platform_dependent(*operands, cpu=on_cpu, default=otherwise)
     return (on_cpu if machine.platform == "cpu" else otherwise)(*operands)
 
 
-def _record(machine: Machine | None) -> Machine:
+def _machine_or_generic(machine: Machine | None) -> Machine:
     return generic("cpu") if machine is None else machine
 
 
 def fusion_barrier(x: jax.Array, machine: Machine | None = None, reuse_buffer: bool = False) -> jax.Array:
-    """x itself, computed before what reads it: loops are not fused across it.
+    """Return x. Loops that compute x and loops that read it are not fused.
 
     XLA's CPU compiler before jax 0.12 drops `optimization_barrier` before it fuses, but not a call that it may not
-    inline. With `reuse_buffer` the barrier is a branch that is never taken. That takes twice as long to compile, but
-    what reads x may write to its memory, as a running sum does.
+    inline. With `reuse_buffer` the barrier is a conditional, of which one branch is never taken. That takes twice as
+    long to compile, but an operation that reads x may write its result to the memory of x, as a running sum does.
     """
-    if _record(machine).barriers_survive_fusion:
+    if _machine_or_generic(machine).barriers_survive_fusion:
         return lax.optimization_barrier(x)
     return _on_cpu(_branch if reuse_buffer else _call, lax.optimization_barrier, machine, x)
 
 
 def _branch(x: jax.Array) -> jax.Array:
-    # XLA copies what passes through the second branch, so the one that is never taken is the first. A copy costs
-    # nothing to compile.
+    # XLA copies x if the branches are in the other order. The copy in the branch that is never taken costs nothing to
+    # compile.
     return lax.cond(lax.optimization_barrier(False), jnp.copy, lambda x: x, x)
 
 
@@ -58,18 +60,19 @@ def _identity(x: jax.Array) -> jax.Array:
 
 
 def materialized(x: jax.Array) -> jax.Array:
-    """x itself, whose last axis was moved there, stored in that order before what reads it.
+    """Return a transposed x that is stored in its new order of axes before anything reads it.
 
-    The barrier is on a matrix of two axes: from jax 0.12 on, XLA copies an array of more axes in the old order first.
+    The barrier is on a matrix of two axes. From jax 0.12 on, XLA would first copy an array of more axes in its old
+    order.
     """
     return lax.optimization_barrier(x.reshape(-1, x.shape[-1])).reshape(x.shape)
 
 
 def isolate(machine: Machine | None, make, *operands, other=None):
-    """make(*operands) as a branch, whose operands live until it ends and whose temporaries do not live longer.
+    """Return make(*operands), computed in a branch of a conditional.
 
-    The branch that is never taken returns other(*operands). By default it returns placeholders, which cost nothing to
-    compile.
+    The operands stay in memory until the branch ends, and its temporaries are freed then. The branch that is never
+    taken returns other(*operands), by default placeholders, which cost nothing to compile.
     """
 
     def placeholder(*operands):
@@ -93,12 +96,12 @@ def isolate(machine: Machine | None, make, *operands, other=None):
 
 
 def run_concurrently(machine: Machine, products, *operands) -> tuple[list[jax.Array], list[jax.Array]]:
-    """The arrays products(*operands), half of them computed on another core, and tokens for `depends_on`.
+    """Return the arrays products(*operands), half of them computed on another core, and tokens for `depends_on`.
 
-    XLA's CPU runtime runs independent operations at the same time. But it stores results where dead operands were, and
-    then one result must wait for the other: the branch of `isolate` keeps the operands alive. And it gives the second
-    half of what is ready to another core only if that is more than 8 operations: copies of a zero, which cost nothing,
-    stand between the two halves.
+    XLA's CPU runtime runs independent operations at the same time, with two limits. It stores results in the memory of
+    operands that are no longer needed, and then one result must wait for the other. So `isolate` keeps the operands in
+    memory. It also gives half of the ready operations to another core only if there are enough of them. So
+    `SEPARATOR_OPERATIONS` copies of a zero, which cost nothing, are put between the two halves.
     """
     shapes = [y.shape for y in jax.eval_shape(products, *operands)]
     half = len(shapes) // 2
@@ -114,7 +117,8 @@ def run_concurrently(machine: Machine, products, *operands) -> tuple[list[jax.Ar
         return second, [jnp.asarray(n, zero.dtype) for n in range(len(copies))], first
 
     zero = lax.convert_element_type(lax.optimization_barrier(False), jnp.int32)
-    # Zeros in the place of products would be kernels to compile. The same products in the other order are not.
+    # The branch that is never taken returns the products in the other order. They are compiled already. Zeros of their
+    # shapes would be further functions to compile.
     other = swapped if shapes[:half] == shapes[half:] else None
     first, tokens, second = isolate(machine, separated, zero, *operands, other=other)
     return [*first, *second], tokens
@@ -126,12 +130,13 @@ def depends_on(tokens: list[jax.Array], y: jax.Array) -> jax.Array:
 
 
 def parallel_index(n: jax.Array, machine: Machine | None = None) -> jax.Array:
-    """The index n of a loop, made so that the loop is shared among cores.
+    """Return the index n of a loop, computed in a way that lets the loop run on all cores.
 
-    XLA's CPU compiler makes one kernel, for one core, of every loop that it takes for small. From jax 0.12 on it takes
-    every loop for small unless it sorts.
+    XLA's CPU compiler compiles a loop that it considers small into a function for one core. From jax 0.12 on it
+    considers every loop small unless it contains a matrix product, a sort or an FFT. So the index passes through a
+    sort.
     """
-    if not _record(machine).barriers_survive_fusion:
+    if not _machine_or_generic(machine).loops_are_single_core:
         return n
     return _on_cpu(lambda n: lax.sort(jnp.stack([n, n]))[0], lambda n: n, machine, n)
 
@@ -139,9 +144,9 @@ def parallel_index(n: jax.Array, machine: Machine | None = None) -> jax.Array:
 def gemm_is_single_core(machine: Machine, rows: int, columns: int, depth: int) -> bool:
     """Whether each matrix product of a batch runs on one core while the others wait, as on a CPU before jax 0.11.
 
-    XLA's library for products, YNNPACK, cuts a product into blocks of at least 64 by 64 whose two sides times the depth
-    come to 2^16 or more. It cuts a tall matrix along the tall side, where the last block is what is left over. It runs
-    the products of a batch one after the other.
+    YNNPACK, XLA's library for matrix products, cuts a product into blocks of at least 64 by 64 for which the sum of the
+    two sides times the depth is at least 2^16. It cuts a tall matrix along its long side, and the last block is the
+    remainder. It runs the products of a batch one after the other.
     """
     tall = max(rows, columns) > 4 * min(rows, columns)
     cost = (rows + columns) * min(depth, 1024)
@@ -151,13 +156,16 @@ def gemm_is_single_core(machine: Machine, rows: int, columns: int, depth: int) -
 
 
 def as_bits(x: jax.Array) -> jax.Array:
-    """x as the operand of a loop, with bfloat16 as its bits: XLA's CPU loops hold no bfloat16, and would convert all of
-    it to float32 first. `from_bits` converts in the loop."""
+    """Return x for use in a loop: a bfloat16 array as uint16 bits, others unchanged.
+
+    XLA's CPU loops do not support bfloat16, and would convert the whole array to float32 before the loop. `from_bits`
+    converts inside the loop.
+    """
     return lax.bitcast_convert_type(x, jnp.uint16) if x.dtype == jnp.bfloat16 else x
 
 
 def from_bits(x: jax.Array, stored_dtype, dtype) -> jax.Array:
-    """A part of what `as_bits` made, converted to the dtype to sum in. A bfloat16 is the upper half of a float32."""
+    """Convert a part of an array from `as_bits` to the dtype to sum in. A bfloat16 is the upper half of a float32."""
     if stored_dtype != jnp.bfloat16:
         return x.astype(dtype)
     return lax.bitcast_convert_type(x.astype(jnp.uint32) << 16, jnp.float32).astype(dtype)

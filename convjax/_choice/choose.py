@@ -1,7 +1,7 @@
 """Which algorithm computes a convolution: a pure function of the problem, which holds shapes, a dtype and a machine.
 
-It never looks at a value, and never tries one algorithm to fall back on another. The first preference of the platform
-that holds, and whose algorithm supports the operation, wins. XLA's own convolution computes the rest.
+It never reads the values of an array, and never runs an algorithm on trial. The first preference of the platform whose
+condition holds, and whose algorithm supports the operation, is chosen. If there is none, it is XLA's own convolution.
 """
 
 import math
@@ -19,15 +19,15 @@ from convjax._spec import ConvSpec, extent
 class Choice(NamedTuple):
     algorithm: Algorithm
     because: str
-    nanoseconds: int | None = None  # that it took when it was measured
+    nanoseconds: int | None = None  # the measured time; None without a record
 
 
-# What `algorithm=` may be besides the name of one. "local" is "auto" among the algorithms that keep a NaN, and the
-# rounding of large values, in the results whose window contains them.
-CHOOSING = ("auto", "local")
+# The values of `algorithm=` that are neither the name of an algorithm nor a record. "local" is "auto" among the
+# algorithms that keep a NaN, and the rounding of large values, in the results whose window contains them.
+SELECTION_MODES = ("auto", "local")
 
-# In the order of preference, if XLA's own convolution would be wrong: algorithms that contain no convolution, and
-# swap_operands, after which the kernel is the weight of a layer.
+# The algorithms to take instead, in this order, if XLA's own convolution would be wrong. All but swap_operands contain
+# no convolution. After swap_operands the kernel is the weight of a layer, which is not sharded in space.
 _WITHOUT_XLA = ("swap_operands", "matmul", "fft", "shift_add")
 
 
@@ -50,11 +50,11 @@ def choose(
             if candidate and not wrong and _is_candidate(candidate, problem, "auto", below_rank):
                 return Choice(candidate, "it was the fastest of those measured", nanoseconds)
         algorithm = "auto"
-    if algorithm not in CHOOSING and not (xla_is_wrong and algorithm == "xla"):
+    if algorithm not in SELECTION_MODES and not (xla_is_wrong and algorithm == "xla"):
         return Choice(ALGORITHMS[algorithm], "it was asked for by name")
     preferences = PREFERENCES.get(problem.machine.platform, ())
     operands = spec, problem.x, problem.w
-    if preferences and _only_xla(*operands) is None and 0 not in (*problem.x.shape, *problem.w.shape):
+    if preferences and _why_only_xla(*operands) is None and 0 not in (*problem.x.shape, *problem.w.shape):
         for preference in preferences:
             candidate = ALGORITHMS[preference.algorithm]
             if _is_candidate(candidate, problem, algorithm, below_rank) and preference.pays(problem):
@@ -78,19 +78,23 @@ def _is_candidate(candidate: Algorithm, problem: Problem, algorithm: str, below_
 
 
 def why_unsupported(candidate: Algorithm, spec: ConvSpec, x, w, platform: str | None = None) -> str | None:
-    """The reason why an algorithm does not support a convolution, or None if it does, on any platform or on one."""
+    """The reason why an algorithm does not support a convolution, or None if it does.
+
+    If no platform is given, the algorithm may be for any platform.
+    """
     if platform is not None and candidate.platforms is not None and platform not in candidate.platforms:
         return f"it runs on {' and '.join(candidate.platforms)} alone"
-    reason = None if candidate.name == "xla" else _only_xla(spec, x, w)
+    reason = None if candidate.name == "xla" else _why_only_xla(spec, x, w)
     return reason or candidate.unsupported(spec, x, w)
 
 
-# Elements of an array. XLA counts bytes in 64 bits and ends the process if these do not suffice. At 16 bytes an element
-# this leaves room for axes that an algorithm fills up. XLA's own convolution makes nothing but the result.
+# The largest number of elements of an array. XLA counts bytes in 64 bits, and ends the process if there are more. With
+# 16 bytes for an element, this leaves room for axes that an algorithm pads. XLA's own convolution makes no array but
+# the result.
 _MAX_ELEMENTS = 2**56
 
 
-def _only_xla(spec: ConvSpec, x, w) -> str | None:
+def _why_only_xla(spec: ConvSpec, x, w) -> str | None:
     """The reason why XLA's own convolution is the only algorithm for a convolution, or None."""
     if not all(isinstance(n, int) for n in (*x.shape, *w.shape)):
         return "the sizes are not known before the call"

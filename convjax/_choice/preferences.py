@@ -1,12 +1,12 @@
 """The order in which each platform prefers algorithms: the table that `choose` reads.
 
-The first entry that holds, and whose algorithm supports the operation, wins. When an algorithm pays is said in its own
-file; here stand the order and the reason, in the numbers of the convolution at hand.
+The first entry whose condition holds, and whose algorithm supports the operation, is chosen. The condition, `pays`, is
+in the file of the algorithm. This file has the order, and the reasons, which quote numbers of the convolution.
 
-The entries of a CPU were made from 640 timed operations (`benchmarks/results/choices.jsonl`: common shapes, and layers
-of published models), on which what they choose is within a few percent of the fastest. A test holds them to that, and
-to layers of models that they were not made from. Those of CUDA come from prototypes on an H200, and await a run of the
-benchmark there.
+The entries for a CPU were made from 640 timed operations (`benchmarks/results/choices.jsonl`: common shapes, and layers
+of published models). Their choices there are within a few percent of the fastest. `tests/choice/test_regret.py` checks
+that, also on layers of models that they were not made from. The entries for CUDA come from prototypes on an H200. The
+benchmark has not been run there yet.
 """
 
 from collections.abc import Callable
@@ -32,7 +32,7 @@ from convjax._choice.problem import Problem
 
 
 class Preference(NamedTuple):
-    """An algorithm, when it pays, and why: a text with numbers of the problem `p`."""
+    """An algorithm, the condition under which it is faster, and the reason: a format string for the problem `p`."""
 
     algorithm: str
     pays: Callable[[Problem], bool]
@@ -42,7 +42,7 @@ class Preference(NamedTuple):
 # fmt: off
 CPU = (
     Preference("swap_operands", swap_operands.pays,
-               "{p.taps} taps over a dilated input of {p.input_positions} elements: as the kernel it has no zeros"),
+               "{p.taps} taps over a dilated input of {p.input_positions} elements, which becomes the kernel"),
     Preference("subpixel", subpixel.pays_for_few_channels,
                "a dilated input and only {p.out_channels} output channels: its phases become channels"),
     Preference("col2im", col2im.pays_for_dilated_input,
@@ -57,11 +57,11 @@ CPU = (
     Preference("im2col", im2col.pays_for_stride, "the windows as columns, because XLA's strided loops are slow"),
     Preference("matmul", matmul.pays_for_few_output_channels,
                "{p.out_channels} output channels: a product with all {p.taps} taps, then their sum"),
-    Preference("chwn", lambda p: shift_add.is_few_products(p) and chwn.pays(p),
+    Preference("chwn", lambda p: shift_add.has_few_products(p) and chwn.pays(p),
                "{p.summands} products per result, and {p.batch} images to put side by side"),
     Preference("shift_add", shift_add.pays, "{p.summands} products per result, in one loop"),
     Preference("variadic_reduce", variadic_reduce.pays, "few sums, of {p.summands} products each, held in registers"),
-    Preference("per_tap", per_tap.pays, "the other products of {p.taps} taps would be with padding"),
+    Preference("per_tap", per_tap.pays, "most products of {p.taps} taps would be with zeros of the padding"),
     Preference("winograd", winograd.pays, "{p.summands} products per result repay the transforms of tiles"),
     Preference("space_to_depth", space_to_depth.pays, "its phases are convolutions for Winograd's tiles"),
     Preference("depth_slices", depth_slices.pays, "the slices of a volume as images, for {p.positions} positions"),
@@ -70,16 +70,16 @@ CPU = (
 )
 
 CUDA: tuple[Preference, ...] = (
-    # Depthwise 3x3 on 64x144x56x56 takes 0.11 ms for lax's 0.20; 1-D k5, dilation 4: 0.051 for 0.70.
+    # Depthwise 3x3 on 64x144x56x56 takes 0.11 ms, and lax 0.20. 1-D, 5 taps, dilation 4: 0.051 ms, and lax 0.70.
     Preference("shift_add", lambda p: not p.gradient_like and p.in_channels == 1 and p.out_channels <= 2
                and p.taps <= 128, "{p.summands} products per result, in one loop"),
-    # The weight gradient of depthwise 3x3 on 64x144x56x56 takes 0.092 ms for 0.21.
+    # The weight gradient of depthwise 3x3 on 64x144x56x56 takes 0.092 ms instead of 0.21.
     Preference("variadic_reduce", lambda p: p.gradient_like and p.batch == 1 and p.out_channels <= 2,
                "few sums, of {p.summands} products each, held in registers"),
-    # Depthwise 31x31 on 16x128x56x56 takes 0.41 ms for 7.8.
+    # Depthwise 31x31 on 16x128x56x56 takes 0.41 ms instead of 7.8.
     Preference("fft", lambda p: p.is_float and p.in_channels <= 32 and min(p.taps, p.positions) > 256
                and p.multiply_add_ratio("fft") > 3, "{p.taps} taps repay the transforms"),
-    # 1x1, 256 to 64 channels on 64x56x56 takes 0.070 ms for 0.20.
+    # 1x1, 256 to 64 channels on 64x56x56 takes 0.070 ms instead of 0.20.
     Preference("matmul", lambda p: p.is_float and p.groups == 1 and p.taps == 1 and not p.input_dilated,
                "a matrix product of the arrays as they are"),
 )

@@ -36,12 +36,12 @@ class Problem:
 
     @property
     def in_channels(self) -> int:
-        """Channels that one result sums over."""
+        """Input channels of a group, which one result sums over."""
         return self.w.shape[1]
 
     @cached_property
     def out_channels(self) -> int:
-        """Channels of the result in a group."""
+        """Output channels of a group."""
         return self.output_shape[1] // self.groups
 
     @cached_property
@@ -84,17 +84,17 @@ class Problem:
 
     @cached_property
     def non_overlapping(self) -> bool:
-        """1x1 kernels and patches."""
+        """Whether the kernel has a single tap, or the windows are patches."""
         return self.taps == 1 or _spec.is_non_overlapping(self.spec, self.w.shape[2:])
 
     @cached_property
     def patch_gradient(self) -> bool:
-        """Whether this is like the weight gradient of such a convolution."""
+        """Whether this is like the weight gradient of a non-overlapping convolution."""
         return _spec.is_patch_gradient(self.spec, self.output_shape[2:])
 
     @cached_property
     def subpixel_tap_ratio(self) -> float:
-        """How many times the taps of the kernel the phases of a dilated x come to: more than once if some are idle."""
+        """The taps of all phases of a dilated x over those of the kernel: above 1 if phases are padded with zeros."""
         pairs = zip(self.w.shape[2:], self.spec.lhs_dilation, strict=True)
         return math.prod(-(-k // a) * a / k for k, a in pairs)
 

@@ -40,7 +40,7 @@ def _precision_name(precision: Any) -> Any:
 
 
 def measured(recorded: Recorded, problem: Problem) -> tuple[tuple[str, int], ...]:
-    """The algorithms that were measured for a problem, and their nanoseconds; nothing if there is no such record."""
+    """The (algorithm, nanoseconds) pairs that a record has for a problem. Empty if it has none."""
     return _by_operation(recorded).get(operation_of(problem), ())
 
 

@@ -23,7 +23,7 @@ from convjax._arguments import arrays
 from convjax._arrays import boundary, xla_cpu
 from convjax._spec import Pads
 
-TERMS_PER_STEP = 24  # a sum of more than twice as many products is a loop, which adds this many in each step
+TERMS_PER_STEP = 24  # products that a step of a loop adds; a sum of up to twice as many products is not a loop
 WEIGHT_TOLERANCE = float(np.finfo(np.float64).eps)  # SciPy's tolerance: for weights to count as 0 or as equal
 WHOLE_TOLERANCE = 2.0**-43  # for a pair to count as a whole number, relative to its size
 
@@ -61,7 +61,7 @@ def symmetry_sign(weights: Any) -> int | None:
 
 
 def _symmetries(weights: Any) -> list[Any]:
-    """Whether a line of weights is symmetric, and whether it is antisymmetric but for the middle weight."""
+    """Whether a line of weights is symmetric, and whether it is antisymmetric. The middle weight does not count."""
     half = weights.shape[0] // 2
     left, right = weights[:half], weights[::-1][:half]
     return [(abs(left - sign * right) <= WEIGHT_TOLERANCE).all() for sign in (1, -1)]

@@ -1,7 +1,7 @@
 """Correlations of an image with a border: along one axis after another, or with a window of several axes.
 
-Each makes the border and then calls the primitive, so that a filter gets its fastest lowering and every derivative. The
-FFT is never used, so that a NaN reaches only the windows that hold it.
+Each function extends the image by a border and then calls the primitive. So a filter gets the fastest algorithm and
+every derivative. The FFT is never used, so a NaN reaches only the windows that hold it.
 """
 
 import functools
@@ -24,7 +24,7 @@ from convjax._filters import integers, means
 from convjax._operation.primitive import correlate_local
 from convjax._spec import Pads
 
-MAX_FUSED_PRODUCTS = 8  # in a sum that is as cheap to compute again as to read
+MAX_FUSED_PRODUCTS = 8  # a sum of at most so many products is as cheap to compute again as to read from memory
 
 
 class Pass(NamedTuple):
@@ -32,12 +32,14 @@ class Pass(NamedTuple):
 
     axis: int
     border: str  # a row of the table in `convjax._arrays.boundary`
-    reach: tuple[int, int]  # how many elements before and behind its own a result depends on
+    reach: tuple[int, int]  # how many elements before and after its position a result depends on
     symmetry: int | None = 0  # of the weights of an integer image, see `integers.symmetry_sign`
 
 
 def apply_passes(x: jax.Array, weights: Any, cval: Any, *, chains: tuple[tuple[Pass, ...], ...], combine: Callable):
-    """Several results, combined, in the dtype of x. Each is a chain of passes, and a pass with weights None is a mean.
+    """Compute several results and combine them, in the dtype of x.
+
+    Each result is that of a chain of passes. A pass whose weights are None is a mean.
 
     Integers are cast to the dtype of x after every pass, as in SciPy, and 16-bit floats at the end. Without a chain the
     result is x itself.
@@ -62,7 +64,7 @@ def _on_device(weights: Any, x: jax.Array) -> Any:
 
 
 def _is_exact(x: jax.Array, *weights: Any) -> bool:
-    """Whether every step is rounded as in SciPy: for integer images and real weights."""
+    """Whether every step is rounded as in SciPy. This is so for integer images and real weights."""
     return bool(jnp.issubdtype(x.dtype, jnp.integer)) and not any(
         w is not None and jnp.iscomplexobj(w) for w in weights
     )
@@ -120,7 +122,7 @@ def _mean(x: jax.Array, cval: Any, pass_: Pass) -> jax.Array:
 
     if (pass_.border != "constant" or cval is None) and integers.has_exact_mean(x.dtype, size):
         return integers.mean(x, size, sums)
-    return sums(x.astype(sum_dtype(x.dtype))) / size
+    return sums(x.astype(filter_sum_dtype(x.dtype))) / size
 
 
 def _correlate_line(x: jax.Array, weights: jax.Array, cval: Any, pass_: Pass) -> jax.Array:
@@ -150,19 +152,22 @@ def _apply_window(x, weights, cval, *, border, pads):
 
 def correlate_window(x: jax.Array, weights: jax.Array, cval: Any, border: str, pads: Pads) -> jax.Array:
     """The correlation of (N, 1, *n) images and (O, 1, *k) windows, in the dtype of the sum."""
-    dtype = sum_dtype(x.dtype, weights)
+    dtype = filter_sum_dtype(x.dtype, weights)
     if 0 in x.shape:
         return jnp.zeros((x.shape[0], weights.shape[0], *x.shape[2:]), dtype)
     # The border is made before the loop that reads it. Otherwise the loop would test whether each element is in it.
     x = xla_cpu.fusion_barrier(boundary.extend(x.astype(dtype), border, pads, cval, xla_cpu.fusion_barrier))
     y = correlate_local(x, weights.astype(dtype), ((0, 0),) * len(pads))
-    # So is a long sum, because each loop that it is fused into would compute it again.
+    # A long sum is computed before the loops that read it, because each of them would compute it again if it were
+    # fused.
     return xla_cpu.fusion_barrier(y) if weights.size > MAX_FUSED_PRODUCTS else y
 
 
-def sum_dtype(dtype: Any, *weights: Any) -> Any:
-    """The dtype of sums: that of the image, but the default float for integers, float32 for 16 bits, complex if any
-    weights are."""
+def filter_sum_dtype(dtype: Any, *weights: Any) -> Any:
+    """The dtype to sum in: that of the image, with three exceptions.
+
+    It is the default float for integers, float32 for 16-bit floats, and complex if any weights are.
+    """
     if not jnp.issubdtype(dtype, jnp.inexact):
         dtype = jnp.result_type(float)
     if dtype in (jnp.float16, jnp.bfloat16):
@@ -187,8 +192,8 @@ def magnitude(results: list[jax.Array]) -> jax.Array:
     """The root of the sum of squares. If it is 0, so is its derivative. Integers are squared in their own dtype."""
     if all(jnp.issubdtype(y.dtype, jnp.integer) for y in results):
         squares = add_all([y * y for y in results])
-        return _root(squares.astype(sum_dtype(squares.dtype)))
-    wide = [y.astype(sum_dtype(y.dtype)) for y in results]
+        return _root(squares.astype(filter_sum_dtype(squares.dtype)))
+    wide = [y.astype(filter_sum_dtype(y.dtype)) for y in results]
     power = _power_of_two(functools.reduce(lax.max, map(jnp.abs, wide)))
     # The squares of numbers near 1 neither overflow nor vanish, and nor do their second derivatives. Scaling by a power
     # of two does not round.

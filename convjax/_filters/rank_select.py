@@ -65,7 +65,7 @@ def _with_derivative(select: Callable, offsets: Offsets, shape: tuple[int, ...])
         keys, found = _to_ordered_integers(*primals), _to_ordered_integers(y)
 
         # The tangent is cast before the sum, so that cotangents are summed in this dtype too.
-        dtype = passes.sum_dtype(y.dtype)
+        dtype = passes.filter_sum_dtype(y.dtype)
         total = ties.sum_ties(keys, found, tangents[0].astype(dtype), offsets)
         count = ties.sum_ties(keys, found, jnp.ones(keys.shape, dtype), offsets)
         return y, (total / count).astype(y.dtype)
@@ -112,7 +112,8 @@ def _extremum(key: jax.Array, *, axis: int, size: int, largest: bool) -> jax.Arr
 
     while 2 * width <= size:
         key, width = doubled(key, width), 2 * width
-        key = xla_cpu.fusion_barrier(key) if width >= 8 else key  # if fused, all would be recomputed for every result
+        # If all steps were fused, they would be computed again for every result.
+        key = xla_cpu.fusion_barrier(key) if width >= 8 else key
     return doubled(key, size - width) if width < size else key
 
 

@@ -26,8 +26,9 @@ from convjax._arrays import xla_cpu
 
 Sizes = tuple[int, ...]
 
-BLOCK_ELEMENTS = 1 << 17  # in the lists of a block; half or twice as many are no faster on a core with 1 MiB of cache
-# Elements of a box for each element of a column, from which on this is faster than bit by bit (8 to 32 bits).
+BLOCK_ELEMENTS = 1 << 17  # in the lists of a block; half or twice as many is no faster with 1 MiB of cache per core
+# Sorted lists are faster than selection bit by bit if a box has at least so many times the elements of one of its
+# columns (for dtypes of 8 to 32 bits).
 MIN_BOX_TO_COLUMN_RATIO = 32
 PARTS_PER_PASS = 4  # of each list, for two half-cleaners in one pass; more take longer
 

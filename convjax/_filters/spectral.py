@@ -63,7 +63,8 @@ def overlap_add(a: jax.Array, b: jax.Array, axes: Sequence[int]) -> jax.Array:
     axes = sorted(axes)
     for i in reversed(axes):
         a, b = (_split_blocks(x, i, blocks[i][0]) for x in (a, b))
-    # Each axis i is now two: the m-th of them, from 0, has its blocks at i + m and their elements at i + m + 1.
+    # Each axis i is now split into two axes. For the m-th of `axes`, counted from 0, the blocks are along axis i + m,
+    # and the elements of a block along axis i + m + 1.
     y = _convolve_circularly(a, b, [i + m for m, i in enumerate(axes, 1)], [blocks[i][1] for i in axes])
     for i in axes:
         y = _add_overlaps(y, i, blocks[i][0])

@@ -66,7 +66,7 @@ ad.defjvp(ties_p, None, None, lambda dt, key, found, t, *, offsets: sum_ties(key
 
 
 def _transpose(ct, key, found, t, *, offsets: Offsets):
-    """`found` and ct get a border, so that j - o is an index of both. It adds nothing, because ct is 0 there."""
+    """`found` and ct are padded, so that j - o is an index of both. The padding adds nothing, because ct is 0 there."""
     last = tuple(map(max, zip(*offsets, strict=True)))
     border = [(high, n - m, 0) for high, n, m in zip(last, key.shape, found.shape, strict=True)]
     found, ct = (lax.pad(a, jnp.zeros((), a.dtype), border) for a in (found, ct))

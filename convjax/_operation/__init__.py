@@ -1,1 +1,1 @@
-"""The operation: one primitive, its rules, and what surrounds it in a call."""
+"""The convolution as a JAX primitive: its rules, the steps around it in a call, and the timings of `tune`."""

@@ -1,6 +1,6 @@
-"""What happens around the operation in a call: checks, batch axis, borders, bias, patches.
+"""What happens around the primitive in a call: checks, batch axis, borders, bias. Also `unfold` and `fold`.
 
-Each is a jitted function, so that an eager call is one dispatch. Inside another trace it is inlined.
+A checked call is one jitted_call function, so that an eager call is one dispatch. Inside another trace it is inlined.
 """
 
 import math
@@ -14,24 +14,24 @@ import numpy as np
 from jax import lax
 
 from convjax._algorithms import ALGORITHMS
-from convjax._arguments import arrays, calls, errors
-from convjax._arguments.calls import Options
+from convjax._arguments import arrays, convolutions, errors
+from convjax._arguments.convolutions import Options
 from convjax._arguments.values import check_name
 from convjax._arrays import boundary, windows
 from convjax._arrays.sharding import is_sharded, mesh_axes, replicated, with_output_sharding
-from convjax._choice.choose import CHOOSING, why_unsupported
+from convjax._choice.choose import SELECTION_MODES, why_unsupported
 from convjax._choice.recorded import Recorded
 from convjax._operation.primitive import convolve, transposed_weight
 from convjax._spec import ConvCall, Grid
 
 
 def conv(function: str, dims: int | None, x, weight, bias, *arguments) -> jax.Array:
-    """A convolution of the public function `function`, from arguments as given."""
-    return _run(calls.conv_call, function, dims, x, weight, bias, arguments)
+    """Run the public function named `function` on unchecked arguments."""
+    return _run(convolutions.conv_call, function, dims, x, weight, bias, arguments)
 
 
 def conv_transpose(function: str, dims: int | None, x, weight, bias, *arguments) -> jax.Array:
-    return _run(calls.conv_transpose_call, function, dims, x, weight, bias, arguments)
+    return _run(convolutions.conv_transpose_call, function, dims, x, weight, bias, arguments)
 
 
 def _run(check, function, dims, x, weight, bias, arguments):
@@ -51,16 +51,16 @@ def _checked_call(check, function, dims, x, weight, bias, arguments):
         reason = why_unsupported(ALGORITHMS[call.algorithm], call.spec, lhs, rhs)
         if reason is not None:
             raise errors.unsupported_algorithm(function, call.algorithm, reason)
-    return jitted(call)
+    return jitted_call(call)
 
 
 def _checked_algorithm(function: str, value: Any) -> str | Recorded:
-    """A name, or recorded measurements with tuples in the place of lists."""
+    """Return the name of an algorithm, or a record of `tune` with its lists made tuples. Raise an error for others."""
     if not isinstance(value, (tuple, list)):
-        check_name(function, "algorithm", value, (*CHOOSING, *ALGORITHMS))
+        check_name(function, "algorithm", value, (*SELECTION_MODES, *ALGORITHMS))
         return value
     recorded = _as_tuples(value)
-    if not _is_exact(recorded) or not all(_is_entry(entry) for entry in recorded):
+    if not _is_cache_key(recorded) or not all(_is_entry(entry) for entry in recorded):
         raise errors.not_recorded(function, value)
     return recorded
 
@@ -80,27 +80,29 @@ def _as_tuples(value: Any) -> Any:
 
 # ---- eager calls ----
 #
-# A check takes some 20 microseconds of Python, three times as long as a dispatch. So the check of an eager call is
-# cached by what it depends on: shapes, dtype and the arguments exactly as given.
+# Checking takes some 20 microseconds of Python, three times as long as a dispatch. So the checked call is cached. The
+# key is all that it depends on: shapes, dtype and the arguments exactly as given.
 
 
 def _cached_call(check, function, dims, x, weight, bias, arguments):
-    """The compiled function of a call, checked now or earlier, or None if the arguments do not identify it."""
+    """The jitted function of a call from the cache. None if the arguments cannot be a key of the cache."""
     dtype = getattr(x, "dtype", None)
     for a in (x, weight) if bias is None else (x, weight, bias):
         if not isinstance(a, jax.Array) or isinstance(a, jax.core.Tracer) or a.dtype != dtype:
             return None
-    if not _is_exact(arguments) or not jax.dtypes.issubdtype(dtype, np.number):
+    if not _is_cache_key(arguments) or not jax.dtypes.issubdtype(dtype, np.number):
         return None
     precision = jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]
     shapes = x.shape, weight.shape, None if bias is None else bias.shape
     return _call_cache(check, function, dims, dtype, shapes, arguments, precision)
 
 
-def _is_exact(value) -> bool:
-    """Whether values are equal only if they are the same. 1, 1.0 and True are not."""
+def _is_cache_key(value) -> bool:
+    """Whether a value can be a key of the cache. A float or a bool cannot, because 1 == 1.0 == True."""
     type_ = type(value)
-    return type_ is int or type_ is str or value is None or (type_ in (tuple, Options) and all(map(_is_exact, value)))
+    return (
+        type_ is int or type_ is str or value is None or (type_ in (tuple, Options) and all(map(_is_cache_key, value)))
+    )
 
 
 @lru_cache(maxsize=4096)
@@ -122,12 +124,12 @@ def primitive_operands(x: jax.Array, weight: jax.Array, *, call: ConvCall) -> tu
 
 
 @lru_cache(maxsize=4096)
-def jitted(call: ConvCall) -> Callable[..., jax.Array]:
-    """A checked call as a function of (x, weight, bias): of arrays alone, which jit dispatches fastest."""
+def jitted_call(call: ConvCall) -> Callable[..., jax.Array]:
+    """A checked call as a jitted function of (x, weight, bias). jit dispatches functions of arrays alone fastest."""
 
     def run(x: jax.Array, weight: jax.Array, bias: jax.Array | None) -> jax.Array:
-        # XLA's partitioner computes wrong values where an image is sharded in space and its kernels are sharded too, be
-        # it along their taps or over another axis of the mesh, or its channels are (plain lax too; jax 0.10.2, 0.12.0).
+        # XLA's partitioner computes wrong values if the spatial axes of an image are sharded, and its channels or any
+        # axis of its kernels are sharded too (jax 0.10.2 and 0.12.0, also with plain lax).
         if is_sharded(x, *range(1 + call.batched, x.ndim)):
             x, weight = replicated(x, call.batched), replicated(weight, *range(weight.ndim))
         else:
@@ -142,19 +144,23 @@ def _conv(x, weight, bias, *, call: ConvCall):
     if call.transposed and call.boundary:
         y = boundary.fold_back(y, *call.boundary)
     if bias is not None:
-        # In float32 at least, for the gradient of the bias is a long sum in this dtype.
+        # Added in float32 at least, because the gradient of the bias is a long sum in this dtype.
         wide = jnp.float32 if y.dtype in (jnp.float16, jnp.bfloat16) else y.dtype
         y = (y.astype(wide) + bias.reshape(1, -1, *[1] * call.spec.dims).astype(wide)).astype(y.dtype)
     return y if call.batched else lax.squeeze(y, (0,))
 
 
 def _conv_layout(x, weight, bias, *, call: ConvCall):
-    """Batch and space lie as those of x, channels as the kernels, or the bias, or the groups that they belong to."""
+    """The PartitionSpec entries of the result. Batch and spatial axes are sharded like those of x.
+
+    Channels are sharded like the output axis of the weight, else like the bias, else like the channels of x if there
+    are groups.
+    """
     grouped = call.spec.groups > 1
     outputs = weight[0] if not call.transposed else None if grouped else weight[1]
     channels = outputs or (bias and bias[0]) or (x[call.batched] if grouped else None)
     space = x[call.batched + 1 :]
-    # As `jitted` says: an image that is sharded in space is not sharded in channels too.
+    # An image whose spatial axes are sharded must not have sharded channels. `jitted_call` says why.
     return (*x[: call.batched], None if any(map(mesh_axes, space)) else channels, *space)
 
 
@@ -165,7 +171,7 @@ def unfold(x: jax.Array, *, grid: Grid) -> jax.Array:
 
 
 def _batch_layout(x, *, batched: bool, rest: int):
-    """The batch, if there is one, lies as that of x; the other axes are whole on every device."""
+    """The PartitionSpec entries of the result. The batch, if any, is sharded like x's; other axes are replicated."""
     return (*x[:batched], *[None] * rest)
 
 

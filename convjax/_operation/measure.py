@@ -1,4 +1,4 @@
-"""The time of every algorithm for every convolution of a function, on the machine at hand."""
+"""Finds the convolutions of a function, and times every algorithm for each of them on this machine."""
 
 import time
 from collections.abc import Callable
@@ -13,18 +13,18 @@ from convjax._arguments.arrays import to_device
 from convjax._choice.choose import why_unsupported
 from convjax._choice.problem import Problem
 from convjax._choice.recorded import Recorded, operation_of
-from convjax._machine import Machine, default_platform, here
+from convjax._machine import Machine, default_platform, this_machine
 from convjax._operation.primitive import conv_p, flipped_weight, run_algorithm, transposed_weight
 
-BATCH_SECONDS = 0.01  # for which a call is repeated before the next call is timed
-MAX_CLOSE = 3  # times the fastest: what is slower in the first round is not timed in the others
-MAX_MULTIPLY_ADDS_RATIO = 16  # times those of the definition
-MAX_LOOP_MULTIPLY_ADDS = 4e9  # of loops over single products, which take a second for as many
-LOOPS = ("shift_add", "variadic_reduce")
+BATCH_SECONDS = 0.01  # a call is repeated for so long before the next call is timed
+MAX_CLOSE = 3  # an algorithm that is slower than the fastest by a larger factor is not timed in the later rounds
+MAX_MULTIPLY_ADDS_RATIO = 16  # an algorithm with more times the multiply-adds of the definition is not timed
+MAX_LOOP_MULTIPLY_ADDS = 4e9  # LOOPS are not timed for more multiply-adds, which take them over a second
+LOOPS = ("shift_add", "variadic_reduce")  # algorithms that loop over single products
 
 
 def measure(function: Callable, args: tuple, rounds: int) -> Recorded:
-    machine = here(default_platform())
+    machine = this_machine(default_platform())
     problems = {}
     for equation in convolutions(jax.make_jaxpr(function)(*args).jaxpr):
         problem = problem_of(equation, machine)
@@ -33,13 +33,13 @@ def measure(function: Callable, args: tuple, rounds: int) -> Recorded:
 
 
 def convolutions(jaxpr) -> list:
-    """The primitive's equations in a jaxpr and in those that it calls."""
+    """The equations of the convolution primitive in a jaxpr and in the jaxprs that it calls."""
     found = [eqn for eqn in jaxpr.eqns if eqn.primitive is conv_p]
     return found + [eqn for inner in subjaxprs(jaxpr) for eqn in convolutions(inner)]
 
 
 def problem_of(equation, machine: Machine) -> Problem:
-    """What one of those equations computes, as selection sees it."""
+    """The `Problem` of one equation that `convolutions` returns."""
     x, w = (jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in equation.invars)
     return Problem(equation.params["spec"], x, w, machine)
 
@@ -72,8 +72,11 @@ def _candidates(problem: Problem) -> list[str]:
 
 
 def _by(name: str, problem: Problem) -> Callable:
-    """The convolution by one algorithm. If the kernel is a flipped weight, the flip is a part of the time: some
-    algorithms undo it."""
+    """A function of the operands that runs one algorithm.
+
+    If the kernel is a flipped weight, the function flips it, so that the time includes the flip. Some algorithms undo
+    the flip and are faster for it.
+    """
     spec = problem.spec
 
     def run(x, w):
@@ -99,7 +102,7 @@ def _wait_for(call: Callable, *operands: jax.Array) -> None:
 
 
 def time_batch(call: Callable[[], object], batch_seconds: float) -> float:
-    """The seconds of the fastest of the calls that a batch has room for, and of one at least."""
+    """Call repeatedly for `batch_seconds`, at least once, and return the fewest seconds that a call took."""
     best, start = float("inf"), time.perf_counter()
     while True:
         before = time.perf_counter()

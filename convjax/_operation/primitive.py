@@ -1,8 +1,7 @@
 """The one primitive, a convolution under a `ConvSpec`, and its rules.
 
-The operations that a ConvSpec describes are closed: every derivative and every batched form of one is one of them
-again. So each of them is bound here as the same primitive, and gets the algorithm that suits its own shape on its own
-platform.
+Every derivative and every batched form of an operation that a ConvSpec describes can be described by a ConvSpec too. So
+all of them are this primitive, and each gets the algorithm that suits its own shapes and platform.
 
 Below, G is groups, n input sizes, k kernel sizes, m output sizes, and d(n, r) = (n - 1) r + 1 the extent of n elements
 at a dilation r. Per spatial dimension X = d(n, lhs_dilation), K = d(k, rhs_dilation), Y = d(m, stride), and
@@ -28,7 +27,7 @@ from convjax._arrays.sharding import is_partitioned, mark_varying, varying_axes
 from convjax._choice.choose import choose
 from convjax._choice.problem import Problem
 from convjax._choice.recorded import Recorded
-from convjax._machine import Machine, serving
+from convjax._machine import Machine, machine_for_lowering
 from convjax._operation.wide_steps import without_wide_steps
 from convjax._spec import ConvSpec, Hints, extent
 
@@ -36,7 +35,7 @@ conv_p = Primitive("convjax_conv")
 
 
 def convolve(x: jax.Array, w: jax.Array, spec: ConvSpec, algorithm: str | Recorded = "auto") -> jax.Array:
-    """Bind the primitive. The only way to it, for the public functions and for its own rules."""
+    """Bind the primitive. Public functions and the rules of the primitive all bind it through this function."""
     x, spec = without_wide_steps(x, w, spec)
     axes = [varying_axes(a) for a in (x, w)]
     if axes[0] != axes[1]:
@@ -61,7 +60,7 @@ def correlate_local(x: jax.Array, w: jax.Array, padding, layer_weight: str | Non
 def _abstract(x, w, *, spec: ConvSpec, algorithm: str | Recorded):
     # The plain lax form knows the shape, the dtype, the sharding and the axes of shard_map that the result varies over.
     (aval,) = jax.make_jaxpr(partial(xla.run, spec=spec))(x, w).out_avals
-    # The public functions check one call. jax.vmap makes more of it.
+    # The public functions check the sizes of a single call. jax.vmap makes its arrays larger.
     check_countable("conv", ("padding", spec.padding, aval.shape), item_bytes=max(4, aval.dtype.itemsize))
     return aval
 
@@ -84,8 +83,8 @@ PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 
 def _lower(ctx, *operands, platform: str, spec: ConvSpec, algorithm: str | Recorded):
     module = ctx.module_context
-    several_hosts = module.lowering_parameters.for_export or jax.process_count() > 1
-    machine = serving(platform, several_hosts=several_hosts)
+    may_run_elsewhere = module.lowering_parameters.for_export or jax.process_count() > 1
+    machine = machine_for_lowering(platform, may_run_elsewhere=may_run_elsewhere)
     partitioned = is_partitioned(module.axis_context)
     run = partial(run_chosen, spec=spec, machine=machine, algorithm=algorithm, partitioned=partitioned)
     return mlir.lower_fun(run, multiple_results=False)(ctx, *operands)
@@ -94,7 +93,7 @@ def _lower(ctx, *operands, platform: str, spec: ConvSpec, algorithm: str | Recor
 def run_chosen(
     x, w, spec: ConvSpec, machine: Machine, algorithm="auto", partitioned: bool = False, below_rank: int | None = None
 ) -> jax.Array:
-    """The convolution by the algorithm that is chosen for it."""
+    """Choose an algorithm for the convolution and run it."""
     chosen = choose(Problem(spec, x, w, machine), algorithm, partitioned, below_rank)
     return run_algorithm(chosen.algorithm, x, w, spec, machine, algorithm, partitioned)
 
@@ -102,7 +101,7 @@ def run_chosen(
 def run_algorithm(
     chosen: Algorithm, x, w, spec: ConvSpec, machine: Machine, algorithm="auto", partitioned: bool = False
 ) -> jax.Array:
-    """The convolution by one algorithm. What a rewrite restates it as goes through selection again."""
+    """Run one algorithm. If it is a rewrite, an algorithm is chosen for each operation that it makes."""
     if isinstance(chosen, Kernel):
         return chosen.run(x, w, spec, machine)
     algorithm = "local" if algorithm == "local" else "auto"
@@ -135,14 +134,16 @@ for _platform in (None, *PLATFORMS):
 
 
 def transposed_weight(w: jax.Array, groups: int, flip: bool = True) -> jax.Array:
-    """(G O, I, *k) to (G I, O, *k), taps reversed: what slides over the cotangent, or over a transposed input."""
+    """(G O, I, *k) to (G I, O, *k), taps reversed: the kernel of input gradients and of transposed convolutions."""
     w = merge_groups(w.reshape(groups, -1, *w.shape[1:]).swapaxes(1, 2)) if groups > 1 else swap_channels(w)
     return lax.rev(w, _spatial(w)) if flip else w
 
 
 def flipped_weight(w: jax.Array, groups: int) -> jax.Array:
-    """The same, flipped first and transposed then: if `transposed_weight` made w, as in a transposed convolution, XLA
-    sees two pairs that cancel."""
+    """`transposed_weight(w)`, computed in the other order: flip, then transpose.
+
+    If `transposed_weight` made w, as in the gradient of a transposed convolution, XLA sees that both steps cancel.
+    """
     return transposed_weight(lax.rev(w, _spatial(w)), groups, flip=False)
 
 
@@ -151,12 +152,12 @@ def _spatial(w: jax.Array) -> tuple[int, ...]:
 
 
 def merge_groups(a: jax.Array) -> jax.Array:
-    """The first two axes as one."""
+    """Merge the first two axes."""
     return a.reshape(a.shape[0] * a.shape[1], *a.shape[2:])
 
 
-# Where the layer's weight goes. In an input gradient, input and result change places; in a weight gradient, kernel and
-# result.
+# `Hints.layer_weight` of a gradient, from that of the operation. An input gradient swaps the roles of input and result.
+# A weight gradient swaps the roles of kernel and result.
 _WEIGHT_IN_INPUT_GRADIENT = {"kernel": "kernel", "result": "input", "input": "result", None: None}
 _WEIGHT_IN_WEIGHT_GRADIENT = {"kernel": "result", "result": "kernel", "input": "input", None: None}
 
@@ -207,9 +208,9 @@ def _per_dim(x, w, y, spec: ConvSpec):
 
 
 def _transpose(gradient, name: str, ct, x, w, *, spec: ConvSpec, algorithm: str | Recorded):
-    # A gradient is another operation, so the algorithm named for this one need not support it. XLA's own supports all,
-    # and records name their operations. An input gradient can be local. A weight gradient cannot: nearly every element
-    # reaches each tap of it.
+    # A gradient is another operation, which a named algorithm may not support. So a name is not kept, with three
+    # exceptions: "xla" supports every operation, a record says which operations its entries are for, and an input
+    # gradient can be local. A weight gradient cannot, because nearly every element of x contributes to each result.
     kept = algorithm == "xla" or isinstance(algorithm, tuple) or (algorithm == "local" and name == "x")
     algorithm = algorithm if kept else "auto"
     operand, known = (x, w) if name == "x" else (w, x)
@@ -219,8 +220,8 @@ def _transpose(gradient, name: str, ct, x, w, *, spec: ConvSpec, algorithm: str 
 ad.defbilinear(conv_p, partial(_transpose, _input_gradient, "x"), partial(_transpose, _weight_gradient, "w"))
 
 
-# Taylor series, for jax.experimental.jet. Its terms are coefficients, so that the k-th of a product is the sum of the
-# products of a j-th and a (k - j)-th (the rule of Leibniz).
+# Taylor series, for jax.experimental.jet. Its terms are coefficients. So the k-th coefficient of a product is the sum,
+# over j, of the j-th coefficient of x times the (k - j)-th of w (Leibniz's rule).
 
 
 def _taylor(operands, series, *, spec: ConvSpec, algorithm: str | Recorded):
@@ -264,10 +265,10 @@ def _batch_w(x, w, _, w_axis, spec: ConvSpec, algorithm: str | Recorded):
 def _batch_both(x, w, x_axis, w_axis, spec: ConvSpec, algorithm: str | Recorded):
     x, w = jnp.moveaxis(x, x_axis, 1), jnp.moveaxis(w, w_axis, 0)
     batch, size, out = x.shape[0], w.shape[0], w.shape[1]
-    if size == 0:  # no groups at all is not a convolution
+    if size == 0:  # a convolution must have a group
         shape = spec.output_shape((batch, *x.shape[2:]), w.shape[1:])
         return jnp.zeros((0, *shape), spec.out_dtype or x.dtype), 0
-    if not isinstance(size, int):  # XLA counts groups when it compiles, so a symbolic number of them is a loop
+    if not isinstance(size, int):  # XLA needs the number of groups to compile, so a symbolic one becomes a loop
         each = lambda pair: convolve(pair[0], pair[1], spec, algorithm)  # noqa: E731
         return lax.map(each, (jnp.moveaxis(x, 1, 0), w)), 0
 

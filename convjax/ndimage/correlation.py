@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from convjax._arguments import arrays, errors_scipy, images, values
-from convjax._arguments.errors_names import explain_unknown_arguments
+from convjax._arguments.suggestions import explain_unknown_arguments
 from convjax._arrays.sums import add_all
 from convjax._filters import passes
 from convjax._filters.passes import Pass
@@ -181,7 +181,7 @@ def _filter_means(function: str, x: jax.Array, axes: Any, sizes: Any, mode: Any,
 
 
 def _window_weights(function: str, weights: Any, flip: bool) -> Any:
-    """The weights of a correlation. Anything but JAX arrays stays a NumPy array, with all its digits."""
+    """The weights of a correlation. Unless they are JAX arrays, they become a NumPy array, with all their digits."""
     w = arrays.array(function, "weights", weights)
     mine = all(isinstance(a, (np.ndarray, np.generic, int, float, complex)) for a in jax.tree.leaves(weights))
     if mine and w.dtype != np.bool_:
@@ -190,6 +190,6 @@ def _window_weights(function: str, weights: Any, flip: bool) -> Any:
 
 
 def _reaches(function: str, shape: Any, origin: Any, flip: bool):
-    """The elements before and behind a result that a window reads. Flipping the window swaps them."""
+    """How many elements before and after a result its window reads. Flipping the window swaps the two numbers."""
     reaches = images.reaches(function, shape, origin)
     return tuple(pair[::-1] for pair in reaches) if flip else reaches

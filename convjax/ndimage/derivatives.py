@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from convjax._arguments import errors_scipy, images
-from convjax._arguments.errors_names import explain_unknown_arguments
+from convjax._arguments.suggestions import explain_unknown_arguments
 from convjax._arrays.sums import add_all
 from convjax._filters import passes
 from convjax._filters.passes import Pass
@@ -155,7 +155,7 @@ def _smoothed_difference(name: str, input: Any, axis: Any, mode: Any, cval: Any,
 
 def _generic(name, input, argument, derivative, mode, cval, extra_arguments, extra_keywords, axes, combine):
     x = images.image(name, input)
-    derivative = images.function_of(name, argument, derivative)
+    derivative = images.checked_function(name, argument, derivative)
     axes = images.axes(name, axes, x.ndim)
     modes = images.per_axis(name, "mode", mode, len(axes))
     pairs = zip(axes, modes, strict=True)

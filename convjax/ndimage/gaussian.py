@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from convjax._arguments import images, values
-from convjax._arguments.errors_names import explain_unknown_arguments
+from convjax._arguments.suggestions import explain_unknown_arguments
 from convjax._arrays.sums import add_all
 from convjax._filters import passes
 from convjax._filters.passes import Pass
@@ -88,7 +88,7 @@ def gaussian_filter1d(
     x = images.image(name, input)
     axes = (images.axis(name, axis, x.ndim),)
     borders = [(images.border(name, mode),)]
-    sigmas = [images.scale(name, sigma, zero=False)]
+    sigmas = [images.checked_sigma(name, sigma, zero=False)]
     radii = [images.radius(name, x, axes[0], sigmas[0], truncate, radius)]
     orders = [[values.integer(name, "order", order, 0)]]
     return _filter(name, x, axes, borders, sigmas, radii, orders, cval, add_all)
@@ -172,12 +172,12 @@ def _derivatives(name, x, axes, sigmas, order: int, mode, cval, truncate, radius
 
 def _sigmas_and_radii(name: str, x: jax.Array, axes: Sequence[int], sigmas: list[Any], truncate: Any, radius: Any):
     radii = images.per_axis(name, "radius", radius, len(sigmas))
-    sigmas = [images.scale(name, sigma, zero=True) for sigma in sigmas]
+    sigmas = [images.checked_sigma(name, sigma, zero=True) for sigma in sigmas]
     return sigmas, [images.radius(name, x, i, s, truncate, r) for i, s, r in zip(axes, sigmas, radii, strict=True)]
 
 
 def _filter(name, x, axes, borders, sigmas, radii, orders, cval, combine) -> jax.Array:
-    """One chain of passes for each list of borders and each of orders. Axes whose sigma is 0 are unchanged."""
+    """Apply one chain of passes for each row of `borders` and `orders`. Axes whose sigma is 0 are unchanged."""
     cval = images.fill(name, cval, x.dtype)
     used = [i for i, sigma in enumerate(sigmas) if images.is_smoothing(sigma)]
     chains = tuple(tuple(Pass(axes[i], row[i], (radii[i], radii[i])) for i in used) for row in borders)
@@ -202,7 +202,7 @@ def _weights(sigma: Any, order: int, radius: int) -> Any:
     offsets: Any = np.arange(-radius, radius + 1)
     traced = isinstance(sigma, jax.core.Tracer)
     if traced:
-        given = sigma.astype(passes.sum_dtype(sigma.dtype))
+        given = sigma.astype(passes.filter_sum_dtype(sigma.dtype))
         sigma, offsets = jnp.where(given > images.MAX_ZERO_SIGMA, given, 1), jnp.asarray(offsets, given.dtype)
     variance = sigma * sigma
     library: Any = jnp if traced else np

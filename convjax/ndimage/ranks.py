@@ -20,7 +20,7 @@ import jax
 import numpy as np
 
 from convjax._arguments import errors_scipy, images, values
-from convjax._arguments.errors_names import explain_unknown_arguments
+from convjax._arguments.suggestions import explain_unknown_arguments
 from convjax._arrays import boundary, xla_cpu
 from convjax._arrays.sharding import sharded_like_first
 from convjax._filters import passes, rank_select
@@ -140,7 +140,7 @@ def rank_filter(
     """`scipy.ndimage.rank_filter`: the element of each window that has `rank` smaller ones.
 
     Args:
-      rank: from 0, the smallest; or negative, and then -1 is the largest.
+      rank: 0 is the smallest element. Negative ranks count from the largest, which is -1.
 
     Other arguments, results and errors are those of `median_filter`, and so are the cost and the order of the sizes of
     a box.
@@ -176,7 +176,7 @@ def percentile_filter(
     """`scipy.ndimage.percentile_filter`: the element of each window of rank int(count * percentile / 100).
 
     Args:
-      percentile: from 0 to 100, the largest. 100 is added to negative ones, from -100.
+      percentile: from 0, the smallest element, to 100, the largest. 100 is added to negative ones, which start at -100.
 
     Other arguments, results and errors are those of `median_filter`, and so are the cost and the order of the sizes of
     a box.
@@ -187,7 +187,7 @@ def percentile_filter(
     [1, 1, 1, 1, 1, 5]
     """
     name = "ndimage.percentile_filter"
-    given = images.number(name, "percentile", percentile)
+    given = images.checked_number(name, "percentile", percentile)
 
     def chosen(count: int) -> int:
         if not -100 <= given <= 100:

@@ -12,7 +12,7 @@ from cases import ALL_REDUCED, CASES, CPU, REDUCED, Case, by, normal, specs
 
 from convjax._algorithms import ALGORITHMS, col2im, fft, im2col, shift_add, variadic_reduce
 from convjax._algorithms.algorithm import Rewrite
-from convjax._algorithms.winograd import gradient, matrices, tiles
+from convjax._algorithms.winograd import matrices, tiles, weight_gradient
 from convjax._arrays.fourier import fast_length
 from convjax._choice.choose import why_unsupported
 from convjax._spec import ConvSpec, Hints
@@ -113,12 +113,12 @@ def test_blocks_of_a_long_signal():
         (((1, 2, 9, 8, 7), (3, 2, 3, 3, 3)), ((4, 0), (1, 2), (0, 0))),
     ],
 )
-@pytest.mark.parametrize("many", [4, gradient.MIN_CHANNELS_FOR_TWO_LOOPS])
+@pytest.mark.parametrize("many", [4, weight_gradient.MIN_CHANNELS_FOR_TWO_LOOPS])
 def test_blocks_of_winograd(monkeypatch, most, many, shapes, padding):
     """Images, or rows of tiles of one, in turn: the last block may hold rows that are not kept, and what a block sees
     may lie in the padding alone."""
     machine = chunked(most)
-    monkeypatch.setattr(gradient, "MIN_CHANNELS_FOR_TWO_LOOPS", many)
+    monkeypatch.setattr(weight_gradient, "MIN_CHANNELS_FOR_TWO_LOOPS", many)
     for spec, x, w in specs(Case("in blocks", *shapes, {"padding": padding})).values():
         if ALGORITHMS["winograd"].unsupported(spec, x, w) is not None:
             continue
@@ -133,7 +133,9 @@ def test_blocks_of_winograd(monkeypatch, most, many, shapes, padding):
 @pytest.mark.parametrize("kernel", [(3, 3), (2, 4)])
 def test_heavy_weights_of_winograd_in_turns(newer, kernel):
     """A third of the transformed weight at a time: in a loop, or one after the other where loops are slower."""
-    machine = chunked(64)._replace(batched_gemm_is_parallel=True, barriers_survive_fusion=newer)
+    machine = chunked(64)._replace(
+        batched_gemm_is_parallel=True, barriers_survive_fusion=newer, loops_are_single_core=newer
+    )
     case = Case("heavy", (1, 16, 7, 6), (20, 16, *kernel), {"padding": [(1, 2), (0, 1)]})
     for spec, x, w in specs(case).values():
         lowered = str(jax.make_jaxpr(by("winograd", spec, machine))(x, w))

@@ -2,7 +2,7 @@
 
 import jax
 import pytest
-from cases import normal
+from cases import compiled_text, normal
 
 import convjax
 from benchmarks import tasks
@@ -16,16 +16,12 @@ def _defaults():
         yield
 
 
-def program(function, *arrays) -> str:
-    return jax.jit(function).lower(*arrays).compile().as_text()
-
-
 @pytest.mark.parametrize("sizes", [(40,), (40, 24), (12, 40, 24)])
 def test_borders_on_every_axis_are_one_loop(sizes):
     """And the sum over the taps is another."""
     x, w = normal(0, (2, 8, *sizes)), normal(1, (8, 1, *[3] * len(sizes)))
     conv = lambda x, w: convjax.conv(x, w, padding=1, groups=8, algorithm="shift_add")  # noqa: E731
-    entry = program(conv, x, w).split("ENTRY")[1]
+    entry = compiled_text(conv, x, w).split("ENTRY")[1]
     assert entry.count(" fusion(") == 2, entry
 
 
@@ -41,7 +37,7 @@ def test_borders_on_every_axis_are_one_loop(sizes):
 )
 def test_loops_are_shared_among_cores(function, shapes):
     """XLA makes one call, which one core runs, of a loop that it takes for small, as it does from jax 0.12 on."""
-    text = program(function, *[normal(n, shape) for n, shape in enumerate(shapes)])
+    text = compiled_text(function, *[normal(n, shape) for n, shape in enumerate(shapes)])
     assert " while(" in text
     assert "small_call" not in text
 

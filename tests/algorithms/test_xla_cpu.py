@@ -8,16 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import reference
-from cases import CPU, Case, by, normal, specs
+from cases import CPU, Case, by, compiled_text, normal, specs
 from jax import lax
 
 from convjax._algorithms import _chunks
 from convjax._arrays import xla_cpu
-
-
-def compiled(f, *operands) -> str:
-    with jax.default_device(jax.devices("cpu")[0]):
-        return jax.jit(f).lower(*operands).compile().as_text()
 
 
 def blocks(text: str) -> list[str]:
@@ -39,7 +34,7 @@ def test_products_that_run_concurrently(single_core):
         want = reference.conv(x, w, spec)
         got = jax.jit(by(name, spec, machine))(x, w)
         assert np.abs(np.asarray(got) - want).max() <= 4e-6 * np.abs(want).max()
-        orders = _orders(compiled(by(name, spec, machine), x, w))
+        orders = _orders(compiled_text(by(name, spec, machine), x, w))
         assert any(re.fullmatch("pc{7,}p", order) for order in orders) == single_core
 
 
@@ -71,5 +66,5 @@ def test_loops_are_not_fused_across_a_barrier():
         (lambda x: xla_cpu.fusion_barrier(x, reuse_buffer=True), 0),
         (lambda x: x, 1),
     ):
-        text = compiled(lambda x, f=border: jnp.tanh(f(jnp.exp(x))), np.ones(1000, np.float32))
+        text = compiled_text(lambda x, f=border: jnp.tanh(f(jnp.exp(x))), np.ones(1000, np.float32))
         assert sum("exponential(" in block and " tanh(" in block for block in blocks(text)) == together, text

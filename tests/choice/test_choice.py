@@ -14,7 +14,7 @@ from convjax._algorithms.algorithm import Kernel, Rewrite
 from convjax._choice.choose import choose
 from convjax._choice.preferences import PREFERENCES, Preference
 from convjax._choice.problem import Problem
-from convjax._machine import generic, here
+from convjax._machine import generic, this_machine
 from convjax._operation import primitive
 from convjax._operation.primitive import convolve
 from convjax._spec import ConvSpec
@@ -23,6 +23,8 @@ from convjax._spec import ConvSpec
 OTHER_COMPILER = CPU._replace(
     batched_gemm_is_parallel=not CPU.batched_gemm_is_parallel,
     barriers_survive_fusion=not CPU.barriers_survive_fusion,
+    transposes_in_tiles=not CPU.transposes_in_tiles,
+    loops_are_single_core=not CPU.loops_are_single_core,
     strided_convolution_is_fast=not CPU.strided_convolution_is_fast,
 )
 
@@ -56,7 +58,7 @@ def test_integers_get_what_is_exact():
 @pytest.mark.parametrize(
     "shapes", [((1, 1, 130, 140), (1, 1, 63, 63)), ((1, 32, 40, 40), (32, 32, 3, 3)), ((1, 64, 40, 40), (64, 32, 3, 3))]
 )
-def test_local_keeps_a_nan_where_it_is_seen(shapes):
+def test_local_keeps_a_nan_within_its_windows(shapes):
     """And so do the tangents and the gradient with respect to the input."""
     x, w = (jnp.asarray(normal(i, shape)) for i, shape in enumerate(shapes))
     reach = w.shape[2] // 2
@@ -145,7 +147,7 @@ OPERATIONS = {
 @pytest.mark.parametrize("case", ROWS, ids=lambda case: case.name)
 def test_what_is_chosen_is_what_is_compiled(case):
     for spec, x, w in specs(case).values():
-        name = choose(Problem(spec, x, w, here("cpu"))).algorithm.name
+        name = choose(Problem(spec, x, w, this_machine("cpu"))).algorithm.name
         if name not in OPERATIONS and name != "shift_add":
             continue
         text = jax.jit(lambda x, w, spec=spec: convolve(x, w, spec)).lower(x, w).as_text()
@@ -164,7 +166,7 @@ def test_the_platform_that_is_lowered_for_decides():
         assert f"stablehlo.{operation}" in text, platform
 
 
-def test_an_algorithm_that_cannot_serve_says_why():
+def test_naming_an_unsupported_algorithm_gives_the_reason():
     x, w = normal(0, (1, 4, 8, 8)), normal(1, (4, 2, 3, 3))
     with pytest.raises(ValueError, match=r"algorithm='winograd': groups"):
         convjax.conv2d(x, w, groups=2, algorithm="winograd")

@@ -25,7 +25,7 @@ def processes(monkeypatch):
     machines = Machine(cores=64), Machine(cores=1, chunk_elements=1 << 12)
 
     def lowered(n, lower):
-        monkeypatch.setattr(_machine, "here", lambda platform: machines[n]._replace(platform=platform))
+        monkeypatch.setattr(_machine, "this_machine", lambda platform: machines[n]._replace(platform=platform))
         jax.clear_caches()
         return lower()
 

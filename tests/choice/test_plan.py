@@ -76,7 +76,7 @@ def test_a_plan_can_be_hashed_and_compared():
         others["xla"] = "none"
 
 
-def test_plan_of_what_is_restated():
+def test_plan_of_a_rewrite():
     """The error, and the multiply-adds, are those of the algorithm for what it is restated as."""
     x, weight = (jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((2, 256, 33, 33), (256, 256, 3, 3)))
     plan = convjax.plan(x, weight, padding=2, dilation=2, platform="cpu")

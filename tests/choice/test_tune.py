@@ -69,7 +69,7 @@ def test_a_plan_states_times_that_were_measured(recorded):
     assert convjax.plan(X, W, padding=1, stride=2).step().seconds is None
 
 
-def test_what_is_not_in_a_record_is_chosen_for(recorded):
+def test_auto_chooses_what_is_not_in_a_record(recorded):
     x = jnp.asarray(normal(0, (1, 3, 20, 20)))
     np.testing.assert_array_equal(convjax.conv2d(x, W, algorithm=recorded), convjax.conv2d(x, W))
 
@@ -89,6 +89,6 @@ def test_an_input_gradient_is_timed_with_its_flip():
 @pytest.mark.parametrize(
     "value", [[1], [("cpu",)], [["cpu", [["xla"]]]], ["xla"], [[0, np.array([])]], [["cpu", [["xla", 1.5]]]]]
 )
-def test_what_is_no_record(value):
+def test_values_that_are_not_records(value):
     with pytest.raises(TypeError, match=r"`algorithm` is neither a name nor the record"):
         convjax.conv2d(X, W, algorithm=value)

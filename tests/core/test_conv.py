@@ -209,7 +209,7 @@ def test_array_likes_are_taken():
     assert y.tolist() == [[[5.5, 9.0]]]
 
 
-def test_promotion_is_jax():
+def test_promotion_is_that_of_jax():
     picture, kernel = np.full((1, 1, 4, 4), 200, np.uint8), np.full((1, 1, 2, 2), 0.5, np.float32)
     with pytest.raises(
         jax.errors.TypePromotionError if hasattr(jax.errors, "TypePromotionError") else Exception, match="strict"
@@ -247,7 +247,7 @@ def test_precision_reaches_the_convolution():
     assert precision(precision=("default", high)) == (jax.lax.Precision.DEFAULT, high)
 
 
-def test_primitive_serves_specs_that_no_function_makes():
+def test_primitive_supports_specs_that_no_public_function_makes():
     spec = ConvSpec((2, 1), ((-1, 4), (2, -2)), (3, 2), (1, 2), 2)
     x, w = normal(0, (2, 4, 5, 6)), normal(1, (6, 2, 3, 2))
     close(convolve(jnp.asarray(x), jnp.asarray(w), spec), reference.conv(x, w, spec), "float32")

@@ -75,7 +75,7 @@ CALLS = [
 ]
 
 
-def test_numbers_of_its_own_are_no_hidden_transfers():
+def test_own_constants_are_not_implicit_transfers():
     assert {call.func for call in CALLS} == {called(name).func for name in EVERY}
     with jax.transfer_guard("disallow"):
         for call in CALLS:
@@ -100,6 +100,6 @@ def test_integer_images_without_64_bit_types():
         called("edges.gradient", [[0.0, 1.0]] * 3, SQUARE[:2, None] * SQUARE[:2, :, None]),
     ],
 )
-def test_the_guard_speaks_of_data_that_lie_on_the_host(call):
+def test_implicit_transfers_of_the_caller_raise(call):
     with jax.transfer_guard("disallow"), pytest.raises(jax.errors.JaxRuntimeError, match="Disallowed host-to-device"):
         call()

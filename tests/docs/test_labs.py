@@ -51,7 +51,7 @@ def check(x, weight, want, **options):
     np.testing.assert_allclose(got, want, atol=1e-5)
 
 
-def test_sobel_is_the_labs():
+def test_labs_use_the_sobel_kernels():
     np.testing.assert_array_equal(GX, [[1, 0, -1], [2, 0, -2], [1, 0, -1]])
     np.testing.assert_array_equal(GY, [[1, 2, 1], [0, 0, 0], [-1, -2, -1]])
 

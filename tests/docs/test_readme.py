@@ -37,7 +37,7 @@ def test_the_ten_lines_run(capsys):
     assert "multiply-adds" in capsys.readouterr().out
 
 
-def test_the_lines_for_those_from_scipy_run():
+def test_the_scipy_example_runs():
     scope = {}
     first, second = re.findall(r"```python\n(.*?)```", README, re.DOTALL)[:2]
     exec(first, scope)
@@ -74,7 +74,7 @@ def test_the_table_of_pieces_is_complete():
     assert sorted(listed) == sorted(convjax.kernels.__all__)
 
 
-def test_the_table_for_those_from_scipy_lists_every_name():
+def test_the_scipy_table_lists_every_name():
     table = README[README.index("| SciPy | convjax |") : README.index("```python\nfrom convjax import edges")]
     names = set(re.findall(r"\b[a-z_]+\w*\b", table))
     assert {*convjax.signal.__all__, *convjax.ndimage.__all__} <= names

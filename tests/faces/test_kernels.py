@@ -57,7 +57,7 @@ def test_laplacian_gaussian_and_box_are_scipys():
     )
 
 
-def test_derivative_kernels_answer_to_ramps():
+def test_derivative_kernels_on_ramps():
     ramp = jnp.arange(8.0, dtype=jnp.float32)
     across = jnp.tile(ramp, (8, 1))[None, None]
     for kernel, slope in ((kernels.sobel, 8), (kernels.prewitt, 6), (kernels.scharr, 32)):

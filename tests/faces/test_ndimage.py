@@ -394,7 +394,7 @@ def test_what_convjax_alone_refuses():
         jax.jit(lambda f: ndimage.median_filter(X, footprint=f))(np.ones((3, 3)))
 
 
-def test_size_beside_a_footprint_is_ignored_aloud():
+def test_size_with_a_footprint_is_ignored_with_a_warning():
     with pytest.warns(UserWarning, match="ignoring size"):
         got = ndimage.minimum_filter(X, 5, CROSS)
     with warnings.catch_warnings():

@@ -167,7 +167,7 @@ def test_lists_and_networks_agree(dtype, of_few):
         np.testing.assert_array_equal(call(), y)
 
 
-def test_what_is_not_a_number_and_what_is_0():
+def test_order_of_nans_and_signed_zeros():
     """NaNs of either sign are the largest, and -0.0 is smaller than 0.0."""
     rng = np.random.default_rng(0)
     x = rng.choice(np.array([np.nan, -np.nan, 0.0, -0.0, 1.0, -1.0, np.inf, -np.inf], np.float32), 200)

@@ -10,8 +10,8 @@ import torch
 
 HALVES = ("float16", "bfloat16")
 
-# How far a result may be off, in units of what it would be if all its terms were positive. A sum of n terms is off by
-# n eps / 2 at most, and by far less on average; the longest sums here have a few hundred terms.
+# The largest error of a result, relative to the sum of the absolute values of its terms. The rounding error of a sum of
+# n terms is at most n eps / 2, and far smaller on average. The longest sums here have a few hundred terms.
 CLOSE = {"float64": 1e-13, "complex128": 1e-13, "float32": 1e-5, "complex64": 1e-5}
 
 
@@ -39,7 +39,10 @@ def numbers(rng: np.random.Generator, shape: Sequence[int], dtype: str) -> np.nd
 
 
 def tensor(a: np.ndarray) -> torch.Tensor:
-    """As a tensor of its dtype; of half precision as float64, for such results are judged against the exact ones."""
+    """The array as a tensor of its dtype, or of float64 for half precision.
+
+    Results in half precision are compared with exact ones.
+    """
     return torch.tensor(a.astype(np.float64) if str(a.dtype) in HALVES else a)
 
 
@@ -51,15 +54,16 @@ def torch_vjp(function: Callable, operands: Iterable[torch.Tensor], cotangent: t
 
 
 def jax_vjp(function: Callable, operands: Iterable, cotangent) -> list[jax.Array]:
-    """The same of convjax. torch's gradient of a complex function is the conjugate of JAX's."""
+    """The value and the gradients in convjax. torch's gradient of a complex function is the conjugate of JAX's."""
     y, vjp = jax.vjp(function, *operands)
     return [y, *map(jnp.conj, vjp(jnp.conj(cotangent)))]
 
 
 def check_values_and_gradients(rng: np.random.Generator, cases: Sequence[Case], stages: int = 1) -> None:
-    """With random cotangents. The cases are one program, which compiles in half the time of many.
+    """Compare values and gradients with torch's, with random cotangents.
 
-    `stages` is how often a sum in half precision is stored on its way, one axis after the other.
+    All cases are one program, which compiles in half the time of separate programs. `stages` is how many times a sum in
+    half precision is rounded, because it is computed in several steps, axis by axis.
     """
     wanted = []
     for case in cases:
@@ -82,7 +86,7 @@ def check_values_and_gradients(rng: np.random.Generator, cases: Sequence[Case], 
 
 
 def check_values(cases: Sequence[Case]) -> None:
-    """To the bit, without gradients."""
+    """Compare values with torch's, bit for bit, without gradients."""
     for case, got, want in evaluated(cases):
         assert got.dtype == case.dtype, case.label
         np.testing.assert_array_equal(got.astype(want.dtype), want, err_msg=case.label)
@@ -106,10 +110,10 @@ def magnitudes(a: np.ndarray) -> torch.Tensor:
 
 
 def difference(got, want: np.ndarray, size, stored, *, dtype: str) -> str:
-    """What keeps got from being want to the accuracy of its dtype, or nothing.
+    """Describe how `got` differs from `want`, or return "" if it is equal to within the accuracy of its dtype.
 
-    `size` is what want would be if all its terms were positive. Half precision accumulates in float32, and is rounded,
-    by half an ulp, where it is stored: `stored` is the sum of the magnitudes that were.
+    `size` is the sum of the absolute values of the terms of `want`. Half precision accumulates in float32, and is
+    rounded by up to half an ulp each time it is stored. `stored` is the sum of the magnitudes of all stored values.
     """
     got = np.asarray(got)
     if got.dtype != dtype or got.shape != want.shape:

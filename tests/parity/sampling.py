@@ -1,4 +1,4 @@
-"""Random calls of the convolutions: small, of a fixed seed, and such that every pair of choices occurs."""
+"""Small random calls of the convolutions, from a fixed seed. Together they contain every pair of choices."""
 
 import zlib
 from collections.abc import Callable, Sequence
@@ -15,7 +15,10 @@ def seeded(*names: Any) -> np.random.Generator:
 
 
 def pairwise(rng: np.random.Generator, levels: dict[str, Sequence], count: int, possible: Callable) -> list[dict]:
-    """Choices of one level per name, random, but each the one of several that brings together most new pairs."""
+    """Return `count` random choices of one level per name.
+
+    Each is the one of 40 possible random choices that has the most new pairs of levels.
+    """
     seen: set = set()
     chosen = []
     while len(chosen) < count:
@@ -40,7 +43,7 @@ def chunks(items: Sequence, size: int = 10) -> list[Sequence]:
 
 
 def draw(function: str, choice: dict, rng: np.random.Generator, wider_than_padding: bool = False):
-    """The shapes and arguments of a call that has the levels chosen; all else is random."""
+    """Draw the shapes and arguments of a call with the chosen levels. Everything else is random."""
     transposed = function in TRANSPOSED
     dims = int(function[-2])
 
@@ -57,7 +60,7 @@ def draw(function: str, choice: dict, rng: np.random.Generator, wider_than_paddi
         extra = {0: (0,) * dims, "most": tuple(most), "each": tuple(int(rng.integers(0, m + 1)) for m in most)}[
             choice["output_padding"]
         ]
-        # The least n with (n - 1) s + e + o - 2 p >= 1.
+        # The smallest n for which the result (n - 1) s + e + o - 2 p is not empty.
         least = [
             max(1, 1 - (e + o - 2 * p - 1) // s) for e, o, p, s in zip(extents, extra, padding, stride, strict=True)
         ]

@@ -1,4 +1,4 @@
-"""Any argument at all gives an array, or an error of convjax's own; and what torch accepts, convjax does."""
+"""Every argument gives an array or an error that convjax raises on purpose. convjax accepts what torch accepts."""
 
 import subprocess
 import sys
@@ -50,19 +50,19 @@ operands = st.one_of(
     scalars,
     st.just([[1.0], [1.0, 2.0]]),
 )
-settled = settings(
+fuzz_settings = settings(
     deadline=None, derandomize=True, database=None, max_examples=300, suppress_health_check=list(HealthCheck)
 )
 
 
-sane_arguments = (
+plausible_arguments = (
     st.integers(0, 3) | st.tuples(st.integers(0, 3), st.integers(0, 3)) | st.sampled_from(["same", "valid"])
 )
 
 
 @st.composite
 def calls(draw, function):
-    """A call of which one argument is anything at all, or some are unusual."""
+    """The arguments of a valid call, with one replaced by any value, or with up to three replaced by plausible ones."""
     groups, channels = draw(st.sampled_from([(1, 1), (1, 2), (2, 2), (2, 4)]))
     batch, size = draw(st.sampled_from([(), (0,), (2,)])), draw(st.tuples(st.integers(1, 6), st.integers(1, 6)))
     kernel = draw(st.tuples(st.integers(1, 3), st.integers(1, 3)))
@@ -72,7 +72,7 @@ def calls(draw, function):
         name = draw(st.sampled_from(sorted(values)))
         return values | {name: draw(operands if name in shape else arguments)}
     names = st.lists(st.sampled_from(sorted(VALID[function])), max_size=3, unique=True)
-    return values | {name: draw(sane_arguments) for name in draw(names)}
+    return values | {name: draw(plausible_arguments) for name in draw(names)}
 
 
 def call(library, function, values):
@@ -101,23 +101,25 @@ def check(function, values):
     if isinstance(ours, Exception):
         assert isinstance(ours, (ValueError, TypeError)), f"{type(ours)}: {ours}"
         assert str(ours).startswith(f"convjax.{function}: `"), ours
-        assert isinstance(theirs, Exception) or is_known(values), f"torch accepts what convjax refuses: {ours}"
+        assert isinstance(theirs, Exception) or is_rejected_on_purpose(values), (
+            f"torch accepts what convjax refuses: {ours}"
+        )
     else:
         assert isinstance(theirs, Exception) or ours == theirs
 
 
-def is_known(values):
-    """What torch accepts and convjax means to refuse: empty axes, unchecked sizes of an empty batch, bytes."""
+def is_rejected_on_purpose(values):
+    """Whether convjax rejects this on purpose though torch accepts it: empty axes, sizes of an empty batch, bytes."""
     return 0 in values["x"].shape + values["weight"].shape or isinstance(values["padding"], bytes)
 
 
-@settled
+@fuzz_settings
 @given(calls("conv2d"))
 def test_conv2d(values):
     check("conv2d", values)
 
 
-@settled
+@fuzz_settings
 @given(calls("conv_transpose2d"))
 def test_conv_transpose2d(values):
     check("conv_transpose2d", values)
@@ -136,7 +138,7 @@ def test_integers_beyond_64_bits(name, value):
 
 
 def test_no_shape_ends_the_process():
-    """XLA's swap of the operands aborts where one axis has a window as wide as its dilation and another a wider one."""
+    """XLA would swap the operands and abort. One axis has a window as wide as its dilation, another a wider window."""
     x, weight = np.arange(60.0).reshape(2, 2, 5, 3) % 7, np.arange(40.0).reshape(2, 2, 2, 5) % 5
     code = f"""
 import jax
@@ -158,10 +160,10 @@ def example_values(function):
 
 @pytest.mark.parametrize("name", ["padding_mode", "precision", "preferred_element_type", "algorithm"])
 @pytest.mark.parametrize("function", sorted(VALID))
-def test_keywords_of_convjax(function, name):
-    """Nothing of torch's to compare with: an array or an error of convjax's own."""
+def test_keywords_that_torch_lacks(function, name):
+    """Arguments that torch lacks give an array or an error that convjax raises on purpose."""
 
-    @settings(settled, max_examples=60)
+    @settings(fuzz_settings, max_examples=60)
     @given(arguments | st.text(max_size=3))
     @example("zeros")
     @example("highest")

@@ -19,7 +19,7 @@ with warnings.catch_warnings():
 
 
 def run(node, x, weight, bias=None):
-    """An ONNX node by convjax."""
+    """Compute an ONNX node with convjax."""
     given = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
     dims = weight.ndim - 2
     kernel, size = weight.shape[2:], x.shape[2:]
@@ -93,7 +93,7 @@ def node_case(op_type, choice, rng):
     size = [int(n + rng.integers(0, 3)) for n in (extents if not transposed else [3] * dims)]
     attributes = {"strides": strides, "dilations": dilations, "group": group, "kernel_shape": kernel}
     if transposed and choice["output_padding"]:
-        # Below the stride alone, for the reference evaluator refuses more.
+        # Below the stride, because the reference evaluator rejects a larger one even if the dilation allows it.
         attributes["output_padding"] = [int(rng.integers(0, s)) for s in strides]
     pads = choice["pads"]
     if pads == "symmetric":
@@ -110,7 +110,8 @@ def node_case(op_type, choice, rng):
     inner, outer = int(rng.integers(1, 3)), int(rng.integers(1, 3))
     bias = choice["bias"]
     if transposed and group > 1:
-        # The reference evaluator takes and places the channels of wider groups wrongly, and one bias for all of them.
+        # With more than one channel per group, the reference evaluator reads and writes the wrong channels. It also
+        # adds the same bias in all groups.
         inner, outer, bias = 1, 1, False
     weight = (group * inner, outer) if transposed else (group * outer, inner)
     shapes = [(choice["batch"], group * inner, *size), (*weight, *kernel)] + [(group * outer,)] * bias

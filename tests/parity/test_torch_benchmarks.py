@@ -1,4 +1,4 @@
-"""The benchmark times torch doing the same: every case and direction, program and network gives convjax's numbers."""
+"""In the benchmark, torch computes what convjax computes, for every case and direction, program and network."""
 
 import jax
 import numpy as np
@@ -11,13 +11,13 @@ from benchmarks.programs import OPS, PROGRAMS, _torch_ops
 
 
 @pytest.fixture(autouse=True)
-def _as_users_run_it():
+def _default_settings():
     with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         yield
 
 
 def timed(case):
-    """Whether rows are called so: batched, of torch's three ranks, padded by numbers."""
+    """Whether the benchmark has calls like this: with a batch, 1 to 3 spatial dimensions, and padding by numbers."""
     padding = case.options.get("padding", 0)
     pairs_of_transposed = case.transpose and np.ndim(padding) == 2
     return len(case.x) == len(case.weight) < 6 and padding != "same" and not pairs_of_transposed
@@ -35,9 +35,7 @@ def test_cases(case, direction):
     backends.agree(ours, backends.torch_function(case, direction)(*backends.torch_operands(arrays)).detach())
 
 
-@pytest.mark.parametrize(
-    "program", [p for p in PROGRAMS if p.family in ("vmap", "twice", "call")], ids=lambda p: p.name
-)
+@pytest.mark.parametrize("program", TRANSFORMED, ids=lambda program: program.name)
 def test_programs(program):
     arrays, direction = program.arrays(np.random.default_rng(0)), program.directions[0]
     ours = jax.jit(program.jax_function("convjax", direction))(*arrays)

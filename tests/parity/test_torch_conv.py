@@ -43,7 +43,7 @@ def case(function, choice, rng):
 
 
 def positional(function, args):
-    """Of x, weight and bias, with the other arguments by position: their order is torch's too."""
+    """A function of x, weight and bias that passes the other arguments by position, in an order that torch shares."""
     order = ["stride", "padding", "dilation", "groups"]
     if "output_padding" in args:
         order = ["stride", "padding", "output_padding", "groups", "dilation"]
@@ -58,7 +58,7 @@ def test_values_and_gradients(function, chunk):
 
 
 @pytest.mark.parametrize("function", CONV + TRANSPOSED)
-def test_the_choices_hold_every_pair_of_levels(function):
+def test_choices_contain_every_pair_of_levels(function):
     every = {
         pair
         for names in itertools.combinations(levels(function), 2)

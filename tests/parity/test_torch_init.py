@@ -29,7 +29,7 @@ def both(layer, inputs, outputs, kernel, options, seed=0):
     return params, layer(inputs, outputs, kernel, **options)
 
 
-def test_a_layer_hands_over_its_parameters_as_they_are():
+def test_parameters_of_a_torch_layer_are_accepted():
     x, layer = torch.randn(2, 4, 9, 9), torch.nn.Conv2d(4, 6, 3, padding=1)
     got = convjax.conv2d(x, layer.weight, layer.bias, padding=1)
     np.testing.assert_allclose(got, layer(x).detach(), rtol=1e-5, atol=1e-5)
@@ -49,7 +49,7 @@ def test_shapes_and_dtypes(layer, inputs, outputs, kernel, options):
 
 @pytest.mark.parametrize(("layer", "inputs", "outputs", "kernel", "options"), LAYERS[::2])
 def test_distribution(layer, inputs, outputs, kernel, options):
-    """40 draws of each. With some 80 comparisons, chance alone brings p-values near 0.01."""
+    """Compare 40 draws of each layer. In about 80 comparisons, p-values near 0.01 occur by chance."""
     init = partial(
         convjax.init_conv,
         in_channels=inputs,
@@ -67,7 +67,7 @@ def test_distribution(layer, inputs, outputs, kernel, options):
         theirs = torch.cat([getattr(module, name).detach().ravel() for module in modules]).double().numpy()
         assert ours.size == theirs.size
         assert scipy.stats.ks_2samp(ours, theirs, method="asymp").pvalue > 1e-4
-        for values in (ours, theirs):  # torch's too, so that the bound is the right one
+        for values in (ours, theirs):  # torch's values are checked too, to show that the bound is right
             assert bound * (1 - 20 / values.size) < np.abs(values).max() <= bound * (1 + 1e-6)
             assert scipy.stats.kstest(values, scipy.stats.uniform(-bound, 2 * bound).cdf, method="asymp").pvalue > 1e-4
             # 4 standard errors: a uniform variable has variance bound^2 / 3, and its square bound^4 * 4 / 45.

@@ -34,7 +34,7 @@ def run(code, **names):
 
 
 def case(shapes, theirs, ours, **more):
-    """The two codes as functions of x, w and b."""
+    """The case that compares two expressions, given as text, as functions of x, w and b."""
 
     def function(code):
         return lambda x, w, b=None: run(code, **more, x=x, w=w, b=b, params=(w, b))
@@ -43,10 +43,10 @@ def case(shapes, theirs, ours, **more):
     return Case(ours, function(ours), function(theirs), operands)
 
 
-# ---- what each line is held to ----
+# ---- the check for each line of the table ----
 
 
-def same_call(theirs, ours, _):
+def check_call(theirs, ours, _):
     grouped = {"stride": (2, 1), "padding": (1, 2), "dilation": (1, 2), "groups": 2}
     weight = (4, 3, 3, 3) if "transpose" in theirs else (6, 2, 3, 3)
     shapes = ((2, 4, 9, 8), weight, (3,) if "transpose" in theirs else (6,))
@@ -63,7 +63,7 @@ def same_start(theirs, ours, note):
         assert params.bias.shape == module.bias.shape
         for ours_drawn, theirs_drawn in zip(params, (module.weight, module.bias), strict=True):
             sizes = np.abs(ours_drawn).max(), theirs_drawn.abs().max().item()
-            # Of n uniform numbers the largest falls short of the bound by a share of 1 / n.
+            # The largest of n uniform numbers is about 1 / n below the bound, relative to the bound.
             assert sizes[0] == pytest.approx(sizes[1], rel=20 / ours_drawn.size)
 
 
@@ -77,7 +77,7 @@ def same_state(*_):
 
 
 def params_of(layer):
-    """By the line of the table."""
+    """The ConvParams of a layer, made as the line of the table about state_dict says."""
     (state, params) = next((codes(theirs)[0], codes(ours)[0]) for theirs, ours, _ in LINES if "state_dict" in theirs)
     return run(params, state=run(state.removeprefix("state = "), layer=layer))
 
@@ -141,8 +141,8 @@ def same_gradient(theirs, ours, _):
 
 
 CHECKS = {
-    "`F.conv2d(": same_call,
-    "`F.conv_transpose2d(": same_call,
+    "`F.conv2d(": check_call,
+    "`F.conv_transpose2d(": check_call,
     "`nn.Conv2d(3, ": same_start,
     "`state = layer.state_dict()`": same_state,
     "`nn.Conv2d(..., padding_mode": same_borders,
@@ -178,7 +178,7 @@ class Residual(nn.Module):
 
 
 def basic_block(channels, out, stride):
-    """ResNet's."""
+    """The basic block of ResNet."""
     body = nn.Sequential(
         nn.Conv2d(channels, out, 3, stride, 1, bias=False),
         nn.BatchNorm2d(out),
@@ -191,7 +191,7 @@ def basic_block(channels, out, stride):
 
 
 def inverted_residual(channels, expansion):
-    """MobileNetV2's."""
+    """The inverted residual block of MobileNetV2."""
     inner = channels * expansion
     body = nn.Sequential(
         nn.Conv2d(channels, inner, 1, bias=False),
@@ -248,7 +248,11 @@ BLOCKS = {
 
 
 def ours(module, name, params, x):
-    """The module with its name in the whole as a function of the parameters of all convolutions."""
+    """Apply a torch module to x with convjax.
+
+    `name` is the path of the module in the block. `params` has the parameters of all convolutions of the block, by
+    path.
+    """
 
     def child(part, x):
         return ours(getattr(module, part), f"{name}.{part}", params, x)
@@ -280,7 +284,7 @@ def ours(module, name, params, x):
 
 
 def close(got, want):
-    """Sums of some hundred terms, one after the other through a few layers, in float64."""
+    """Compare with a tolerance for sums of a few hundred terms in float64, passed through a few layers."""
     want = want.detach().numpy()
     assert got.shape == want.shape
     np.testing.assert_allclose(got, want, rtol=0, atol=1e-12 * np.abs(want).max())

@@ -36,7 +36,7 @@ def layer(function, mode, weight, args):
 
 
 def mode_cases(rng, function, mode, count):
-    """With the arguments of each."""
+    """Yield random cases with this padding mode, each with its arguments."""
     for choice in pairwise(rng, LEVELS, count, no_stride_with_same):
         shapes, args = draw(function, choice, rng, wider_than_padding=True)
         operands = tuple(numbers(rng, shape, choice["dtype"]) for shape in shapes)

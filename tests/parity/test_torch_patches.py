@@ -28,7 +28,7 @@ def cases(function, dtype, count=20):
         extents = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
         image = [max(1, e - 2 * p) + int(rng.integers(0, 5)) for e, p in zip(extents, padding, strict=True)]
         counts = [(n + 2 * p - e) // s + 1 for n, p, e, s in zip(image, padding, extents, stride, strict=True)]
-        # The arguments' order is torch's too.
+        # torch has the same order of arguments.
         args = [tuple(each) if choice[name] == "each" else each[0] for name, each in values.items()]
         batch, channels = [] if choice["batch"] is None else [choice["batch"]], int(rng.integers(1, 4))
         shape = [*batch, channels, *image]

@@ -132,7 +132,7 @@ def test_bool(function):
 @pytest.mark.parametrize("function", ["conv2d", "conv_transpose2d"])
 @pytest.mark.parametrize("value", [None, "x", b"x", {}, {1, 2}, object()], ids=lambda v: type(v).__name__)
 @pytest.mark.parametrize("argument", ["x", "weight"])
-def test_what_is_no_array(function, value, argument):
+def test_values_that_are_not_arrays(function, value, argument):
     operands = {"x": np.ones(X, np.float32), "weight": np.ones(X, np.float32)}
     tensors = {name: torch.tensor(a) for name, a in operands.items()}
     tensors["input"] = tensors.pop("x")

@@ -13,7 +13,7 @@ from sampling import chunks
 
 import convjax
 
-# torch keeps its samples beside the base class of its tests, which needs this package; the samples do not.
+# Importing torch's samples also imports the base class of its tests. That needs this package, but the samples do not.
 sys.modules.setdefault("expecttest", types.SimpleNamespace(TestCase=unittest.TestCase))  # type: ignore[arg-type]
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

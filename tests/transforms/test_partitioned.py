@@ -145,7 +145,7 @@ def test_two_sharded_signals(axes):
         (P("data", "model", "space"), P()),
     ],
 )
-def test_kernels_and_channels_that_are_sharded_beside_space_under_explicit_axes(image, kernels):
+def test_explicit_sharding_of_spatial_axes_and_channels_or_kernels(image, kernels):
     """Where the partitioner is wrong in the forward pass and the input gradient of XLA's own convolution, too."""
     x, w = jnp.asarray(normal(0, (4, 4, 16, 16))), jnp.asarray(normal(1, (8, 4, 4, 4)))
     f = derivatives(lambda x, w: convjax.conv2d(x, w, algorithm="xla"))
@@ -187,7 +187,7 @@ def test_images_under_explicit_axes(name):
         np.testing.assert_allclose(g, w, rtol=1e-5, atol=1e-5)
 
 
-def test_what_nothing_serves_raises():
+def test_gradients_that_cannot_be_partitioned_raise():
     (n,) = jax.export.symbolic_shape("n")
     gradient = jax.jit(jax.grad(lambda w, x: convjax.conv2d(x, w, padding=1).sum()))
     _, _, spec = LAYOUTS["rows"]

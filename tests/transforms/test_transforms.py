@@ -202,7 +202,7 @@ def on_machine(monkeypatch, request):
 
     def change(**traits):
         machine = lambda platform, **_: generic(platform)._replace(**traits)  # noqa: E731
-        monkeypatch.setattr(primitive, "serving", machine)
+        monkeypatch.setattr(primitive, "machine_for_lowering", machine)
         request.addfinalizer(jax.clear_caches)
         jax.clear_caches()
 

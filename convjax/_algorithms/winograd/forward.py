@@ -46,7 +46,7 @@ def forward(x, w, spec, taps, machine: Machine) -> jax.Array:
     order = _Order(kept, multiplied, out_channels, depth, math.prod(multiplied) < depth * out_channels)
 
     def transform_weight(g, w):
-        return tiles.multiply_exactly(g, w, ((1,), (1,))).reshape(shape)
+        return tiles.multiply_at_full_precision(g, w, ((1,), (1,))).reshape(shape)
 
     if by_weight_chunks:
 
@@ -62,10 +62,10 @@ def forward(x, w, spec, taps, machine: Machine) -> jax.Array:
         return lax.slice(y, [0] * y.ndim, (batch, out_channels, *sizes))
 
     u = [transform_weight(part, flat) for part in np.split(g.astype(w.dtype), parts)]
-    height = sizes[0] if blocks.per_image == 1 else steps[0] * counts[0]  # rows of blocks below are cropped afterwards
+    height = sizes[0] if blocks.per_image == 1 else steps[0] * counts[0]  # rows beyond it are cropped afterwards
     operand = tiles.Operand(blocks, x.shape, spec.padding, lengths, machine)
 
-    def of_block(image, row, *starts):
+    def convolve_block(image, row, *starts):
         block = operand.block(x, image, *starts)
         v = tiles.transform_tiles(b_t, steps[deep:], block, block_counts[deep:], parts, machine)
         y = tiles.inverse_transform(a, *_products(v, u, order, spec, machine))
@@ -74,7 +74,7 @@ def forward(x, w, spec, taps, machine: Machine) -> jax.Array:
 
     starts = [(image, row, *operand.starts(row)) for image, row in blocks.starts(batch)]
     y = _chunks.zeros_varying_like((batch, out_channels, height, *sizes[1:]), x.dtype, x)
-    y = _chunks.write_chunks(starts, of_block, y, lambda image, row, *_: (image, 0, row), machine)
+    y = _chunks.write_chunks(starts, convolve_block, y, lambda image, row, *_: (image, 0, row), machine)
     return lax.slice(y, [0] * y.ndim, (batch, out_channels, *sizes))
 
 
@@ -84,7 +84,7 @@ class _Order(NamedTuple):
     kept: tuple[int, ...]  # (N, [D,] *tiles) of the results
     multiplied: tuple[int, ...]  # (N, [D + depth - 1,] *tiles) of the products of a volume
     out_channels: int
-    depth: int  # taps of a volume's first axis, each with output channels of its own
+    depth: int  # taps of a volume's first axis, 1 for images; each has output channels of its own
     channels_first: bool  # before the tiles: the product is faster with the larger matrix on the left
 
     def shape(self, tile_shape, channels) -> tuple[int, ...]:
@@ -92,7 +92,7 @@ class _Order(NamedTuple):
 
 
 def _products(v, u, order, spec, machine) -> tuple[list[jax.Array], list[jax.Array]]:
-    """The products of transformed tiles and weight, each on a core of its own if there are two, and their tokens."""
+    """The matrix products of transformed tiles v and weights u, and their tokens. Two products run on two cores."""
 
     def products(v, u):
         pairs = zip(*((u, v) if order.channels_first else (v, u)), strict=True)
@@ -103,7 +103,7 @@ def _products(v, u, order, spec, machine) -> tuple[list[jax.Array], list[jax.Arr
 
 
 def _add_slices(y, order):
-    """The sum of what each tap of a volume's first axis makes of its slice."""
+    """Add the products of the taps of a volume's first axis, each taken from its own slice of the volume."""
     if order.depth == 1:
         return y
     y = y.reshape(-1, *order.shape(order.multiplied, order.depth * order.out_channels))

@@ -1,7 +1,7 @@
 """The matrices A^T, G and B^T of F(7 - k, k), for 2 to 5 taps.
 
 The points are 0, 1, -1, 1/2, -2. They round less than the usual 0, 1, -1, 2, -2 (B. Barabasz et al., arXiv:1803.10986,
-look for such points): errors stay below 1e-5 of the largest result, which the tests check.
+search for such points). Errors stay below 1e-5 of the largest result. The tests check that.
 """
 
 import functools

@@ -17,17 +17,17 @@ from convjax._arrays.sums import add_all
 from convjax._arrays.xla_cpu import depends_on, fusion_barrier, materialized
 from convjax._machine import Machine
 
-WEIGHT_CHUNKS = 3  # in which a weight that outweighs the tiles is transformed and multiplied: two of the six rows each
-CACHE_WAY_BYTES = 4096
+WEIGHT_CHUNKS = 3  # a weight that is larger than the tiles is transformed in so many chunks of the six rows
+CACHE_WAY_BYTES = 4096  # of one way of an L1 data cache
 
 
 def max_block_elements(machine: Machine) -> int:
-    """Elements of the transformed tiles of a block, so that they stay in cache."""
+    """The largest number of elements of the transformed tiles of a block that stay in cache."""
     return 9 * machine.chunk_elements // 16
 
 
 def min_halved_elements(machine: Machine) -> int:
-    """Elements of all transformed tiles from which one block is cut in two for the sake of memory."""
+    """The number of elements of all transformed tiles from which on a single block is cut in two to save memory."""
     return 3 * machine.chunk_elements // 16
 
 
@@ -45,9 +45,10 @@ class Blocks(NamedTuple):
 
 
 def blocks_of(batch, counts, elements, step, max_elements) -> tuple[Blocks, list[int], int]:
-    """The blocks of images with `counts` tiles along each axis, of so many elements each.
+    """Divide images with `counts` tiles along each axis into blocks. A tile has `elements` elements.
 
-    Returns the blocks, the number of tiles along each axis (blocks may need some more rows), and a block's rows.
+    Returns the blocks, the number of tiles along each axis, and the rows of tiles of a block. The number of rows may be
+    larger than in `counts`, so that all blocks have equally many.
     """
     max_rows = max(max_elements // (elements * math.prod(counts[1:])), 1)
     images = max(n for n in range(1, max(max_rows // counts[0], 1) + 1) if batch % n == 0)
@@ -108,7 +109,7 @@ def pad_channels_last(x, padding, lengths, machine: Machine, in_two_loops: bool 
 
 
 def _channels_last(x: jax.Array, machine: Machine) -> jax.Array:
-    """Channels last. If channels collide in a cache, each row of an image by itself."""
+    """Move the channels last. If the channels collide in a cache, this is done row by row of an image."""
     if _channels_collide(x, machine):
         return materialized(fusion_barrier(jnp.moveaxis(x, 1, -2), machine).swapaxes(-1, -2))
     return materialized(jnp.moveaxis(x, 1, -1))
@@ -117,15 +118,17 @@ def _channels_last(x: jax.Array, machine: Machine) -> jax.Array:
 def _channels_collide(x: jax.Array, machine: Machine) -> bool:
     """Whether the channels of one pixel are so many bytes apart that a cache cannot hold them all.
 
-    A cache has some 8 ways of this size, and what is a multiple of it apart competes for the same place of each.
+    A cache has about 8 ways of `CACHE_WAY_BYTES` each. Addresses that differ by a multiple of it share the same lines.
     """
     apart = math.gcd(math.prod(x.shape[2:]) * x.dtype.itemsize, CACHE_WAY_BYTES)
-    return not machine.barriers_survive_fusion and x.shape[-1] >= 32 and x.shape[1] > 8 * CACHE_WAY_BYTES // apart
+    return not machine.transposes_in_tiles and x.shape[-1] >= 32 and x.shape[1] > 8 * CACHE_WAY_BYTES // apart
 
 
 def transform_tiles(matrices, steps, x: jax.Array, counts, parts: int, machine: Machine) -> list[jax.Array]:
-    """x (N, [P,] *n, C) to (6^d, N [P] tiles, C): each axis' matrix times the tiles that start at every step of it. The
-    first axis of the result is cut into so many parts."""
+    """Transform the tiles of x (N, [P,] *n, C) to (6^d, N [P] tiles, C), by one matrix per axis.
+
+    A tile starts at every `steps` elements of an axis. The result is a list of `parts` parts along its first axis.
+    """
 
     def elements(x, axis, at):
         step, count = steps[axis], counts[axis]
@@ -146,10 +149,10 @@ def transform_tiles(matrices, steps, x: jax.Array, counts, parts: int, machine: 
 
 
 def _combine(matrix: np.ndarray | jax.Array, parts: list[jax.Array]) -> jax.Array:
-    """The matrix times the parts, its rows along a second axis.
+    """Multiply the matrix by the parts. The rows of the matrix become a second axis of the result.
 
-    Every row weighs every part, zeros too: a loop over one expression is as fast as a loop for each row over what it
-    needs, and compiles in a third of the time.
+    Every row multiplies every part, even by zero. One loop over a single expression is as fast as a loop for each row
+    over the parts that it needs, and it compiles in a third of the time.
     """
     shape = (parts[0].shape[0], len(matrix), *parts[0].shape[1:])
     along = (0, *range(2, len(shape)))
@@ -158,32 +161,32 @@ def _combine(matrix: np.ndarray | jax.Array, parts: list[jax.Array]) -> jax.Arra
     return add_all([lax.mul(*pair) for pair in zip(weights, parts, strict=True)])
 
 
-def multiply_exactly(a, b, dimensions):
+def multiply_at_full_precision(a, b, dimensions):
     """A transform as a matrix product, which must not lose digits to a fast precision."""
     return lax.dot_general(a, b, (dimensions, ((), ())), precision=lax.Precision.HIGHEST)
 
 
 def inverse_transform(a, products, tokens=()) -> jax.Array:
-    """(results, all else) of the products times A^T along all axes.
+    """Multiply the products by A^T along all axes. The result is (results of a tile, all other axes merged).
 
-    Without the barrier XLA would make a sum of products of one of two parts, and add them in the loop that transposes
-    them, which is slow.
+    Without the barrier, XLA would split the matrix product into one for each part, and add the two in the loop that
+    transposes them, which is slow.
     """
     y = jnp.concatenate([y.reshape(len(y), -1) for y in products])
     y = lax.optimization_barrier(y) if len(products) > 1 else y
-    return multiply_exactly(depends_on(tokens, jnp.asarray(a, y.dtype)), y, ((1,), (0,)))
+    return multiply_at_full_precision(depends_on(tokens, jnp.asarray(a, y.dtype)), y, ((1,), (0,)))
 
 
 def add_weight_chunks(matrices, add, y, machine: Machine, *operands):
-    """y after y = add(b, g, a, y, *operands) for each chunk of the rows of B^T and G and of the columns of A^T.
+    """Return y after y = add(b, g, a, y, *operands) for each chunk of the rows of B^T and G and the columns of A^T.
 
-    No more is in memory than one chunk needs. The chunks are a loop, or from jax 0.12 on, whose loops are slower, have
-    barriers between them.
+    Only one chunk is in memory at a time. The chunks are computed in a loop. From jax 0.12 on, loops are slower, so the
+    chunks are unrolled with barriers between them.
     """
     axes = (0, 0, 1)
     b, g, a = [np.split(m.astype(y.dtype), WEIGHT_CHUNKS, axis) for axis, m in zip(axes, matrices, strict=True)]
     rows = [*zip(b, g, a, strict=True)]
-    if not machine.barriers_survive_fusion:
+    if not machine.loops_are_single_core:
         return _chunks.loop(rows, lambda *row: add(*row, *operands), y)
     for row in rows:
         y, *operands = lax.optimization_barrier((y, *operands))

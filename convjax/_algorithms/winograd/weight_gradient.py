@@ -14,7 +14,7 @@ from convjax._algorithms.winograd.matrices import TILE, kron, matrices
 from convjax._arrays.xla_cpu import SEPARATOR_OPERATIONS, gemm_is_single_core, run_concurrently
 from convjax._machine import Machine
 
-MIN_CHANNELS_FOR_TWO_LOOPS = 96  # that are padded and transposed faster in a loop each
+MIN_CHANNELS_FOR_TWO_LOOPS = 96  # from so many on, padding and transposing are faster in two loops
 
 
 def weight_gradient(x, w, spec, positions, machine: Machine) -> jax.Array:
@@ -25,7 +25,7 @@ def weight_gradient(x, w, spec, positions, machine: Machine) -> jax.Array:
     counts = [-(-k // step) for k, step in zip(w.shape[2:], steps, strict=True)]
     max_elements = tiles.max_block_elements(machine)
     max_elements = max_elements if max(batch, out_channels) >= 128 else max_elements // 2
-    # 9 / 4 of x, as for tiles of 3 positions, whatever the tiles are: every block is added to the whole sum.
+    # Every tile is counted like one of 3 positions, which reads 6 x 6 elements for each 4 x 4 of x.
     tile_elements = 9 * math.prod(steps) // 4 * max(batch, out_channels)
     tile_count = x.shape[1] * math.prod(counts)
     all_elements = tile_elements * tile_count
@@ -40,7 +40,7 @@ def weight_gradient(x, w, spec, positions, machine: Machine) -> jax.Array:
     longer, tile_counts = [n + halo for n, halo in zip(lengths, halos, strict=True)], [rows, *counts[1:]]
     # Of two matrices that are summed along their rows, the product is faster with the narrower one on the left. With
     # the output channels there the result need not be transposed, which from jax 0.12 on counts for more.
-    swapped = batch >= out_channels or (machine.barriers_survive_fusion and batch >= 128)
+    swapped = batch >= out_channels or (machine.transposes_in_tiles and batch >= 128)
     sides = (out_channels, batch) if swapped else (batch, out_channels)
     precision = _spec.swap_precision(spec.precision) if swapped else spec.precision
     single_core = gemm_is_single_core(machine, *sides, blocks.images * math.prod(tile_counts))
@@ -56,15 +56,15 @@ def weight_gradient(x, w, spec, positions, machine: Machine) -> jax.Array:
         return [lax.dot_general(a, b, (contracted, ((0,), (0,))), precision=precision) for a, b in pairs]
 
     def operand(shape, padding, lengths, channels):
-        in_two_loops = channels >= MIN_CHANNELS_FOR_TWO_LOOPS and not machine.barriers_survive_fusion
+        in_two_loops = channels >= MIN_CHANNELS_FOR_TWO_LOOPS and not machine.transposes_in_tiles
         return tiles.Operand(blocks, shape, padding, lengths, machine, in_two_loops)
 
-    of_x = operand(x.shape, spec.padding, longer, batch)
-    of_w = operand(w.shape, ((0, 0),) * dims, lengths, out_channels)
-    starts = [(image, *of_x.starts(row), *of_w.starts(row)) for image, row in blocks.starts(x.shape[0])]
+    x_operand = operand(x.shape, spec.padding, longer, batch)
+    w_operand = operand(w.shape, ((0, 0),) * dims, lengths, out_channels)
+    starts = [(image, *x_operand.starts(row), *w_operand.starts(row)) for image, row in blocks.starts(x.shape[0])]
 
     def block_operands(image, x_read, x_start, w_read, w_start):
-        return of_x.block(x, image, x_read, x_start), of_w.block(w, image, w_read, w_start)
+        return x_operand.block(x, image, x_read, x_start), w_operand.block(w, image, w_read, w_start)
 
     def transformed_products(x, w, b=b_t[0], first=g[0]):
         """The products of both operands, transformed by all or some rows of the matrices of the first axis."""

@@ -1,6 +1,6 @@
 """Checks all arguments of a call. The result is a `ConvCall` for a convolution, a `Grid` for unfold and fold.
 
-No code below the public functions reads an unchecked argument.
+All code that the public functions call after this reads checked arguments only.
 """
 
 import math
@@ -143,7 +143,7 @@ def conv_transpose_call(
 def _clip_steps(steps: Sizes, sizes: Sizes) -> Sizes:
     """Clip strides or dilations to the size of their axis.
 
-    A larger step is never taken, but a lowering may round the size of the axis up to it.
+    A larger step is never taken, but an algorithm may pad the axis to a multiple of the step.
     """
     return tuple(n if certainly(lt, n, step) else step for step, n in zip(steps, sizes, strict=True))
 
