@@ -43,10 +43,8 @@ def grouped_gemm(w, x, spec, contracted: int = 1, first: bool = False):
     `first` says that the argument w was made from the input of the convolution, not from its kernel. A precision may
     differ for the two.
     """
-    sum_dtype, precision = (
-        _spec.sum_dtype(x.dtype, spec),
-        spec.precision if first else _spec.swap_precision(spec.precision),
-    )
+    sum_dtype = _spec.sum_dtype(x.dtype, spec)
+    precision = spec.precision if first else _spec.swap_precision(spec.precision)
     if spec.groups == 1:  # an axis for a single group would cost a copy
         return lax.dot_general(w[0], x[0], (((1,), (contracted - 1,)), ((), ())), precision, sum_dtype)[None]
     return lax.dot_general(w, x, (((2,), (contracted,)), ((0,), (0,))), precision, sum_dtype)

@@ -25,16 +25,15 @@ import jax.numpy as jnp
 
 from convjax import _spec
 from convjax._algorithms.algorithm import Kernel, never_local
-from convjax._algorithms.winograd.forward import forward
+from convjax._algorithms.winograd import forward, weight_gradient
 from convjax._algorithms.winograd.matrices import TILE
-from convjax._algorithms.winograd.weight_gradient import weight_gradient
 from convjax._machine import Machine
 
 
 def run(x: jax.Array, w: jax.Array, spec, machine: Machine) -> jax.Array:
     sum_dtype = _spec.sum_dtype(x.dtype, spec)
     tiles_are_of_taps, sizes = _tiled_sizes(spec, x, w)
-    compute = forward if tiles_are_of_taps else weight_gradient
+    compute = forward.run if tiles_are_of_taps else weight_gradient.run
     return compute(x.astype(sum_dtype), w.astype(sum_dtype), spec, sizes, machine).astype(spec.out_dtype or x.dtype)
 
 

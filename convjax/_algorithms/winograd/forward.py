@@ -17,7 +17,7 @@ from convjax._arrays.xla_cpu import gemm_is_single_core, run_concurrently
 from convjax._machine import Machine
 
 
-def forward(x, w, spec, taps, machine: Machine) -> jax.Array:
+def run(x, w, spec, taps, machine: Machine) -> jax.Array:
     batch, out_channels, *sizes = spec.output_shape(x.shape, w.shape)
     in_channels, tiled_axes, halos = w.shape[1], len(taps), [k - 1 for k in w.shape[2:]]
     steps = [*[1] * (spec.dims - tiled_axes), *[TILE - k + 1 for k in taps]]

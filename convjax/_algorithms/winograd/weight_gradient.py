@@ -17,7 +17,7 @@ from convjax._machine import Machine
 MIN_CHANNELS_FOR_TWO_LOOPS = 96  # from so many on, padding and transposing are faster in two loops
 
 
-def weight_gradient(x, w, spec, positions, machine: Machine) -> jax.Array:
+def run(x, w, spec, positions, machine: Machine) -> jax.Array:
     dims, batch, out_channels = spec.dims, x.shape[0], w.shape[0]
     steps, halos = [TILE - m + 1 for m in positions], [m - 1 for m in positions]
     a_t, g, b_t = zip(*map(matrices, positions), strict=True)
