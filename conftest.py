@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import os
+import zlib
 
 os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
 # The tests spend most of their time compiling, and their values do not depend on how XLA makes the code of a fusion.
@@ -31,6 +32,22 @@ def _default_settings_for_doctests(request):
         return
     with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
         yield
+
+
+def pytest_addoption(parser):
+    """Add the option for a part of the suite."""
+    parser.addoption("--one-in", type=int, default=1, metavar="N", help="run one in N of the parameters of each test")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave out parameters by a hash of their names, so that no value of one parameter is left out everywhere."""
+    share, tests, kept, left_out = config.getoption("--one-in"), set(), [], []
+    for item in items:
+        test = item.nodeid.partition("[")[0]
+        (left_out if test in tests and zlib.crc32(item.nodeid.encode()) % share else kept).append(item)
+        tests.add(test)
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = kept
 
 
 def pytest_ignore_collect(collection_path, config):

@@ -124,7 +124,10 @@ def dtype(function: str, argument: str, value: Any) -> Any:
     try:
         if value is None:
             raise TypeError
-        return jax.dtypes.canonicalize_dtype(jnp.dtype(value).newbyteorder("="))
+        found = jax.dtypes.canonicalize_dtype(jnp.dtype(value).newbyteorder("="))
+        if found.itemsize > (16 if found.kind == "c" else 8):
+            raise TypeError  # NumPy's long doubles, which JAX does not have
+        return found
     except (TypeError, ValueError) as error:
         raise errors.not_a_dtype(function, argument, value) from error
 

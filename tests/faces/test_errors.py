@@ -185,6 +185,7 @@ TABLE = [
     ("conv2d", {"precision": 7}, TypeError, "precision", "7"),
     ("conv2d", {"precision": ("high", "exact")}, TypeError, "precision", "exact"),
     ("conv2d", {"preferred_element_type": "floaty"}, TypeError, "preferred_element_type", "floaty"),
+    ("conv2d", {"preferred_element_type": "longdouble"}, TypeError, "preferred_element_type", "longdouble"),
     ("conv2d", {"preferred_element_type": jnp.bfloat16}, TypeError, "preferred_element_type", "bfloat16"),
     ("conv2d", {"preferred_element_type": jnp.int32}, TypeError, "preferred_element_type", "int32"),
     ("conv2d", {"algorithm": "fastest"}, ValueError, "algorithm", "'xla'"),
