@@ -11,6 +11,9 @@ from convjax._arrays.sharding import mark_varying, varying_axes
 from convjax._arrays.xla_cpu import fusion_barrier, parallel_index
 from convjax._machine import Machine
 
+# An array of more chunks is made in parts. A process gets memory of that size from the system, and gives it back, at
+# every call. With 8 images of 224x224, the stem of ResNet by `matmul` takes 18 ms, and 8.2 if the process keeps it.
+MAX_WHOLE_CHUNKS = 2
 MAX_UNROLLED_ROWS = 16  # up to so many rows, a loop carries the numbers of its rows as separate scalars
 
 

@@ -257,7 +257,8 @@ def pays_for_few_input_channels(p) -> bool:
     if p.gradient_like or p.input_dilated or p.groups > 1 or p.spec.dims > 2 or not p.at_most_float32:
         return False
     if max(p.spec.stride) > 1:
-        return p.in_channels <= 8 and p.out_channels >= 16
+        whole = p.batch * p.summands * p.positions <= _chunks.MAX_WHOLE_CHUNKS * p.machine.chunk_elements
+        return p.in_channels <= 8 and p.out_channels >= 16 and whole
     # Many small images are left to loops that copy nothing. The result of one image may stay in cache.
     cached = p.batch == 1 and p.in_channels <= 4 and p.out_channels >= 24
     cached = cached and p.positions * p.out_channels <= 2 * p.machine.chunk_elements

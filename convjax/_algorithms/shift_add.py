@@ -24,6 +24,7 @@ MAX_UNROLLED_PRODUCTS = 300  # per result: each is an operation to compile
 # would have to read and write all sums. If there are several loops, each must also hold the sums, so it holds fewer.
 SPARE_OF_ONE_LOOP, SPARE_OF_SEVERAL = 4, -4
 CHAIN_LENGTH = 8  # products that are added in order; the sums of such chains are then added
+MAX_PRODUCTS_OF_FEW_RESULTS = 1024  # per result, for up to 8 output channels; XLA's own convolution is then faster
 MAX_SHORT_ROW = 10  # elements; a row of so few is mostly a remainder of a vector
 
 
@@ -151,7 +152,7 @@ def has_few_products(p) -> bool:
     if p.groups > 1:
         return max(p.in_channels, p.out_channels) <= 32 and not _is_wide_group(p)
     few = p.in_channels <= 8 and p.summands * p.out_channels <= 2560
-    return few or (p.out_channels <= 8 and p.in_channels <= 64)
+    return few or (p.out_channels <= 8 and p.in_channels <= 64 and p.summands <= MAX_PRODUCTS_OF_FEW_RESULTS)
 
 
 def _is_wide_group(p) -> bool:

@@ -220,6 +220,26 @@ def test_images_of_columns_in_turn(algorithm, direction, made, groups):
     assert np.abs(np.asarray(run(name, x, w, spec, machine)) - want).max() <= 2e-6 * np.abs(want).max()
 
 
+@pytest.mark.parametrize("direction", ["forward", "weight gradient"])
+@pytest.mark.parametrize(
+    ("x", "w", "options"),
+    [
+        ((2, 3, 13, 9), (4, 3, 3, 3), {"padding": 1, "stride": 2}),
+        ((1, 4, 17, 6), (6, 2, 3, 2), {"padding": ((2, 0), (0, 1)), "groups": 2, "dilation": (2, 1)}),
+        ((2, 3, 161), (5, 3, 4), {"padding": 3, "stride": 3}),
+        ((1, 2, 9, 5, 6), (3, 2, 3, 2, 3), {"padding": 1, "stride": (2, 1, 1)}),
+    ],
+)
+def test_bands_of_an_image(x, w, options, direction):
+    """Rows of one image in turn, if its columns are many. The last band may begin within the one before."""
+    machine = chunked(150)
+    spec, x, w = specs(Case("bands", x, w, options))[direction]
+    assert _has_loop(jax.make_jaxpr(by("im2col", spec, machine))(x, w))
+    x, w = normal(0, x.shape), normal(1, w.shape)
+    want = reference.conv(x, w, spec)
+    assert np.abs(np.asarray(run("im2col", x, w, spec, machine)) - want).max() <= 2e-6 * np.abs(want).max()
+
+
 @pytest.mark.parametrize("groups", [1, 2])
 @pytest.mark.parametrize(("padding", "dilation"), [((7, 12), 6), (((20, 0), (0, 20)), 6), ((30, 30), 9), ((2, 2), 1)])
 def test_borders_of_per_tap(padding, dilation, groups):
