@@ -5,6 +5,7 @@ import datetime
 import importlib.util
 import json
 import os
+import shlex
 import platform
 import sys
 from pathlib import Path
@@ -166,7 +167,12 @@ def main(options: argparse.Namespace) -> int:
     noisy = [n for n, row in enumerate(rows) if not settled(row["seconds"], SAME)]
     for n in tqdm.tqdm(noisy, **PROGRESS):
         rows[n] = fewest(rows[n], _time_row(tasks.task(*wanted[n], here), backends, options.rounds))
-    about = {"date": today, "command": " ".join(["python -m benchmarks", *sys.argv[1:]]), "platform": here, "runs": 1}
+    about = {
+        "date": today,
+        "command": shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]]),
+        "platform": here,
+        "runs": 1,
+    }
     if before:
         is_complete = len(rows) == len(before["rows"])
         timed = {(row["row"], row["direction"]): row for row in rows}

@@ -166,10 +166,13 @@ def pays(p) -> bool:
         return min(p.batch, p.out_channels) >= 16 and p.in_channels >= 8
     if p.gradient_like:
         strided = max(p.spec.rhs_dilation) > 1 and not p.machine.strided_convolution_is_fast
+        dilated = max(p.spec.stride) > 1 and p.positions > 2
         short = p.summands < 1024
         wide = p.spec.dims > 1 and p.batch >= 32 and (p.spec.dims == 2 or p.positions <= 9)
         many = p.spec.dims == 2 and p.positions > 9 and p.summands < 1 << 17
-        return p.batch >= 3 and p.out_channels >= 16 and p.positions > 1 and (short or strided or wide or many)
+        return (
+            p.batch >= 3 and p.out_channels >= 16 and p.positions > 1 and (short or strided or dilated or wide or many)
+        )
     if p.groups > 1:
         return max(p.spec.stride) > 1 and min(p.in_channels, p.out_channels) >= 16
     return p.spec.dims == 2 and p.taps > 1 and p.batch * p.positions < 192 and min(p.in_channels, p.out_channels) >= 32
