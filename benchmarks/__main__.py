@@ -5,8 +5,8 @@ import datetime
 import importlib.util
 import json
 import os
-import shlex
 import platform
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
