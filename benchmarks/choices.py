@@ -18,10 +18,11 @@ from typing import Any
 from benchmarks.__main__ import ALLOCATOR, RESULTS, SAME, machine, versions
 from benchmarks.cases import ROWS
 from benchmarks.layers import LOSSES, TUNING_LAYERS, VALIDATION_LAYERS
+from benchmarks.report import TORCH
 from benchmarks.timing import fastest
 
 FILE = RESULTS / "choices.jsonl"
-OTHERS = ("lax", "torch", "torch channels last")
+OTHERS = ("lax", *TORCH)
 KEPT = (*SAME, *OTHERS)  # calls that are timed in every round, however slow they are
 LIMIT_SECONDS = 30  # an algorithm that takes longer to compile and run once is not timed
 MAX_MULTIPLY_ADDS_RATIO = 30  # nor is one with more times the multiply-adds of the definition; tune has a lower limit

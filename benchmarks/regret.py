@@ -14,7 +14,7 @@ import jax
 
 from benchmarks import backends, tasks
 from benchmarks.choices import FILE, SETS
-from benchmarks.report import geometric_mean
+from benchmarks.report import TORCH, geometric_mean
 from convjax._algorithms import ALGORITHMS
 from convjax._choice.choose import choose
 from convjax._choice.problem import Problem
@@ -78,7 +78,7 @@ def summary() -> str:
         found = choices([part])
         values = [choice.regret for choice in found]
         cells = [f"{geometric_mean(values):.3f}", f"{values[len(values) // 20]:.2f}", f"{values[0]:.2f}"]
-        for others in (("lax",), ("torch", "torch channels last")):
+        for others in (("lax",), TORCH):
             times = [t for choice in found if (t := choice.times(*others)) is not None]
             cells.append(f"{geometric_mean(times):.2f}" if times else "")
         lines.append(f"| {name} | {len(found)} | {' | '.join(cells)} |")

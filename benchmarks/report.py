@@ -17,16 +17,23 @@ OTHERS = {
     "scipy": ("SciPy", 0.9),
     "jax.scipy": ("jax.scipy", 0.95),
 }
+TORCH = ("torch", "torch channels last")  # torch with two memory layouts
 
 
 def others(result: dict[str, Any]) -> list[str]:
     return [b for b in OTHERS if any(b in row["seconds"] for row in result["rows"])]
 
 
-def ratio(row: dict[str, Any], backend: str) -> float | None:
-    """The backend's time divided by convjax's, above 1 if convjax is faster."""
-    seconds = row["seconds"]
-    return seconds[backend] / seconds["convjax"] if backend in seconds else None
+def ratio(row: dict[str, Any], *backends: str) -> float | None:
+    """The time of the fastest of these backends divided by convjax's, above 1 if convjax is faster than all of them."""
+    timed = [row["seconds"][b] for b in backends if b in row["seconds"]]
+    return min(timed) / row["seconds"]["convjax"] if timed else None
+
+
+def compare(result: dict[str, Any], *backends: str) -> tuple[list[float], list[dict[str, Any]]]:
+    """The ratios of all rows that one of these backends has, and the rows in which convjax counts as slower."""
+    ratios = [(r, row) for row in result["rows"] if (r := ratio(row, *backends)) is not None]
+    return [r for r, _ in ratios], [row for r, row in ratios if r < OTHERS[backends[0]][1]]
 
 
 def geometric_mean(values: list[float]) -> float:
@@ -52,17 +59,17 @@ def table(result: dict[str, Any]) -> str:
 
 def summary(result: dict[str, Any]) -> str:
     rows, lines = result["rows"], []
-    for b in others(result):
-        floor = OTHERS[b][1]
-        ratios = [(ratio(row, b), row) for row in rows if b in row["seconds"]]
-        if ratios:
-            slower = [row for r, row in ratios if r < floor]
-            line = (
-                f"against {b}: {geometric_mean([r for r, _ in ratios]):.2f} times as fast (geometric mean of "
-                f"{len(ratios)}); below {floor} in {len(slower)}"
-            )
-            same = sum(row.get("program_of_lax", False) for row in slower) if b == "lax" else 0
-            lines.append(f"{line}, {same} of which compile to the very program of lax" if same else line)
+    compared = {b: (b,) for b in others(result)}
+    if set(TORCH) <= set(compared):
+        compared["the faster torch"] = TORCH
+    for name, backends in compared.items():
+        ratios, slower = compare(result, *backends)
+        line = (
+            f"against {name}: {geometric_mean(ratios):.2f} times as fast (geometric mean of {len(ratios)}); "
+            f"below {OTHERS[backends[0]][1]} in {len(slower)}"
+        )
+        same = sum(row.get("program_of_lax", False) for row in slower) if name == "lax" else 0
+        lines.append(f"{line}, {same} of which compile to the very program of lax" if same else line)
     noise = [abs(math.log(row["seconds"]["again"] / row["seconds"]["convjax"])) for row in rows]
     middle, most = (100 * (math.exp(n) - 1) for n in (sorted(noise)[len(noise) // 2], max(noise)))
     lines.append(f"noise: the same call against itself differs by {middle:.1f} % (median), {most:.0f} % (largest)")

@@ -14,6 +14,7 @@ from benchmarks import backends
 from benchmarks.cases import ROWS, Case
 from benchmarks.filters import BACKENDS, FILTERS, Filter
 from benchmarks.programs import PROGRAMS, Program
+from benchmarks.report import TORCH
 from convjax._algorithms import ALGORITHMS
 from convjax._choice.choose import choose, why_unsupported
 from convjax._choice.problem import Problem
@@ -42,7 +43,6 @@ class Task(NamedTuple):
 
 
 Row = Case | Program | Filter
-TORCH = ("torch", "torch channels last")  # torch with two memory layouts
 
 
 def wanted(rows: list[str], directions: list[str], against: list[str]) -> list[tuple[Row, str]]:

@@ -4,6 +4,7 @@ from typing import Any
 
 import jax
 import numpy as np
+import reference
 from jax.extend.core import subjaxprs
 
 from benchmarks.cases import ROWS, SMALL, Case
@@ -28,10 +29,14 @@ __all__ = [
     "ROWS",
     "Case",
     "by",
+    "chunked",
     "compiled_text",
     "equations",
+    "error_of",
+    "has_loop",
     "normal",
     "random_spec",
+    "run",
     "specs",
 ]
 
@@ -60,6 +65,27 @@ def specs(case: Case) -> dict:
 def by(name: str, spec, machine=CPU, algorithm: str = "auto"):
     """Return a function of (x, w) that computes a convolution by the named algorithm."""
     return lambda x, w: run_algorithm(ALGORITHMS[name], x, w, spec, machine, algorithm)
+
+
+def chunked(elements: int):
+    """A CPU whose cache holds so many elements."""
+    return CPU._replace(chunk_elements=elements)
+
+
+def run(name: str, x, w, spec, machine=CPU):
+    """A convolution by the named algorithm."""
+    return jax.jit(by(name, spec, machine))(x, w)
+
+
+def error_of(name: str, spec, x, w, machine=CPU) -> float:
+    """The largest error of an algorithm for normal numbers of the shapes of x and w, over the largest result."""
+    x, w = normal(0, x.shape), normal(1, w.shape)
+    want = reference.conv(x, w, spec)
+    return np.abs(np.asarray(run(name, x, w, spec, machine)) - want).max() / np.abs(want).max()
+
+
+def has_loop(jaxpr) -> bool:
+    return "while[" in str(jaxpr) or "scan[" in str(jaxpr)
 
 
 def normal(seed: int, shape: tuple[int, ...], dtype: Any = np.float32) -> np.ndarray:

@@ -38,12 +38,12 @@ def padded_chunk_count(x: jax.Array, padding, images: int, max_growth: float, ma
     return chunk_count(images, growth, max_growth) if is_worth_chunks(growth * x.size, machine) else 1
 
 
-def chunk_starts(size: int, chunks: int) -> list[tuple[int]]:
+def chunk_starts(size: int, chunks: int) -> list[tuple[int, ...]]:
     """The starts of equal chunks of an axis, one tuple for each row of `loop`."""
     return [(n * (size // chunks),) for n in range(chunks)]
 
 
-def write_chunks(rows, make, y: jax.Array, place, machine: Machine) -> jax.Array:
+def write_chunks(rows, make, y: jax.Array, machine: Machine, place=lambda *row: row) -> jax.Array:
     """Return y after make(*row) is written to it, at place(*row) along its first axes, for every row in turn."""
     return loop(rows, lambda *row: write_at(row[-1], make(*row[:-1]), place(*row[:-1]), machine), y)
 
@@ -63,7 +63,7 @@ def write_group_chunks(make, x: jax.Array, w: jax.Array, spec, chunks: int, mach
     chunk_spec = spec._replace(groups=spec.groups // chunks)
     y = zeros_varying_like(shape, spec.out_dtype or x.dtype, x)
     rows = [(n * inputs, n * outputs) for n in range(chunks)]
-    return write_chunks(rows, convolve_chunk, y, lambda first, at: (0, at), machine)
+    return write_chunks(rows, convolve_chunk, y, machine, lambda first, at: (0, at))
 
 
 def loop(rows, step, y):

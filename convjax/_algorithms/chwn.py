@@ -49,9 +49,7 @@ def _convolve_groups(x, w, spec, machine, convolve):
         return xla_cpu.fusion_barrier(y, machine).reshape(-1, images).T.reshape(images, *shape[1:])
 
     y = _chunks.zeros_varying_like(shape, spec.out_dtype or x.dtype, x)
-    return _chunks.write_chunks(
-        _chunks.chunk_starts(x.shape[0], chunks), convolve_chunk, y, lambda first: (first,), machine
-    )
+    return _chunks.write_chunks(_chunks.chunk_starts(x.shape[0], chunks), convolve_chunk, y, machine)
 
 
 def _images_last(x, w, spec, machine, images_are_batch: bool):

@@ -47,7 +47,7 @@ def run(x: jax.Array, w: jax.Array, spec, machine: Machine) -> jax.Array:
         return _add_at_results(y, spec, shape[2:]).reshape(each, *shape[1:]).astype(spec.out_dtype or x.dtype)
 
     y = _chunks.zeros_varying_like(shape, spec.out_dtype or x.dtype, x)
-    return _chunks.write_chunks(_chunks.chunk_starts(batch, chunks), convolve_chunk, y, lambda first: (first,), machine)
+    return _chunks.write_chunks(_chunks.chunk_starts(batch, chunks), convolve_chunk, y, machine)
 
 
 def _products_with_weight(w, spec, machine):

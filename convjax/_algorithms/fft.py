@@ -108,8 +108,8 @@ def pays(p) -> bool:
     if p.in_channels == p.out_channels == 1 and not p.gradient_like:
         return p.multiply_add_ratio("fft") > 4
     # XLA's own convolution computes a vector of output channels in the time of one.
-    few = 1.5 if p.out_channels <= p.machine.lanes else 12
-    return p.positions > 64 and p.multiply_add_ratio("fft") > (few if p.in_channels <= 4 else 30)
+    smallest_ratio = 30 if p.in_channels > 4 else 12 if p.out_channels > p.machine.lanes else 1.5
+    return p.positions > 64 and p.multiply_add_ratio("fft") > smallest_ratio
 
 
 ALGORITHM = Kernel(

@@ -37,15 +37,13 @@ def _forward(x, w, spec, shape, machine):
     image_elements = math.prod(counts) * groups * w.shape[2]
     chunks = _chunks.chunk_count(x.shape[0], x.shape[0] * image_elements, machine.chunk_elements)
     each = x.shape[0] // chunks
-    # An image of many columns is computed in bands of rows. The last band starts early enough to be whole.
-    banded = each == 1 and image_elements > _chunks.MAX_WHOLE_CHUNKS * machine.chunk_elements
-    rows = -(-counts[0] // -(-image_elements // machine.chunk_elements)) if banded else counts[0]
+    rows = _band_rows(counts[0], each, image_elements, machine)
     x, spec, length = _padded_rows(x, spec, kernel[0], spec.rhs_dilation[0], rows, spec.stride[0], counts[0])
     band = rows, *counts[1:]
     places = each * math.prod(band)
     more = -places % machine.gemm_lanes if places < _gemm.MAX_FILLED_COLUMNS else 0
 
-    def convolve_chunk(first, row, start):
+    def convolve_chunk(first, row=0, start=0, done=0):
         # The groups are split inside the loop. If they were split before it, the loop would copy x.
         part = _chunks.slice_at(x, [first, 0, start], (each, x.shape[1], length, *x.shape[3:]))
         columns = _columns(_gemm.split_groups(part, spec), spec, spec.stride, spec.rhs_dilation, kernel, band)
@@ -53,10 +51,9 @@ def _forward(x, w, spec, shape, machine):
         y = lax.slice_in_dim(_gemm.grouped_gemm(w, columns, spec), 0, places, axis=2).reshape(groups, -1, each, *band)
         return jnp.moveaxis(y, 2, 0).reshape(each, shape[1], *band)
 
-    band_rows = [min(row, counts[0] - rows) for row in range(0, counts[0], rows)]
-    starts = _chunk_rows(x.shape[0], chunks, band_rows, spec.stride[0])
+    starts = _band_starts(x.shape[0], chunks, counts[0], rows, spec.stride[0])
     y = _chunks.zeros_varying_like(shape, _spec.sum_dtype(x.dtype, spec), x)
-    return _chunks.write_chunks(starts, convolve_chunk, y, lambda first, row, start: (first, 0, row), machine)
+    return _chunks.write_chunks(starts, convolve_chunk, y, machine, lambda first, row=0, *_: (first, 0, row))
 
 
 def _weight_gradient(x, w, spec, shape, machine):
@@ -68,20 +65,19 @@ def _weight_gradient(x, w, spec, shape, machine):
     chunks = _chunks.chunk_count(images, images * image_elements, machine.chunk_elements)
     each = images // chunks
     few = machine.gemm_lanes <= out_channels <= MAX_TRANSPOSED_CHANNELS
-    # An image of many columns is computed in equal bands of rows of the cotangent, which is the kernel here.
-    banded = each == 1 and image_elements > _chunks.MAX_WHOLE_CHUNKS * machine.chunk_elements
-    rows = kernel[0] // _chunks.chunk_count(kernel[0], image_elements, machine.chunk_elements) if banded else kernel[0]
+    rows = _band_rows(kernel[0], each, image_elements, machine)  # of the cotangent, which is the kernel here
     x, spec, length = _padded_rows(x, spec, counts[0], spec.stride[0], rows, spec.rhs_dilation[0], kernel[0])
     band = rows, *kernel[1:]
 
-    def convolve_chunk(first, row, start):
-        parts = [
-            _chunks.slice_at(x, [first, 0, start], (each, x.shape[1], length, *x.shape[3:])),
-            _chunks.slice_at(w, [first, 0, row], (each, w.shape[1], *band)),
-        ]
-        parts = [_gemm.split_groups(part, spec) for part in parts]
-        columns = _columns(parts[0], spec, spec.rhs_dilation, spec.stride, counts, band)
-        cotangent = parts[1].reshape(*parts[1].shape[:3], -1)
+    def convolve_chunk(first, row=0, start=0, done=0):
+        part = _chunks.slice_at(x, [first, 0, start], (each, x.shape[1], length, *x.shape[3:]))
+        columns = _columns(_gemm.split_groups(part, spec), spec, spec.rhs_dilation, spec.stride, counts, band)
+        cotangent = _chunks.slice_at(w, [first, 0, row], (each, w.shape[1], *band))
+        if rows < kernel[0]:  # rows that the band before has summed as well
+            row_index = lax.broadcasted_iota(jnp.uint32, cotangent.shape, 2)
+            cotangent = jnp.where(row_index < done, jnp.zeros((), w.dtype), cotangent)
+        cotangent = _gemm.split_groups(cotangent, spec)
+        cotangent = cotangent.reshape(*cotangent.shape[:3], -1)
         if few:  # both matrices in the order in which a product reads them
             cotangent = materialized(cotangent.transpose(1, 0, 3, 2)).reshape(groups, -1, out_channels)
             return _gemm.grouped_gemm(columns, cotangent, spec, first=True)
@@ -89,10 +85,17 @@ def _weight_gradient(x, w, spec, shape, machine):
 
     sides = batch * math.prod(counts), out_channels
     y = _chunks.zeros_varying_like((groups, *(sides if few else sides[::-1])), _spec.sum_dtype(x.dtype, spec), x)
-    starts = _chunk_rows(images, chunks, range(0, kernel[0], rows), spec.rhs_dilation[0])
-    y = _chunks.loop(starts, lambda first, row, start, y: y + convolve_chunk(first, row, start), y)
+    starts = _band_starts(images, chunks, kernel[0], rows, spec.rhs_dilation[0])
+    y = _chunks.loop(starts, lambda *row: row[-1] + convolve_chunk(*row[:-1]), y)
     y = y.swapaxes(1, 2) if few else y
     return _gemm.batch_first(y.reshape(groups, out_channels, batch, *counts), spec.dims)
+
+
+def _band_rows(count: int, images: int, image_elements: int, machine: Machine) -> int:
+    """Rows of a band, of `count` in all. An image with the columns of several chunks is computed in bands of rows."""
+    if images > 1 or image_elements <= _chunks.MAX_WHOLE_CHUNKS * machine.chunk_elements:
+        return count
+    return -(-count // -(-image_elements // machine.chunk_elements))
 
 
 def _padded_rows(x, spec, taps: int, dilation: int, rows: int, stride: int, count: int):
@@ -102,14 +105,21 @@ def _padded_rows(x, spec, taps: int, dilation: int, rows: int, stride: int, coun
     """
     if rows == count:
         return x, spec, x.shape[2]
-    around = [(0, 0, 0)] * 2 + [(*spec.padding[0], 0)] + [(0, 0, 0)] * (spec.dims - 1)
-    x = lax.pad(x, jnp.zeros((), x.dtype), around)
+    x = _taps.pad(x, spec.padding[:1])
     return x, spec._replace(padding=((0, 0), *spec.padding[1:])), (rows - 1) * stride + _spec.extent(taps, dilation)
 
 
-def _chunk_rows(images: int, chunks: int, band_rows, stride: int) -> list[tuple[int, int, int]]:
-    """For every band of every chunk of images: its first image, its first row, and the row of x that it starts at."""
-    return [(*first, row, row * stride) for first in _chunks.chunk_starts(images, chunks) for row in band_rows]
+def _band_starts(images: int, chunks: int, count: int, rows: int, stride: int) -> list[tuple[int, ...]]:
+    """For every band of every chunk of images: its first image, its first row, the row of x that it starts at, and how
+    many of its rows the band before has too. A single band has only its first image.
+
+    All bands have as many rows, so the last one starts early.
+    """
+    firsts = _chunks.chunk_starts(images, chunks)
+    if rows == count:
+        return firsts
+    bands = [(min(row, count - rows), max(row - count + rows, 0)) for row in range(0, count, rows)]
+    return [(*first, row, row * stride, done) for first in firsts for row, done in bands]
 
 
 def _columns(x, spec, stride, dilation, kernel, counts):

@@ -33,9 +33,7 @@ def run(x: jax.Array, w: jax.Array, spec, machine: Machine, convolve) -> jax.Arr
         return _convolve_images(fusion_barrier(part, machine), w, spec, convolve)
 
     y = _chunks.zeros_varying_like(shape, spec.out_dtype or x.dtype, x)
-    return _chunks.write_chunks(
-        _chunks.chunk_starts(x.shape[0], chunks), convolve_chunk, y, lambda first: (first,), machine
-    )
+    return _chunks.write_chunks(_chunks.chunk_starts(x.shape[0], chunks), convolve_chunk, y, machine)
 
 
 def _convolve_images(x, w, spec, convolve):

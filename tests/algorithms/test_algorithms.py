@@ -1,37 +1,20 @@
 """Every algorithm on every operation that it supports, forward and both gradients, against float64 loops."""
 
-import itertools
-import re
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import reference
-from cases import ALL_REDUCED, CASES, CPU, REDUCED, Case, by, normal, specs
+from cases import ALL_REDUCED, CASES, CPU, REDUCED, Case, by, chunked, error_of, has_loop, normal, run, specs
 
 from convjax._algorithms import ALGORITHMS, col2im, fft, im2col, shift_add, variadic_reduce
 from convjax._algorithms.algorithm import Rewrite
-from convjax._algorithms.winograd import matrices, tiles, weight_gradient
 from convjax._arrays.fourier import fast_length
 from convjax._choice.choose import why_unsupported
 from convjax._spec import ConvSpec, Hints
 
 # Largest error over largest result, at most some 500 products a result.
 ROUNDING = dict.fromkeys(ALGORITHMS, 1e-06) | {"winograd": 4e-6}
-
-
-def _has_loop(jaxpr) -> bool:
-    return "while[" in str(jaxpr) or "scan[" in str(jaxpr)
-
-
-def chunked(elements: int):
-    """A CPU whose cache holds so many elements."""
-    return CPU._replace(chunk_elements=elements)
-
-
-def run(name, x, w, spec, machine=CPU):
-    return jax.jit(by(name, spec, machine))(x, w)
 
 
 @pytest.mark.parametrize("case", [*CASES, *REDUCED], ids=lambda case: case.name)
@@ -102,77 +85,6 @@ def test_blocks_of_a_long_signal():
     assert np.abs(np.asarray(run("fft", x, w, spec)) - want).max() <= 1e-6 * np.abs(want).max()
 
 
-@pytest.mark.parametrize("most", [1, 60, 300])
-@pytest.mark.parametrize(
-    ("shapes", "padding"),
-    [
-        (((5, 4, 30, 21), (6, 4, 3, 3)), 1),
-        (((5, 4, 26, 19), (6, 4, 2, 5)), 1),
-        (((4, 3, 41), (2, 3, 3)), 1),
-        (((2, 4, 30, 21), (6, 4, 3, 3)), ((0, 9), (2, 0))),
-        (((2, 4, 5, 11), (6, 4, 3, 3)), ((13, 0), (1, 1))),
-        (((2, 4, 40, 11), (6, 4, 3, 3)), ((9, 7), (1, 3))),
-        (((1, 2, 9, 8, 7), (3, 2, 3, 3, 3)), ((4, 0), (1, 2), (0, 0))),
-    ],
-)
-@pytest.mark.parametrize("many", [4, weight_gradient.MIN_CHANNELS_FOR_TWO_LOOPS])
-def test_blocks_of_winograd(monkeypatch, most, many, shapes, padding):
-    """Images, or rows of tiles of one, in turn: the last block may hold rows that are not kept, and what a block sees
-    may lie in the padding alone."""
-    machine = chunked(most)
-    monkeypatch.setattr(weight_gradient, "MIN_CHANNELS_FOR_TWO_LOOPS", many)
-    for spec, x, w in specs(Case("in blocks", *shapes, {"padding": padding})).values():
-        if ALGORITHMS["winograd"].unsupported(spec, x, w) is not None:
-            continue
-        lowered = jax.make_jaxpr(by("winograd", spec, machine))(x, w)
-        assert _has_loop(lowered)
-        x, w = normal(0, x.shape), normal(1, w.shape)
-        want = reference.conv(x, w, spec)
-        assert np.abs(np.asarray(run("winograd", x, w, spec, machine)) - want).max() <= 4e-6 * np.abs(want).max()
-
-
-@pytest.mark.parametrize("newer", [True, False])
-@pytest.mark.parametrize("kernel", [(3, 3), (2, 4)])
-def test_heavy_weights_of_winograd_in_turns(newer, kernel):
-    """A third of the transformed weight at a time: in a loop, or one after the other where loops are slower."""
-    machine = chunked(64)._replace(
-        batched_gemm_is_parallel=True, barriers_survive_fusion=newer, loops_are_single_core=newer
-    )
-    case = Case("heavy", (1, 16, 7, 6), (20, 16, *kernel), {"padding": [(1, 2), (0, 1)]})
-    for spec, x, w in specs(case).values():
-        lowered = str(jax.make_jaxpr(by("winograd", spec, machine))(x, w))
-        products = re.findall(r"dimension_numbers=\(\(\[[12]\], \[[12]\]\), \(\[0\], \[0\]\)\)", lowered)
-        assert len(products) == (tiles.WEIGHT_CHUNKS if newer else 1), lowered
-        x, w = normal(0, x.shape), normal(1, w.shape)
-        want = reference.conv(x, w, spec)
-        assert np.abs(np.asarray(run("winograd", x, w, spec, machine)) - want).max() <= 4e-6 * np.abs(want).max()
-
-
-@pytest.mark.parametrize("kernel", [(2,), (4,), (5,), *itertools.product(range(2, 6), repeat=2)])
-def test_winograd_of_every_kernel(kernel):
-    """2 to 5 taps, another number along each axis, and as many positions of a weight gradient, within what
-    `auto` allows."""
-    case = Case(
-        "taps", (3, 7, 23, 18)[: len(kernel) + 2], (5, 7, *kernel), {"padding": [(1, 2), (0, 3)][: len(kernel)]}
-    )
-    for spec, x, w in specs(case).values():
-        x, w = normal(0, x.shape), normal(1, w.shape)
-        want = reference.conv(x, w, spec)
-        assert np.abs(np.asarray(run("winograd", x, w, spec)) - want).max() <= 1e-5 * np.abs(want).max()
-
-
-@pytest.mark.parametrize("most", [1, 2000, 1 << 19])
-@pytest.mark.parametrize("kernel", [(1, 3, 3), (2, 3, 3), (5, 3, 3), (2, 2, 5)])
-@pytest.mark.parametrize("outputs", [3, 500])
-def test_winograd_of_volumes(most, kernel, outputs):
-    """Tiles along the last two axes, and a product for each tap of the first; planes in turn."""
-    machine = chunked(most)
-    spec = ConvSpec((1, 1, 1), ((1, 2), (1, 0), (2, 1)), (1, 1, 1), (1, 1, 1))
-    x, w = normal(0, (2, 3, 5, 7, 4)), normal(1, (outputs, 3, *kernel))
-    want = reference.conv(x, w, spec)
-    assert np.abs(np.asarray(run("winograd", x, w, spec, machine)) - want).max() <= 4e-6 * np.abs(want).max()
-
-
 @pytest.mark.parametrize("images", [1, 3])
 @pytest.mark.parametrize("channels", [(5, 9), (9, 5), (130, 140)])
 @pytest.mark.parametrize("positions", [30, 600])
@@ -182,9 +94,7 @@ def test_weight_gradients_by_a_product(images, channels, positions, groups):
     outputs, inputs = channels
     case = Case("1x1", (images, groups * inputs, positions), (groups * outputs, inputs, 1), {"groups": groups})
     spec, x, w = specs(case)["weight gradient"]
-    x, w = normal(0, x.shape), normal(1, w.shape)
-    want = reference.conv(x, w, spec)
-    assert np.abs(np.asarray(run("matmul", x, w, spec)) - want).max() <= 2e-6 * np.abs(want).max()
+    assert error_of("matmul", spec, x, w) <= 2e-6
 
 
 @pytest.mark.parametrize("copied", [1, 3000, 7000])
@@ -196,10 +106,8 @@ def test_images_of_a_weight_gradient_in_turn(copied, options):
     case = Case("in turn", (6, 4, 9, 8), (6, 4 // groups, 3, 3), options)
     spec, x, w = specs(case)["weight gradient"]
     lowered = jax.make_jaxpr(by("matmul", spec, machine))(x, w)
-    assert _has_loop(lowered)
-    x, w = normal(0, x.shape), normal(1, w.shape)
-    want = reference.conv(x, w, spec)
-    assert np.abs(np.asarray(run("matmul", x, w, spec, machine)) - want).max() <= 2e-6 * np.abs(want).max()
+    assert has_loop(lowered)
+    assert error_of("matmul", spec, x, w, machine) <= 2e-6
 
 
 @pytest.mark.parametrize(
@@ -214,10 +122,8 @@ def test_images_of_columns_in_turn(algorithm, direction, made, groups):
     spec, x, w = specs(Case("in turn", (6, 4, 9, 8), (6, 4 // groups, 3, 3), options))[direction]
     name = algorithm.ALGORITHM.name
     lowered = jax.make_jaxpr(by(name, spec, machine))(x, w)
-    assert _has_loop(lowered) == (made < 1 << 20)
-    x, w = normal(0, x.shape), normal(1, w.shape)
-    want = reference.conv(x, w, spec)
-    assert np.abs(np.asarray(run(name, x, w, spec, machine)) - want).max() <= 2e-6 * np.abs(want).max()
+    assert has_loop(lowered) == (made < 1 << 20)
+    assert error_of(name, spec, x, w, machine) <= 2e-6
 
 
 @pytest.mark.parametrize("direction", ["forward", "weight gradient"])
@@ -231,13 +137,15 @@ def test_images_of_columns_in_turn(algorithm, direction, made, groups):
     ],
 )
 def test_bands_of_an_image(x, w, options, direction):
-    """Rows of one image in turn, if its columns are many. The last band may begin within the one before."""
+    """Rows of one image in turn, if its columns are many. The last band may begin within the one before, and spreads a
+    NaN no further."""
     machine = chunked(150)
     spec, x, w = specs(Case("bands", x, w, options))[direction]
-    assert _has_loop(jax.make_jaxpr(by("im2col", spec, machine))(x, w))
+    assert has_loop(jax.make_jaxpr(by("im2col", spec, machine))(x, w))
+    assert error_of("im2col", spec, x, w, machine) <= 2e-6
     x, w = normal(0, x.shape), normal(1, w.shape)
-    want = reference.conv(x, w, spec)
-    assert np.abs(np.asarray(run("im2col", x, w, spec, machine)) - want).max() <= 2e-6 * np.abs(want).max()
+    x[..., -2, -1] = np.nan
+    np.testing.assert_array_equal(np.isnan(run("im2col", x, w, spec, machine)), np.isnan(reference.conv(x, w, spec)))
 
 
 @pytest.mark.parametrize("groups", [1, 2])
@@ -250,9 +158,7 @@ def test_borders_of_per_tap(padding, dilation, groups):
     for direction, (spec, x, w) in specs(case).items():
         if direction == "input gradient":
             continue
-        x, w = normal(0, x.shape), normal(1, w.shape)
-        want = reference.conv(x, w, spec)
-        assert np.abs(np.asarray(run("per_tap", x, w, spec)) - want).max() <= 1e-6 * np.abs(want).max()
+        assert error_of("per_tap", spec, x, w) <= 1e-6
         ones = reference.conv(np.ones((1, 1, *x.shape[2:])), np.ones((1, 1, *w.shape[2:])), spec._replace(groups=1))
         pairs = round(ones.sum()) * x.shape[0] * w.shape[0] * w.shape[1]
         assert ALGORITHMS["per_tap"].multiply_adds(spec, x, w) == pairs
@@ -264,9 +170,7 @@ def test_long_sums_of_variadic_reduce(sizes, images):
     """In parts, which round less, where a part is neither short nor of the images; all of them are the sum."""
     case = Case("depthwise", (images, 2, *sizes), (2, 1, *[3] * len(sizes)), {"padding": 1, "groups": 2})
     spec, x, w = specs(case)["weight gradient"]
-    x, w = normal(0, x.shape), normal(1, w.shape)
-    want = reference.conv(x, w, spec)
-    assert np.abs(np.asarray(run("variadic_reduce", x, w, spec)) - want).max() <= 1e-6 * np.abs(want).max()
+    assert error_of("variadic_reduce", spec, x, w) <= 1e-6
 
 
 @pytest.mark.parametrize("made", [1, 1000, 1 << 20])
@@ -288,10 +192,8 @@ def test_lanes_of_variadic_reduce(made, x, w, options):
     spec, x, w = specs(Case("lanes", x, w, options))["weight gradient"]
     assert variadic_reduce._bands(w.shape[2:])
     lowered = jax.make_jaxpr(by("variadic_reduce", spec, machine))(x, w)
-    assert _has_loop(lowered) == (made < 1 << 20)
-    x, w = normal(0, x.shape), normal(1, w.shape)
-    want = reference.conv(x, w, spec)
-    assert np.abs(np.asarray(run("variadic_reduce", x, w, spec, machine)) - want).max() <= 1e-6 * np.abs(want).max()
+    assert has_loop(lowered) == (made < 1 << 20)
+    assert error_of("variadic_reduce", spec, x, w, machine) <= 1e-6
 
 
 @pytest.mark.parametrize("sizes", [(14, 14), (11, 13), (17, 30), (87,), (101,)])
@@ -338,10 +240,8 @@ def test_groups_and_images_in_turn_for_the_sake_of_memory(name, case):
     machine = chunked(1)
     spec, x, w = specs(case)["forward"]
     lowered = jax.make_jaxpr(by(name, spec, machine))(x, w)
-    assert _has_loop(lowered)
-    x, w = normal(0, x.shape), normal(1, w.shape)
-    want = reference.conv(x, w, spec)
-    assert np.abs(np.asarray(run(name, x, w, spec, machine)) - want).max() <= 1e-6 * np.abs(want).max()
+    assert has_loop(lowered)
+    assert error_of(name, spec, x, w, machine) <= 1e-6
 
 
 @pytest.mark.parametrize("padding", [((0, 0),) * 2, ((4, 4),) * 2, ((-1, 3), (5, -2)), ((0, 7), (-3, 0))])
@@ -364,10 +264,8 @@ def test_outputs_of_a_weight_gradient_in_turn(made, images):
     machine = chunked(made)
     spec, x, w = specs(Case("outputs", (images, 2, 15, 18), (6, 2, 3, 3), {"padding": 1}))["weight gradient"]
     lowered = str(jax.make_jaxpr(by("variadic_reduce", spec, machine))(x, w))
-    assert _has_loop(lowered) == (made < 1 << 20)
-    x, w = normal(0, x.shape), normal(1, w.shape)
-    want = reference.conv(x, w, spec)
-    assert np.abs(np.asarray(run("variadic_reduce", x, w, spec, machine)) - want).max() <= 1e-6 * np.abs(want).max()
+    assert has_loop(lowered) == (made < 1 << 20)
+    assert error_of("variadic_reduce", spec, x, w, machine) <= 1e-6
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "complex64"])
@@ -462,7 +360,7 @@ def test_images_innermost(images, made, x, w, options):
         x_, w_ = normal(0, x_.shape), normal(1, w_.shape)
         if direction == "forward":
             x_[1, 0, ..., -1] = np.nan
-            in_turn = _has_loop(jax.make_jaxpr(by("chwn", spec, machine))(x_, w_))
+            in_turn = has_loop(jax.make_jaxpr(by("chwn", spec, machine))(x_, w_))
             assert in_turn == (made == 1 and images in (12, 16, 3))
         got, want = np.asarray(run("chwn", x_, w_, spec, machine)), reference.conv(x_, w_, spec)
         np.testing.assert_allclose(got, want, rtol=0, atol=1e-6 * np.nanmax(np.abs(want)))
@@ -479,13 +377,6 @@ def test_fast_lengths():
         found = fast_length(n)
         assert smooth(found)
         assert not any(smooth(m) for m in range(n, found))
-
-
-@pytest.mark.parametrize("results", [2, 3, 4, 5])
-def test_winograd_matrices_are_exact(results):
-    a_t, g, b_t = matrices.matrices(results)
-    x, w = normal(0, (6,), np.float64), normal(1, (7 - results,), np.float64)
-    np.testing.assert_allclose(a_t @ ((g @ w) * (b_t @ x)), np.correlate(x, w, "valid"), rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)

@@ -85,6 +85,13 @@ def test_the_speed_it_claims_is_what_was_measured():
     assert report.families(result) in README
     assert result["date"] in README
     assert result["command"] in README
+    words = " ".join(README.split())
+    mean = lambda *backends: report.geometric_mean(report.compare(result, *backends)[0])  # noqa: E731
+    assert f"{mean('lax'):.1f} times as fast as `lax.conv_general_dilated`" in words
+    assert f"{mean(*report.TORCH):.2f} times as fast as torch in the faster of its two memory layouts" in words
+    assert f"ahead by a tenth or more in {len(report.compare(result, *report.TORCH)[1])} of them" in words
+    for row in report.compare(result, "lax")[1]:
+        assert row["program_of_lax"] or f"{row['row']}, {row['direction']} ({report.ratio(row, 'lax'):.2f})" in words
 
 
 def test_the_speed_against_scipy_is_what_was_measured():
@@ -95,6 +102,9 @@ def test_the_speed_against_scipy_is_what_was_measured():
 
 def test_the_regret_it_states_is_that_of_todays_choice():
     assert regret.summary() in README
+    *_, lax, torch, _ = map(str.strip, regret.summary().splitlines()[-1].split("|"))
+    words = " ".join(README.split())
+    assert f"On layers of other models it is {float(lax):.1f} times as fast as lax and {torch} times as" in words
 
 
 def test_the_files_it_names_exist():

@@ -74,7 +74,7 @@ def run(x, w, spec, taps, machine: Machine) -> jax.Array:
 
     starts = [(image, row, *operand.starts(row)) for image, row in blocks.starts(batch)]
     y = _chunks.zeros_varying_like((batch, out_channels, height, *sizes[1:]), x.dtype, x)
-    y = _chunks.write_chunks(starts, convolve_block, y, lambda image, row, *_: (image, 0, row), machine)
+    y = _chunks.write_chunks(starts, convolve_block, y, machine, lambda image, row, *_: (image, 0, row))
     return lax.slice(y, [0] * y.ndim, (batch, out_channels, *sizes))
 
 
