@@ -8,6 +8,7 @@ import os
 import platform
 import shlex
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +38,25 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
         default="",
         help="only rows with one of these words in their name, or as their family, separated by commas",
     )
+    parser.add_argument(
+        "--sets",
+        default="rows",
+        help="rows (common shapes, networks), layers (of published models, to tune on), validation (of other models)"
+        " or losses, separated by commas",
+    )
+    parser.add_argument(
+        "--memory-format", default="contiguous", help="contiguous (NCHW), channels_last (NHWC), or both with a comma"
+    )
     parser.add_argument("--directions", default=",".join(DIRECTIONS), help="only these, separated by commas")
     parser.add_argument("--platform", default=None, choices=("cpu", "cuda"), help="default: JAX's default backend")
     parser.add_argument(
         "--rounds", type=int, default=5, help="minimum number of rounds; a time that is not settled takes more"
+    )
+    parser.add_argument(
+        "--dtypes", default="float32", help="dtypes of the rows: float32, bfloat16, or both with a comma"
+    )
+    parser.add_argument(
+        "--minutes", type=float, default=None, help="stop after so long; the families of rows take turns until then"
     )
     parser.add_argument("--name", default=None, help="name of the files in --results (default: platform and date)")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder for the JSON and the chart")
@@ -156,16 +172,29 @@ def main(options: argparse.Namespace) -> int:
             )
             return 2
     words, directions = options.rows.split(","), options.directions.split(",")
-    wanted = tasks.wanted(words, directions, backends)
+    sets, formats, dtypes = (given.split(",") for given in (options.sets, options.memory_format, options.dtypes))
+    lists = ("sets", sets, tasks.SETS), ("memory-format", formats, tasks.FORMATS), ("dtypes", dtypes, tasks.DTYPES)
+    for name, given, known in lists:
+        unknown = [word for word in given if word not in known]
+        if unknown:
+            print(f"--{name} {unknown[0]}: not one of {', '.join(known)}", file=sys.stderr)
+            return 2
+    wanted = tasks.wanted(words, directions, backends, sets, formats, dtypes)
     if not wanted:
         print(f"--rows {options.rows}: no row has such a name or family in these directions", file=sys.stderr)
         return 2
 
-    rows = [_time_row(tasks.task(*row, here), backends, options.rounds) for row in tqdm.tqdm(wanted, **PROGRESS)]
+    end = float("inf")
+    if options.minutes is not None:
+        wanted, end = tasks.families_in_turn(wanted), time.monotonic() + 60 * options.minutes
+    rows = []
+    for row in tqdm.tqdm(wanted, **PROGRESS):
+        if time.monotonic() < end:
+            rows.append(_time_row(tasks.task(*row, here), backends, options.rounds))
     # Another process on the machine may have kept a time from settling. Such rows are timed again, and each call's
     # fewest seconds count.
     noisy = [n for n, row in enumerate(rows) if not settled(row["seconds"], SAME)]
-    for n in tqdm.tqdm(noisy, **PROGRESS):
+    for n in tqdm.tqdm([] if options.minutes else noisy, **PROGRESS):
         rows[n] = fewest(rows[n], _time_row(tasks.task(*wanted[n], here), backends, options.rounds))
     about = {
         "date": today,

@@ -9,18 +9,44 @@ import numpy as np
 from jax import lax
 
 from benchmarks.cases import Case
+from convjax._choice.recorded import Recorded
 
 DIRECTIONS = ("forward", "input gradient", "weight gradient")
 
 
+def channels_first_to_last(case: Case, *arrays):
+    """x and y as (N, *n, C), and the weight, which is the second array, as (*k, I, O)."""
+    dims = len(case.weight) - 2
+    image, kernel = (0, *range(2, dims + 2), 1), (*range(2, dims + 2), 1, 0)
+    return [a.transpose(kernel if n == 1 else image) for n, a in enumerate(arrays)]
+
+
+def channels_last_to_first(case: Case, *arrays):
+    """Undo `channels_first_to_last`."""
+    dims = len(case.weight) - 2
+    image, kernel = (0, dims + 1, *range(1, dims + 1)), (dims + 1, dims, *range(dims))
+    return [a.transpose(kernel if n == 1 else image) for n, a in enumerate(arrays)]
+
+
+def in_memory_format(case: Case, *arrays):
+    """Arrays with the channels first, in the memory format of the case."""
+    if case.memory_format == "contiguous":
+        return arrays
+    return tuple(map(np.ascontiguousarray, channels_first_to_last(case, *arrays)))
+
+
 def lax_conv(case: Case, x, w):
     """The call in plain JAX: `lax.conv_general_dilated`, with lhs_dilation for a transposed convolution."""
+    last = case.memory_format == "channels_last"
+    if last:
+        w = channels_last_to_first(case, x, w)[1]
     spec = case.spec()
     if case.transpose:
         groups, dims = spec.groups, spec.dims
         w = w.reshape(groups, -1, *w.shape[1:]).swapaxes(1, 2)
         w = jnp.flip(w.reshape(-1, *w.shape[2:]), tuple(range(2, dims + 2)))
-    layout = lax.ConvDimensionNumbers(*[tuple(range(spec.dims + 2))] * 3)
+    image = (0, spec.dims + 1, *range(1, spec.dims + 1)) if last else tuple(range(spec.dims + 2))
+    layout = lax.ConvDimensionNumbers(image, tuple(range(spec.dims + 2)), image)
     return lax.conv_general_dilated(
         x, w, spec.stride, spec.padding, spec.lhs_dilation, spec.rhs_dilation, layout, feature_group_count=spec.groups
     )
@@ -38,14 +64,25 @@ def jax_function(conv: Callable, direction: str) -> Callable:
     return {"forward": lambda x, w, ct: conv(x, w), "input gradient": dx, "weight gradient": dw}[direction]
 
 
-def conv_of(backend: str, case: Case) -> Callable:
-    """`backend` is "lax", "convjax" for the algorithm that convjax chooses, or the name of an algorithm."""
+def conv_of(backend: str | Recorded, case: Case) -> Callable:
+    """A function of x and the weight in the memory format of the case.
+
+    `backend` is "lax", "convjax" for the algorithm that convjax chooses, the name of an algorithm, or a record.
+    """
     if backend == "lax":
         return partial(lax_conv, case)
-    return partial(case, algorithm="auto" if backend == "convjax" else backend)
+    conv = partial(case, algorithm="auto" if backend == "convjax" else backend, memory_format=case.memory_format)
+    if case.memory_format == "contiguous":
+        return conv
+
+    def conv_channels_last(x, w):
+        return channels_first_to_last(case, conv(*channels_last_to_first(case, x, w)))[0]
+
+    return conv_channels_last
 
 
 def operands(case: Case) -> tuple[np.ndarray, ...]:
+    """x, the weight and a cotangent, with the channels first."""
     rng = np.random.default_rng(0)
     y = jax.eval_shape(case, *case.structs())
     shapes = (case.x, case.weight, y.shape)

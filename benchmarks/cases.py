@@ -16,7 +16,10 @@ from convjax._spec import ConvSpec, extent
 
 
 class Case(NamedTuple):
-    """A call of `convjax.conv`, or of `convjax.conv_transpose` if `transpose` is set."""
+    """A call of `convjax.conv`, or of `convjax.conv_transpose` if `transpose` is set.
+
+    x and weight are shapes with the channels first, also if `memory_format` is "channels_last".
+    """
 
     name: str
     x: tuple[int, ...]
@@ -25,6 +28,15 @@ class Case(NamedTuple):
     transpose: bool = False
     family: str = ""
     dtype: str = "float32"
+    memory_format: str = "contiguous"
+
+    def channels_last(self) -> "Case":
+        """The same call on arrays (N, *n, C), with a kernel (*k, I, O), as most JAX code has them."""
+        return self._replace(name=f"{self.name}, NHWC", memory_format="channels_last")
+
+    def of_dtype(self, dtype: str) -> "Case":
+        """The same call on arrays of another dtype."""
+        return self if dtype == self.dtype else self._replace(name=f"{self.name}, {dtype}", dtype=dtype)
 
     @property
     def function(self):

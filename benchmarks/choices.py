@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.__main__ import ALLOCATOR, RESULTS, SAME, machine, versions
-from benchmarks.cases import ROWS
-from benchmarks.layers import LOSSES, TUNING_LAYERS, VALIDATION_LAYERS
+from benchmarks.layers import SETS
 from benchmarks.report import TORCH
 from benchmarks.timing import fastest
 
@@ -26,8 +25,6 @@ OTHERS = ("lax", *TORCH)
 KEPT = (*SAME, *OTHERS)  # calls that are timed in every round, however slow they are
 LIMIT_SECONDS = 30  # an algorithm that takes longer to compile and run once is not timed
 MAX_MULTIPLY_ADDS_RATIO = 30  # nor is one with more times the multiply-adds of the definition; tune has a lower limit
-
-SETS = {"losses": LOSSES, "layers": TUNING_LAYERS, "validation": VALIDATION_LAYERS, "rows": ROWS}
 
 
 def timed(case, direction: str, too_slow: list[str]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ at when a preference is written.
 
 import numpy as np
 
-from benchmarks.cases import Case, row
+from benchmarks.cases import ROWS, Case, row
 
 BATCHES = (1, 8)
 
@@ -143,3 +143,10 @@ LOSSES = (
     row("loss", "depthwise 1x1 s2 48 on 128x128", "8x48x128x128", "48x1x1x1", groups=48, stride=2),
     row("loss", "up 3x3x3 s2 32 to 64, bf16", "1x32x32x32x32", "32x64x3x3x3", "bfloat16", True, stride=2, padding=1),
 )
+
+SETS: dict[str, tuple[Case, ...]] = {
+    "losses": LOSSES,
+    "layers": TUNING_LAYERS,
+    "validation": VALIDATION_LAYERS,
+    "rows": ROWS,
+}

@@ -1,6 +1,7 @@
 """Rows that are more than one call: convolutions under vmap, in loops, differentiated twice, and whole networks."""
 
 from collections.abc import Callable
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -24,7 +25,16 @@ class Program(NamedTuple):
     directions: tuple[str, ...]
     arrays: Callable[[np.random.Generator], tuple]
     jax_function: Callable[[str, str], Callable]
-    torch_function: Callable[[str], Callable | None]
+    torch_function: Callable[..., Callable | None]  # torch_function(direction), for a network also (..., compiled)
+    memory_format: str = "contiguous"
+
+    def in_memory_format(self, arrays: tuple) -> tuple:
+        """Arrays with the channels first, in the memory format of the program."""
+        if self.memory_format == "contiguous":
+            return arrays
+        x, *weights = arrays
+        last = [w.transpose(2, 3, 1, 0) if w.ndim == 4 else w for w in weights]
+        return tuple(map(np.ascontiguousarray, (x.transpose(0, 2, 3, 1), *last)))
 
 
 # ---- convjax, lax and torch with torch's names ----
@@ -54,24 +64,78 @@ def _lax_conv_transpose(x, weight, bias=None, stride=1):
     return y if bias is None else y + bias.reshape(1, -1, *[1] * dims)
 
 
-def _max_pool2d(x, kernel, stride, padding):
-    window, strides = (1, 1, kernel, kernel), (1, 1, stride, stride)
-    around = ((0, 0), (0, 0), (padding, padding), (padding, padding))
+def _max_pool2d(x, kernel, stride, padding, first=2):
+    per_axis = lambda one, other: [other if first <= axis < first + 2 else one for axis in range(4)]  # noqa: E731
+    window, strides = per_axis(1, kernel), per_axis(1, stride)
+    around = per_axis((0, 0), (padding, padding))
     return lax.reduce_window(x, -jnp.inf, lax.max, window, strides, around)
 
 
 _SHARED = {
     "relu": jax.nn.relu,
+    "silu": jax.nn.silu,
     "gelu": lambda x: jax.nn.gelu(x, approximate=False),
     "tanh": jnp.tanh,
     "sigmoid": jax.nn.sigmoid,
-    "cat": jnp.concatenate,
     "pad": lambda x, around: jnp.pad(x, ((0, 0), (0, 0), around)),
+}
+_CHANNELS_FIRST = {
+    "channels": lambda x: x.shape[1],
+    "mean": lambda x: x.mean((2, 3), keepdims=True),
+    "cat": lambda parts: jnp.concatenate(parts, 1),
     "max_pool2d": _max_pool2d,
+}
+_CHANNELS_LAST = {
+    "channels": lambda x: x.shape[-1],
+    "mean": lambda x: x.mean((1, 2), keepdims=True),
+    "cat": lambda parts: jnp.concatenate(parts, -1),
+    "max_pool2d": partial(_max_pool2d, first=1),
 }
 _CONVJAX = {name: getattr(convjax, name) for name in ("conv1d", "conv2d", "conv_transpose2d")}
 _LAX = {"conv1d": _lax_conv, "conv2d": _lax_conv, "conv_transpose2d": _lax_conv_transpose}
-OPS = {"convjax": SimpleNamespace(**_SHARED, **_CONVJAX), "lax": SimpleNamespace(**_SHARED, **_LAX)}
+OPS = {
+    "convjax": SimpleNamespace(**_SHARED, **_CHANNELS_FIRST, **_CONVJAX),
+    "lax": SimpleNamespace(**_SHARED, **_CHANNELS_FIRST, **_LAX),
+}
+
+
+# ---- the same on images (N, H, W, C), with kernels (KH, KW, I, O) ----
+
+
+def _lax_conv_nhwc(x, weight, bias, stride=1, padding=0, dilation=1, groups=1):
+    y = lax.conv_general_dilated(
+        x,
+        weight,
+        (stride,) * 2,
+        [(padding, padding)] * 2,
+        rhs_dilation=(dilation,) * 2,
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        feature_group_count=groups,
+    )
+    return y + bias
+
+
+def _lax_conv_transpose_nhwc(x, weight, bias, stride=1):
+    padding = [(k - 1, k - 1) for k in weight.shape[:2]]
+    weight, numbers = jnp.flip(weight, (0, 1)), ("NHWC", "HWOI", "NHWC")
+    y = lax.conv_general_dilated(x, weight, (1, 1), padding, (stride,) * 2, dimension_numbers=numbers)
+    return y + bias
+
+
+def _nhwc(function: Callable) -> Callable:
+    def call(x, weight, *arguments):
+        x, weight = x.transpose(0, 3, 1, 2), weight.transpose(3, 2, 0, 1)
+        return function(x, weight, *arguments, memory_format="channels_last").transpose(0, 2, 3, 1)
+
+    return call
+
+
+_CONVJAX_NHWC = {name: _nhwc(getattr(convjax, name)) for name in ("conv2d", "conv_transpose2d")}
+_LAX_NHWC = {"conv2d": _lax_conv_nhwc, "conv_transpose2d": _lax_conv_transpose_nhwc}
+OPS_NHWC = {
+    "convjax": SimpleNamespace(**_SHARED, **_CHANNELS_LAST, **_CONVJAX_NHWC),
+    "lax": SimpleNamespace(**_SHARED, **_CHANNELS_LAST, **_LAX_NHWC),
+}
 
 
 def _torch_ops() -> SimpleNamespace:
@@ -80,10 +144,13 @@ def _torch_ops() -> SimpleNamespace:
 
     return SimpleNamespace(
         relu=f.relu,
+        silu=f.silu,
+        channels=lambda x: x.shape[1],
+        mean=lambda x: x.mean((2, 3), keepdim=True),
         gelu=f.gelu,
         tanh=torch.tanh,
         sigmoid=torch.sigmoid,
-        cat=torch.cat,
+        cat=lambda parts: torch.cat(parts, 1),
         pad=f.pad,
         max_pool2d=f.max_pool2d,
         conv1d=f.conv1d,
@@ -103,8 +170,10 @@ def _torch_gradients(loss: Callable, leaves: list) -> list:
 # ---- networks ----
 
 
-def _network(name: str) -> Program:
+def _network(name: str, memory_format: str = "contiguous") -> Program:
     function, shape = NETWORKS[name]
+    last = memory_format == "channels_last"
+    ops_of = OPS_NHWC if last else OPS
 
     def arrays(rng):
         x, weights = rng.standard_normal(shape, np.float32), Weights(rng=rng)
@@ -113,22 +182,23 @@ def _network(name: str) -> Program:
 
     def jax_function(backend, direction):
         def forward(x, *weights):
-            return function(OPS[backend], Weights(list(weights)), x)
+            return function(ops_of[backend], Weights(list(weights)), x)
 
         def loss(weights, x):
             return jnp.square(forward(x, *weights)).mean()
 
         return forward if direction == "forward" else lambda x, *weights: jax.grad(loss)(weights, x)
 
-    def torch_function(direction):
+    def torch_function(direction, compiled=lambda f: f):
         ops = _torch_ops()
+        forward = compiled(lambda x, *weights: function(ops, Weights(list(weights)), x))
         if direction == "forward":
-            return lambda x, *weights: function(ops, Weights(list(weights)), x)
-        return lambda x, *weights: _torch_gradients(
-            lambda leaves: function(ops, Weights(list(leaves)), x).square().mean(), list(weights)
-        )
+            return forward
+        return lambda x, *weights: _torch_gradients(lambda leaves: forward(x, *leaves).square().mean(), list(weights))
 
-    return Program(name, "network", ("forward", "training step"), arrays, jax_function, torch_function)
+    full_name = f"{name}, NHWC" if last else name
+    directions = ("forward", "training step")
+    return Program(full_name, "network", directions, arrays, jax_function, torch_function, memory_format)
 
 
 # ---- transformed convolutions ----
@@ -248,4 +318,5 @@ PROGRAMS = (
     _loop("scan"),
     _small_call(),
     *map(_network, NETWORKS),
+    *[_network(name, "channels_last") for name in NETWORKS if name != "WaveNet"],
 )

@@ -14,6 +14,7 @@ OTHERS = {
     "lax": ("lax.conv_general_dilated", 0.95),
     "torch": ("torch", 0.9),
     "torch channels last": ("torch, channels last", 0.9),
+    "torch.compile": ("torch.compile, channels last", 0.9),
     "scipy": ("SciPy", 0.9),
     "jax.scipy": ("jax.scipy", 0.95),
 }

@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -11,8 +12,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import backends
-from benchmarks.cases import ROWS, Case
+from benchmarks.cases import Case
 from benchmarks.filters import BACKENDS, FILTERS, Filter
+from benchmarks.layers import SETS
 from benchmarks.programs import PROGRAMS, Program
 from benchmarks.report import TORCH
 from convjax._algorithms import ALGORITHMS
@@ -43,15 +45,25 @@ class Task(NamedTuple):
 
 
 Row = Case | Program | Filter
+DTYPES = ("float32", "bfloat16")
+FORMATS = ("contiguous", "channels_last")
 
 
-def wanted(rows: list[str], directions: list[str], against: list[str]) -> list[tuple[Row, str]]:
+def wanted(
+    rows: list[str], directions: list[str], against: list[str], sets: list[str], formats: list[str], dtypes: list[str]
+) -> list[tuple[Row, str]]:
     """The rows and directions to time.
 
     A row is included if a backend supports it, and if one of the words in `rows` is part of its name or is its family.
     """
     filters = FILTERS if any(b in BACKENDS for b in against) else ()
-    others = (*ROWS, *PROGRAMS) if any(b not in BACKENDS for b in against) else ()
+    others: list[Row] = []
+    if any(b not in BACKENDS for b in against):
+        cases = [case for name in sets for case in SETS[name]]
+        cases = [case.of_dtype(dtype) for dtype in dtypes for case in cases if case.dtype in ("float32", dtype)]
+        others += cases if "contiguous" in formats else []
+        others += [case.channels_last() for case in cases] if "channels_last" in formats else []
+        others += [p for p in PROGRAMS if p.memory_format in formats] if "rows" in sets and "float32" in dtypes else []
     return [
         (row, direction)
         for row in (*others, *filters)
@@ -59,6 +71,17 @@ def wanted(rows: list[str], directions: list[str], against: list[str]) -> list[t
         for direction in (backends.DIRECTIONS if isinstance(row, Case) else row.directions)
         if direction in directions
     ]
+
+
+def families_in_turn(rows: list[tuple[Row, str]]) -> list[tuple[Row, str]]:
+    """The rows in an order whose first part has every family, memory format, dtype and direction."""
+    turns: Counter[tuple] = Counter()
+    order = []
+    for row, direction in rows:
+        kind = row.family, direction, getattr(row, "memory_format", ""), getattr(row, "dtype", "")
+        order.append((turns[kind], row, direction))
+        turns[kind] += 1
+    return [pair for _, *pair in sorted(order, key=lambda each: each[0])]
 
 
 def task(row: Row, direction: str, platform: str) -> Task:
@@ -107,21 +130,21 @@ def _torch_ready(function: Callable, arrays, backend: str, platform: str) -> Rea
 
 def _case_task(case: Case, direction: str, platform: str) -> Task:
     arrays = backends.operands(case)
-    device = tuple(map(jnp.asarray, arrays))
+    device = tuple(map(jnp.asarray, backends.in_memory_format(case, *arrays)))
     chosen = partial(backends.jax_function, direction=direction)
     spec, x, w = equation(chosen(backends.conv_of("convjax", case)), device)
 
     def ready(backend: str) -> Ready | None:
-        if backend in BACKENDS:
+        if backend in (*BACKENDS, "torch.compile"):
             return None
         if backend in TORCH:
             return _torch_ready(backends.torch_function(case, direction), arrays, backend, platform)
         if backend in ("convjax", "lax"):
             return _jax_ready(chosen(backends.conv_of(backend, case)), device)
-        if why_unsupported(ALGORITHMS[backend], spec, x, w) is not None:
+        if why_unsupported(ALGORITHMS[backend], spec, x, w, this_machine(platform)) is not None:
             return None
         forced = ((operation_of(Problem(spec, x, w, this_machine(platform))), ((backend, 0),)),)
-        return _jax_ready(chosen(partial(case, algorithm=forced)), device)
+        return _jax_ready(chosen(backends.conv_of(forced, case)), device)
 
     return Task(
         case.name, case.family, direction, ready, choose(Problem(spec, x, w, this_machine(platform))).algorithm.name
@@ -143,9 +166,16 @@ def equation(function: Callable, arrays):
 
 def _program_task(program: Program, direction: str, platform: str) -> Task:
     arrays = program.arrays(np.random.default_rng(0))
-    device = jax.tree.map(jnp.asarray, arrays)
+    device = jax.tree.map(jnp.asarray, program.in_memory_format(arrays))
 
     def ready(backend: str) -> Ready | None:
+        if backend == "torch.compile":
+            import torch
+
+            if program.family != "network":
+                return None
+            function = program.torch_function(direction, torch.compile)
+            return _torch_ready(function, arrays, "torch channels last", platform)
         if backend in TORCH:
             function = program.torch_function(direction)
             return function and _torch_ready(function, arrays, backend, platform)

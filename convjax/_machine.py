@@ -4,10 +4,18 @@ No other file reads the version of jax or counts cores.
 """
 
 import os
+import platform as host
 from functools import cache
+from pathlib import Path
 from typing import NamedTuple
 
 import jax
+import jaxlib
+
+# The versions of jaxlib whose oneDNN the tests have run. A mistake in a call of it ends the process. So a newer jaxlib
+# is added only after `.ci/run` has passed the step that runs it there.
+FIRST_ONEDNN_JAXLIB, LAST_ONEDNN_JAXLIB = (0, 10, 0), (0, 12, 0)
+ONEDNN_SWITCH = "CONVJAX_ONEDNN"  # environment variable: "off", or "on" for any version of jaxlib
 
 
 class Machine(NamedTuple):
@@ -34,6 +42,8 @@ class Machine(NamedTuple):
     # XLA's own convolutions with a stride, or with 3x1 taps, are as fast as a copy and a matrix product (jax 0.12 and
     # later).
     strided_convolution_is_fast: bool = False
+    # The dtypes that the oneDNN in jaxlib computes with on this processor.
+    onednn_dtypes: tuple[str, ...] = ()
 
 
 def generic(platform: str) -> Machine:
@@ -53,7 +63,26 @@ def generic(platform: str) -> Machine:
 def this_machine(platform: str) -> Machine:
     """The description of the machine that this process runs on."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return generic(platform)._replace(cores=cores if platform == "cpu" else 1)
+    if platform != "cpu":
+        return generic(platform)._replace(cores=1)
+    return generic(platform)._replace(cores=cores, onednn_dtypes=_onednn_dtypes())
+
+
+def _onednn_dtypes() -> tuple[str, ...]:
+    switch = os.environ.get(ONEDNN_SWITCH, "")
+    version = tuple(int(part) for part in jaxlib.__version__.split(".")[:3] if part.isdigit())
+    is_tested = FIRST_ONEDNN_JAXLIB <= version <= LAST_ONEDNN_JAXLIB
+    carries = host.system() == "Linux" and host.machine() == "x86_64" and (is_tested or switch == "on")
+    if not carries or switch == "off":
+        return ()
+    # Without these instructions, a call with bfloat16 ends the process.
+    return ("float32", "bfloat16") if "avx512_bf16" in _processor_flags() else ("float32",)
+
+
+def _processor_flags() -> set[str]:
+    file = Path("/proc/cpuinfo")
+    lines = file.read_text().splitlines() if file.exists() else []
+    return set(next((line for line in lines if line.startswith("flags")), "").split())
 
 
 def default_platform() -> str:

@@ -10,6 +10,8 @@ from jax.extend.core import InconclusiveDimensionOperation
 Sizes = tuple[int, ...]
 Pads = tuple[tuple[int, int], ...]
 
+MEMORY_FORMATS = ("contiguous", "channels_last")
+
 
 class Hints(NamedTuple):
     """What the choice of an algorithm may know besides the shapes. No hint changes a value.
@@ -20,10 +22,14 @@ class Hints(NamedTuple):
     `layer_weight` says which of the three arrays is the weight of a layer: "kernel" in a forward convolution, "result"
     in its weight gradient, "input" in a derivative of that. None means that all three may be images. A mesh may shard
     the spatial axes of images, but not those of weights.
+
+    `memory_format` says in which order the axes of the images lie in memory: "contiguous" for (N, C, *n), as the shapes
+    have them, or "channels_last" for (N, *n, C). Derivatives and batched forms inherit it.
     """
 
     flipped_weight: bool = False
     layer_weight: str | None = "kernel"
+    memory_format: str = "contiguous"
 
 
 class ConvSpec(NamedTuple):
@@ -53,6 +59,10 @@ class ConvSpec(NamedTuple):
     @property
     def dilations(self) -> tuple[Sizes, Sizes]:
         return self.lhs_dilation, self.rhs_dilation
+
+    @property
+    def channels_last(self) -> bool:
+        return self.hints.memory_format == "channels_last"
 
     def with_unflipped_weight(self) -> "ConvSpec":
         """This spec without the hint that w is a flipped weight, for a w that an algorithm has changed."""

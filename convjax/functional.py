@@ -14,6 +14,7 @@ from convjax._operation import call
 
 Ints = int | Sequence[int]
 Padding = int | Sequence[int] | Sequence[tuple[int, int]] | Literal["same", "valid"]
+MemoryFormat = Literal["contiguous", "channels_last"]
 Precision = Any
 Algorithm = str | Recorded
 
@@ -29,6 +30,7 @@ def conv(
     groups: int = 1,
     *,
     padding_mode: str = "zeros",
+    memory_format: MemoryFormat = "contiguous",
     precision: Precision = None,
     preferred_element_type: DTypeLike | None = None,
     algorithm: Algorithm = "auto",
@@ -58,6 +60,11 @@ def conv(
             "replicate"  a a a | a b c d | d d d
             "circular"   b c d | a b c d | a b c    at most size wide
 
+      memory_format: how the images lie in memory, as in torch: "contiguous", or "channels_last" for (N, *spatial, C).
+        Shapes and values are the same. Under `jax.jit`, "channels_last" is for arrays that were transposed from that
+        order, or come from such a call. XLA then moves nothing, and the algorithms are those that are fastest for that
+        order, in gradients too. For an array whose channels really come first, as in every eager call, it costs a copy
+        of x and of the result.
       precision: as in `jax.lax.conv_general_dilated`; None follows `jax.default_matmul_precision`.
       preferred_element_type: dtype to accumulate in and to return; None is the dtype of the operands. float16 and
         bfloat16 accumulate in float32 in both cases. The bias is added after the sum is rounded to the dtype of the
@@ -97,7 +104,7 @@ def conv(
     >>> convjax.conv(x, ones, padding=((1, 0), (0, 1)), padding_mode="replicate").shape
     (1, 1, 4, 4)
     """
-    options = Options(padding_mode, precision, preferred_element_type, algorithm)
+    options = Options(padding_mode, memory_format, precision, preferred_element_type, algorithm)
     return call.conv("conv", None, x, weight, bias, stride, padding, dilation, groups, options)
 
 
@@ -112,6 +119,7 @@ def conv1d(
     groups: int = 1,
     *,
     padding_mode: str = "zeros",
+    memory_format: MemoryFormat = "contiguous",
     precision: Precision = None,
     preferred_element_type: DTypeLike | None = None,
     algorithm: Algorithm = "auto",
@@ -125,7 +133,7 @@ def conv1d(
     >>> convjax.conv1d(jnp.array([[1.0, 2.0, 3.0, 4.0]]), jnp.array([[[100.0, 10.0, 1.0]]]), padding=causal)
     Array([[  1.,  12., 123., 234.]], dtype=float32)
     """
-    options = Options(padding_mode, precision, preferred_element_type, algorithm)
+    options = Options(padding_mode, memory_format, precision, preferred_element_type, algorithm)
     return call.conv("conv1d", 1, x, weight, bias, stride, padding, dilation, groups, options)
 
 
@@ -140,6 +148,7 @@ def conv2d(
     groups: int = 1,
     *,
     padding_mode: str = "zeros",
+    memory_format: MemoryFormat = "contiguous",
     precision: Precision = None,
     preferred_element_type: DTypeLike | None = None,
     algorithm: Algorithm = "auto",
@@ -154,7 +163,7 @@ def conv2d(
     Array([[ 0., -4., -4.,  0.],
            [ 0., -4., -4.,  0.]], dtype=float32)
     """
-    options = Options(padding_mode, precision, preferred_element_type, algorithm)
+    options = Options(padding_mode, memory_format, precision, preferred_element_type, algorithm)
     return call.conv("conv2d", 2, x, weight, bias, stride, padding, dilation, groups, options)
 
 
@@ -169,6 +178,7 @@ def conv3d(
     groups: int = 1,
     *,
     padding_mode: str = "zeros",
+    memory_format: MemoryFormat = "contiguous",
     precision: Precision = None,
     preferred_element_type: DTypeLike | None = None,
     algorithm: Algorithm = "auto",
@@ -181,7 +191,7 @@ def conv3d(
     >>> convjax.conv3d(jnp.ones((1, 2, 8, 8, 8)), jnp.ones((4, 2, 3, 3, 3)), padding="same").shape
     (1, 4, 8, 8, 8)
     """
-    options = Options(padding_mode, precision, preferred_element_type, algorithm)
+    options = Options(padding_mode, memory_format, precision, preferred_element_type, algorithm)
     return call.conv("conv3d", 3, x, weight, bias, stride, padding, dilation, groups, options)
 
 
@@ -197,6 +207,7 @@ def conv_transpose(
     dilation: Ints = 1,
     *,
     padding_mode: str = "zeros",
+    memory_format: MemoryFormat = "contiguous",
     precision: Precision = None,
     preferred_element_type: DTypeLike | None = None,
     algorithm: Algorithm = "auto",
@@ -237,7 +248,7 @@ def conv_transpose(
     >>> convjax.conv_transpose(jnp.array([[1.0, 2.0]]), jnp.array([[[1.0, 1.0, 5.0]]]), stride=2)
     Array([[ 1.,  1.,  7.,  2., 10.]], dtype=float32)
     """
-    options = Options(padding_mode, precision, preferred_element_type, algorithm)
+    options = Options(padding_mode, memory_format, precision, preferred_element_type, algorithm)
     return call.conv_transpose(
         "conv_transpose", None, x, weight, bias, stride, padding, output_padding, groups, dilation, options
     )
@@ -255,6 +266,7 @@ def conv_transpose1d(
     dilation: Ints = 1,
     *,
     padding_mode: str = "zeros",
+    memory_format: MemoryFormat = "contiguous",
     precision: Precision = None,
     preferred_element_type: DTypeLike | None = None,
     algorithm: Algorithm = "auto",
@@ -267,7 +279,7 @@ def conv_transpose1d(
     >>> convjax.conv_transpose1d(jnp.ones((1, 2, 10)), jnp.ones((2, 4, 4)), stride=2, padding=1).shape
     (1, 4, 20)
     """
-    options = Options(padding_mode, precision, preferred_element_type, algorithm)
+    options = Options(padding_mode, memory_format, precision, preferred_element_type, algorithm)
     return call.conv_transpose(
         "conv_transpose1d", 1, x, weight, bias, stride, padding, output_padding, groups, dilation, options
     )
@@ -285,6 +297,7 @@ def conv_transpose2d(
     dilation: Ints = 1,
     *,
     padding_mode: str = "zeros",
+    memory_format: MemoryFormat = "contiguous",
     precision: Precision = None,
     preferred_element_type: DTypeLike | None = None,
     algorithm: Algorithm = "auto",
@@ -298,7 +311,7 @@ def conv_transpose2d(
     >>> convjax.conv_transpose2d(x, weight, stride=2, padding=1, output_padding=1).shape
     (1, 8, 32, 32)
     """
-    options = Options(padding_mode, precision, preferred_element_type, algorithm)
+    options = Options(padding_mode, memory_format, precision, preferred_element_type, algorithm)
     return call.conv_transpose(
         "conv_transpose2d", 2, x, weight, bias, stride, padding, output_padding, groups, dilation, options
     )
@@ -316,6 +329,7 @@ def conv_transpose3d(
     dilation: Ints = 1,
     *,
     padding_mode: str = "zeros",
+    memory_format: MemoryFormat = "contiguous",
     precision: Precision = None,
     preferred_element_type: DTypeLike | None = None,
     algorithm: Algorithm = "auto",
@@ -328,7 +342,7 @@ def conv_transpose3d(
     >>> convjax.conv_transpose3d(jnp.ones((2, 4, 4, 4)), jnp.ones((2, 1, 2, 2, 2)), stride=2).shape
     (1, 8, 8, 8)
     """
-    options = Options(padding_mode, precision, preferred_element_type, algorithm)
+    options = Options(padding_mode, memory_format, precision, preferred_element_type, algorithm)
     return call.conv_transpose(
         "conv_transpose3d", 3, x, weight, bias, stride, padding, output_padding, groups, dilation, options
     )

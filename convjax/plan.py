@@ -240,8 +240,7 @@ def _step(machine: Machine, direction: str, equation) -> Step:
     assert isinstance(kernel, Kernel)
     y = equation.outvars[0].aval
     others = {
-        name: why_unsupported(other, spec, x, w, machine.platform)
-        or f"{_scaled(other.multiply_adds(spec, x, w))} multiply-adds"
+        name: why_unsupported(other, spec, x, w, machine) or f"{_scaled(other.multiply_adds(spec, x, w))} multiply-adds"
         for name, other in ALGORITHMS.items()
         if name != choice.algorithm.name
     }

@@ -29,6 +29,7 @@ __all__ = [
     "ROWS",
     "Case",
     "by",
+    "channels_last",
     "chunked",
     "compiled_text",
     "equations",
@@ -60,6 +61,11 @@ def specs(case: Case) -> dict:
             *(jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in equation.invars),
         )
     return found
+
+
+def channels_last(spec: ConvSpec) -> ConvSpec:
+    """The same convolution of images whose channels are last in memory."""
+    return spec._replace(hints=spec.hints._replace(memory_format="channels_last"))
 
 
 def by(name: str, spec, machine=CPU, algorithm: str = "auto"):

@@ -6,7 +6,9 @@ from convjax._algorithms import (
     depth_slices,
     fft,
     im2col,
+    im2row,
     matmul,
+    onednn,
     per_group,
     per_tap,
     polyphase,
@@ -17,10 +19,11 @@ from convjax._algorithms import (
     variadic_reduce,
     winograd,
     xla,
+    zero_insertion,
 )
 from convjax._algorithms.algorithm import Algorithm
 
-_KERNELS = (xla, shift_add, variadic_reduce, matmul, winograd, fft, im2col, col2im, per_tap)
-_REWRITES = (swap_operands, subpixel, polyphase, depth_slices, per_group, space_to_depth, chwn)
+_KERNELS = (xla, shift_add, variadic_reduce, matmul, winograd, fft, im2col, im2row, col2im, per_tap, onednn)
+_REWRITES = (swap_operands, subpixel, polyphase, depth_slices, per_group, space_to_depth, chwn, zero_insertion)
 
 ALGORITHMS: dict[str, Algorithm] = {file.ALGORITHM.name: file.ALGORITHM for file in (*_KERNELS, *_REWRITES)}

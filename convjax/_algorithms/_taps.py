@@ -72,3 +72,11 @@ def swap_channels(w: jax.Array) -> jax.Array:
     if math.prod(w.shape[2:]) > 1:
         return w.swapaxes(0, 1)
     return w.reshape(w.shape[:2]).T.reshape(w.shape[1], w.shape[0], *w.shape[2:])
+
+
+def batch_as_channels(x: jax.Array, groups: int) -> jax.Array:
+    """(N, G I, *n) to (I, G N, *n), as in a weight gradient. `_gemm.summed_axis_first` undoes it."""
+    if groups == 1:
+        return x.swapaxes(0, 1)
+    batch, inputs, sizes = x.shape[0], x.shape[1] // groups, x.shape[2:]
+    return x.reshape(batch, groups, inputs, *sizes).swapaxes(0, 2).reshape(inputs, groups * batch, *sizes)

@@ -19,6 +19,10 @@ def never_local(spec, x, w) -> bool:
     return False
 
 
+def _always_available(x, machine) -> str | None:
+    return None
+
+
 class Kernel(NamedTuple):
     """An algorithm that computes a convolution by plain lax operations."""
 
@@ -34,8 +38,11 @@ class Kernel(NamedTuple):
     # is_local(spec, x, w): whether a NaN or an infinity of x reaches only the results whose window contains it.
     is_local: Callable[..., bool] = _always_local
     platforms: tuple[str, ...] | None = None  # the platforms it runs on; None is all of them
-    # The order of the axes in memory that it reads x in and writes its result in, "channels first" or "channels last".
-    memory_order: str = "channels first"
+    # unavailable(x, machine): the reason why a machine of these platforms does not have it, or None.
+    unavailable: Callable[..., str | None] = _always_available
+    # The order of the axes in memory that it reads images in and writes them in: "contiguous" or "channels_last". None
+    # is the order that the operation has.
+    memory_format: str | None = "contiguous"
 
 
 class Rewrite(NamedTuple):

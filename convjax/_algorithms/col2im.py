@@ -147,6 +147,11 @@ def pays_for_flipped_weight(p) -> bool:
     return p.at_most_float32 and p.spec.hints.flipped_weight and plain and heavy
 
 
+def pays_for_small_images_with_channels_last(p) -> bool:
+    """3x3, stride 2, 512 channels on one image of 14x14: the input gradient takes 2.0 ms instead of 2.9."""
+    return p.at_most_float32 and p.input_dilated and p.groups == 1 and p.batch * p.input_positions < 128 and p.taps > 1
+
+
 ALGORITHM = Kernel(
     "col2im", "a product for every element and tap, added where they meet", run, unsupported, multiply_adds, summands
 )

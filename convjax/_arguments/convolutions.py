@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from convjax._arguments import errors, errors_channels, values
 from convjax._arrays import boundary, windows
-from convjax._spec import Boundary, ConvCall, ConvSpec, Grid, Hints, Pads, Sizes, certainly, extent
+from convjax._spec import MEMORY_FORMATS, Boundary, ConvCall, ConvSpec, Grid, Hints, Pads, Sizes, certainly, extent
 
 
 def _check_countable(function: str, x, weight, spec: ConvSpec, channels: Sizes, images: Iterable[tuple]) -> None:
@@ -32,6 +32,7 @@ class Options(NamedTuple):
     """The keyword-only arguments of every convolution, not yet checked."""
 
     padding_mode: Any = "zeros"
+    memory_format: Any = "contiguous"
     precision: Any = None
     preferred_element_type: Any = None
     algorithm: Any = "auto"
@@ -71,6 +72,7 @@ def conv_call(
         groups=groups,
         precision=values.precisions(function, options.precision),
         out_dtype=values.out_dtype(function, options.preferred_element_type, x.dtype),
+        hints=Hints(memory_format=_memory_format(function, options)),
     )
     images = ("x", x.shape, x.shape[batched + 1 :]), ("padding", padding, padded)
     _check_countable(function, x, weight, spec, (channels, weight.shape[0]), images)
@@ -133,7 +135,7 @@ def conv_transpose_call(
         groups=groups,
         precision=values.precisions(function, options.precision),
         out_dtype=values.out_dtype(function, options.preferred_element_type, x.dtype),
-        hints=Hints(flipped_weight=True),
+        hints=Hints(flipped_weight=True, memory_format=_memory_format(function, options)),
     )
     images = ("stride", stride, dilated), ("dilation", dilation, spread), ("output_padding", extra, full)
     _check_countable(function, x, weight, spec, (channels, outputs), (("x", x.shape, x.shape[batched + 1 :]), *images))
@@ -226,6 +228,11 @@ def _check_ranks(function: str, dims: int | None, x: Sizes, weight: Sizes, layou
         if size == 0:
             raise errors.empty_axis(function, "weight", weight, f"axis {axis}")
     return dims, batched
+
+
+def _memory_format(function: str, options: Options) -> str:
+    values.check_name(function, "memory_format", options.memory_format, MEMORY_FORMATS)
+    return options.memory_format
 
 
 def _check_bias(function: str, bias: Any, channels: int) -> None:

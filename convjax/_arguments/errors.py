@@ -196,6 +196,13 @@ def unsupported_algorithm(function: str, algorithm: str, reason: str) -> Excepti
         try:      algorithm='auto'; print(convjax.plan(...).explain()) shows which support it""")
 
 
+def unavailable_algorithm(algorithm: str, reason: str) -> Exception:
+    return NotImplementedError(f"""convjax: algorithm={algorithm!r} cannot run in the program that is compiled.
+        got:      {reason}
+        expected: an algorithm that every machine of the program has
+        try:      algorithm='auto'""")
+
+
 def not_recorded(function: str, value: Any) -> Exception:
     return _type_error(f"""convjax.{function}: `algorithm` is neither a name nor the record of convjax.tune.
         got:      {_repr_with_type(value)}

@@ -8,11 +8,12 @@ import math
 from typing import NamedTuple
 
 from convjax._algorithms import ALGORITHMS
-from convjax._algorithms.algorithm import Algorithm, Rewrite
+from convjax._algorithms.algorithm import Algorithm, Kernel, Rewrite
 from convjax._arguments import errors
-from convjax._choice.preferences import PREFERENCES
+from convjax._choice.preferences import CHANNELS_LAST_PREFERENCES, PREFERENCES
 from convjax._choice.problem import Problem
 from convjax._choice.recorded import Recorded, measured
+from convjax._machine import Machine
 from convjax._spec import ConvSpec, extent
 
 
@@ -51,8 +52,10 @@ def choose(
                 return Choice(candidate, "it was the fastest of those measured", nanoseconds)
         algorithm = "auto"
     if algorithm not in SELECTION_MODES and not (xla_is_wrong and algorithm == "xla"):
+        if reason := _why_unavailable(ALGORITHMS[algorithm], problem.x, problem.machine):
+            raise errors.unavailable_algorithm(algorithm, reason)
         return Choice(ALGORITHMS[algorithm], "it was asked for by name")
-    preferences = PREFERENCES.get(problem.machine.platform, ())
+    preferences = (CHANNELS_LAST_PREFERENCES if spec.channels_last else PREFERENCES).get(problem.machine.platform, ())
     operands = spec, problem.x, problem.w
     if preferences and _why_only_xla(*operands) is None and 0 not in (*problem.x.shape, *problem.w.shape):
         for preference in preferences:
@@ -74,18 +77,25 @@ def _is_candidate(candidate: Algorithm, problem: Problem, algorithm: str, below_
         return False
     if algorithm == "local" and not candidate.is_local(*operands):
         return False
-    return why_unsupported(candidate, *operands, problem.machine.platform) is None
+    return why_unsupported(candidate, *operands, problem.machine) is None
 
 
-def why_unsupported(candidate: Algorithm, spec: ConvSpec, x, w, platform: str | None = None) -> str | None:
+def why_unsupported(candidate: Algorithm, spec: ConvSpec, x, w, machine: Machine | None = None) -> str | None:
     """The reason why an algorithm does not support a convolution, or None if it does.
 
-    If no platform is given, the algorithm may be for any platform.
+    If no machine is given, the algorithm may be for any machine.
     """
-    if platform is not None and candidate.platforms is not None and platform not in candidate.platforms:
-        return f"it runs on {' and '.join(candidate.platforms)} alone"
+    if machine is not None and (reason := _why_unavailable(candidate, x, machine)):
+        return reason
     reason = None if candidate.name == "xla" else _why_only_xla(spec, x, w)
     return reason or candidate.unsupported(spec, x, w)
+
+
+def _why_unavailable(candidate: Algorithm, x, machine: Machine) -> str | None:
+    """The reason why a machine does not have an algorithm, or None if it does."""
+    if candidate.platforms is not None and machine.platform not in candidate.platforms:
+        return f"it runs on {' and '.join(candidate.platforms)} alone"
+    return candidate.unavailable(x, machine) if isinstance(candidate, Kernel) else None
 
 
 # The largest number of elements of an array. XLA counts bytes in 64 bits, and ends the process if there are more. With

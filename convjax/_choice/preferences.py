@@ -18,7 +18,9 @@ from convjax._algorithms import (
     depth_slices,
     fft,
     im2col,
+    im2row,
     matmul,
+    onednn,
     per_tap,
     polyphase,
     shift_add,
@@ -27,6 +29,8 @@ from convjax._algorithms import (
     swap_operands,
     variadic_reduce,
     winograd,
+    xla,
+    zero_insertion,
 )
 from convjax._choice.problem import Problem
 
@@ -69,6 +73,22 @@ CPU = (
     Preference("matmul", matmul.pays_for_slow_loops, "a matrix product, because XLA's own loops are slow here"),
 )
 
+# If the channels are last in memory. From timings of `benchmarks.layers.TUNING_LAYERS` with such arrays. What none of
+# the entries is for has contiguous images made for it, and goes on with the entries above.
+CPU_CHANNELS_LAST = (
+    Preference("zero_insertion", zero_insertion.pays, "depthwise, with the zeros of a dilated input stored"),
+    Preference("col2im", col2im.pays_for_small_images_with_channels_last,
+               "one product for {p.taps} taps of {p.batch} x {p.input_positions} elements, without zeros"),
+    Preference("subpixel", subpixel.pays_with_channels_last, "the phases of a dilated input become channels"),
+    Preference("polyphase", polyphase.pays_with_channels_last, "the phases of {p.taps} taps, without zeros"),
+    Preference("im2row", im2row.pays, "a matrix product of the arrays as they are"),
+    Preference("winograd", winograd.pays_with_channels_last, "{p.summands} products per result repay the transforms"),
+    Preference("onednn", onednn.pays, "oneDNN has its best loops for it"),
+    Preference("im2row", im2row.pays_for_few_positions, "{p.positions} taps of few positions, as rows of a product"),
+    Preference("xla", xla.pays_with_channels_last, "XLA's own loops are for this order of axes"),
+    *CPU,
+)
+
 CUDA: tuple[Preference, ...] = (
     # Depthwise 3x3 on 64x144x56x56 takes 0.11 ms, and lax 0.20. 1-D, 5 taps, dilation 4: 0.051 ms, and lax 0.70.
     Preference("shift_add", lambda p: not p.gradient_like and p.in_channels == 1 and p.out_channels <= 2
@@ -87,3 +107,4 @@ CUDA: tuple[Preference, ...] = (
 
 # On platforms that are not listed, every convolution is XLA's own.
 PREFERENCES: dict[str, tuple[Preference, ...]] = {"cpu": CPU, "cuda": CUDA}
+CHANNELS_LAST_PREFERENCES: dict[str, tuple[Preference, ...]] = {"cpu": CPU_CHANNELS_LAST}

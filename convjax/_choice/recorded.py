@@ -15,7 +15,7 @@ Recorded = tuple[tuple[tuple, tuple[tuple[str, int], ...]], ...]
 
 
 def operation_of(problem: Problem) -> tuple:
-    """What a measurement depends on: the platform, the dtype, the shapes and the spec."""
+    """What a measurement depends on: the platform, the dtype, the shapes, the spec and the memory format."""
     spec = problem.spec
     return (
         problem.machine.platform,
@@ -30,6 +30,7 @@ def operation_of(problem: Problem) -> tuple:
         _precision_name(spec.precision),
         None if spec.out_dtype is None else str(spec.out_dtype),
         "flipped weight" if spec.hints.flipped_weight else None,
+        spec.hints.memory_format,
     )
 
 

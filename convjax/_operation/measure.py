@@ -65,7 +65,7 @@ def _candidates(problem: Problem) -> list[str]:
     return [
         name
         for name, algorithm in ALGORITHMS.items()
-        if why_unsupported(algorithm, spec, x, w, problem.machine.platform) is None
+        if why_unsupported(algorithm, spec, x, w, problem.machine) is None
         and algorithm.multiply_adds(spec, x, w) <= MAX_MULTIPLY_ADDS_RATIO * definition
         and name not in loops
     ]

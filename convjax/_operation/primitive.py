@@ -20,7 +20,8 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 from convjax._algorithms import xla
-from convjax._algorithms._taps import swap_channels
+from convjax._algorithms._memory_format import with_contiguous_images
+from convjax._algorithms._taps import batch_as_channels, swap_channels
 from convjax._algorithms.algorithm import Algorithm, Kernel
 from convjax._arguments.values import check_countable
 from convjax._arrays.sharding import is_partitioned, mark_varying, varying_axes
@@ -86,6 +87,8 @@ def _lower(ctx, *operands, platform: str, spec: ConvSpec, algorithm: str | Recor
     may_run_elsewhere = module.lowering_parameters.for_export or jax.process_count() > 1
     machine = machine_for_lowering(platform, may_run_elsewhere=may_run_elsewhere)
     partitioned = is_partitioned(module.axis_context)
+    if partitioned:  # XLA would gather the operands of a custom call
+        machine = machine._replace(onednn_dtypes=())
     run = partial(run_chosen, spec=spec, machine=machine, algorithm=algorithm, partitioned=partitioned)
     return mlir.lower_fun(run, multiple_results=False)(ctx, *operands)
 
@@ -103,7 +106,10 @@ def run_algorithm(
 ) -> jax.Array:
     """Run one algorithm. If it is a rewrite, an algorithm is chosen for each operation that it makes."""
     if isinstance(chosen, Kernel):
-        return chosen.run(x, w, spec, machine)
+        run = partial(chosen.run, spec=spec, machine=machine)
+        if chosen.memory_format in (None, "channels_last" if spec.channels_last else "contiguous"):
+            return run(x, w)
+        return with_contiguous_images(run, x, w, spec)
     algorithm = "local" if algorithm == "local" else "auto"
 
     def convolve_restated(x, w, spec):
@@ -174,7 +180,10 @@ def _input_gradient(ct, w, *, x, spec: ConvSpec, algorithm: str | Recorded):
         rhs_dilation=spec.rhs_dilation,
         groups=spec.groups,
         precision=spec.precision,
-        hints=Hints(not spec.hints.flipped_weight, _WEIGHT_IN_INPUT_GRADIENT[spec.hints.layer_weight]),
+        hints=spec.hints._replace(
+            flipped_weight=not spec.hints.flipped_weight,
+            layer_weight=_WEIGHT_IN_INPUT_GRADIENT[spec.hints.layer_weight],
+        ),
     )
     flipped = flipped_weight(w.astype(ct.dtype), spec.groups)
     return convolve(ct, flipped, gradient, algorithm).astype(x.dtype)
@@ -191,15 +200,11 @@ def _weight_gradient(ct, x, *, w, spec: ConvSpec, algorithm: str | Recorded):
         rhs_dilation=spec.stride,
         groups=spec.groups,
         precision=spec.precision,
-        hints=Hints(layer_weight=_WEIGHT_IN_WEIGHT_GRADIENT[spec.hints.layer_weight]),
+        hints=spec.hints._replace(
+            flipped_weight=False, layer_weight=_WEIGHT_IN_WEIGHT_GRADIENT[spec.hints.layer_weight]
+        ),
     )
-    x = x.astype(ct.dtype)
-    if spec.groups == 1:
-        x = x.swapaxes(0, 1)
-    else:
-        batch, sizes = x.shape[0], x.shape[2:]
-        x = x.reshape(batch, spec.groups, w.shape[1], *sizes).swapaxes(0, 2)
-        x = x.reshape(w.shape[1], spec.groups * batch, *sizes)
+    x = batch_as_channels(x.astype(ct.dtype), spec.groups)
     return convolve(x, ct.swapaxes(0, 1), gradient, algorithm).swapaxes(0, 1).astype(w.dtype)
 
 

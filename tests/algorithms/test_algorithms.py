@@ -5,13 +5,34 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import reference
-from cases import ALL_REDUCED, CASES, CPU, REDUCED, Case, by, chunked, error_of, has_loop, normal, run, specs
+from cases import (
+    ALL_REDUCED,
+    BY_NAME,
+    CASES,
+    CPU,
+    REDUCED,
+    Case,
+    by,
+    channels_last,
+    chunked,
+    error_of,
+    has_loop,
+    normal,
+    run,
+    specs,
+)
 
 from convjax._algorithms import ALGORITHMS, col2im, fft, im2col, shift_add, variadic_reduce
-from convjax._algorithms.algorithm import Rewrite
+from convjax._algorithms.algorithm import Kernel, Rewrite
 from convjax._arrays.fourier import fast_length
 from convjax._choice.choose import why_unsupported
+from convjax._machine import this_machine
 from convjax._spec import ConvSpec, Hints
+
+HERE = this_machine("cpu")
+CHANNELS_LAST = [
+    name for name, each in ALGORITHMS.items() if isinstance(each, Kernel) and each.memory_format != "contiguous"
+]
 
 # Largest error over largest result, at most some 500 products a result.
 ROUNDING = dict.fromkeys(ALGORITHMS, 1e-06) | {"winograd": 4e-6}
@@ -22,22 +43,37 @@ def test_every_algorithm_is_the_convolution(case):
     for direction, (spec, x, w) in specs(case).items():
         x, w = normal(0, x.shape), normal(1, w.shape)
         want = reference.conv(x, w, spec)
-        supported = {name: each for name, each in ALGORITHMS.items() if why_unsupported(each, spec, x, w) is None}
+        chosen = [(name, spec) for name in ALGORITHMS]
+        chosen += [(name, channels_last(spec)) for name in CHANNELS_LAST]
+        chosen = [(name, s) for name, s in chosen if why_unsupported(ALGORITHMS[name], s, x, w, HERE) is None]
         # One program of all algorithms compiles in two thirds of the time of many.
-        results = jax.jit(lambda x, w, s=spec, names=supported: {name: by(name, s)(x, w) for name in names})(x, w)
-        for name, algorithm in supported.items():
-            got = np.asarray(results[name])
+        results = jax.jit(lambda x, w, chosen=chosen: [by(name, s)(x, w) for name, s in chosen])(x, w)
+        for (name, s), got in zip(chosen, map(np.asarray, results), strict=True):
             assert (got.shape, got.dtype) == (want.shape, np.float32), (name, direction)
             assert np.abs(got - want).max() <= ROUNDING[name] * np.abs(want).max(), (name, direction)
-            assert algorithm.multiply_adds(spec, x, w) > 0
-            assert isinstance(algorithm, Rewrite) or algorithm.error(spec, x, w) > 0
+            assert ALGORITHMS[name].multiply_adds(s, x, w) > 0
+            assert isinstance(ALGORITHMS[name], Rewrite) or ALGORITHMS[name].error(s, x, w) > 0
+
+
+@pytest.mark.parametrize("case", ["dense_3x3", "grouped", "depthwise_multiplied", "volume"])
+def test_images_in_the_other_memory_format(case):
+    """Every algorithm computes the same if the channels of the images are last in memory."""
+    for spec, x, w in specs(BY_NAME[case]).values():
+        x, w = normal(0, x.shape), normal(1, w.shape)
+        spec = channels_last(spec)
+        names = [name for name, each in ALGORITHMS.items() if why_unsupported(each, spec, x, w, HERE) is None]
+        results = jax.jit(lambda x, w, spec=spec, names=names: [by(name, spec)(x, w) for name in names])(x, w)
+        want = reference.conv(x, w, spec)
+        for name, got in zip(names, results, strict=True):
+            assert np.abs(np.asarray(got) - want).max() <= ROUNDING[name] * np.abs(want).max(), name
 
 
 def test_the_cases_reach_every_algorithm():
     found = [entry for case in (*CASES, *ALL_REDUCED) for entry in specs(case).values()]
+    found += [(channels_last(spec), x, w) for spec, x, w in found]
     for name, algorithm in ALGORITHMS.items():
         assert sum(why_unsupported(algorithm, *entry) is None for entry in found) >= (
-            5 if name == "depth_slices" else 30
+            10 if name == "depth_slices" else 60
         ), name
 
 
@@ -58,7 +94,8 @@ def test_dtypes_of_every_algorithm(name, dtype):
     ]:
         x, w = (normal(i, shape, np.complex64 if dtype.kind == "c" else np.float32) for i, shape in enumerate((x, w)))
         x, w = (jnp.asarray(np.round(3 * a) if whole else a).astype(dtype) for a in (x, w))
-        if ALGORITHMS[name].unsupported(spec, x, w):
+        spec = channels_last(spec) if name == "im2row" else spec
+        if why_unsupported(ALGORITHMS[name], spec, x, w, HERE):
             continue
         served += 1
         for out in {dtype, jnp.dtype(jnp.float32)} if dtype.itemsize == 2 else {dtype}:
@@ -66,7 +103,7 @@ def test_dtypes_of_every_algorithm(name, dtype):
             assert got.dtype == out
             want = reference.conv(np.asarray(x, wide), np.asarray(w, wide), spec)
             assert np.abs(np.asarray(got, wide) - want).max() <= tolerance[out.name] * np.abs(want).max()
-    assert served or (name, dtype.kind) in {("fft", "i"), ("winograd", "i"), ("winograd", "c")}
+    assert served or (name, dtype.kind) in {("fft", "i"), ("winograd", "i"), ("winograd", "c")} or name == "onednn"
 
 
 def test_sixteen_bit_sums_are_made_in_float32():

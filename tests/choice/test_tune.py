@@ -83,7 +83,7 @@ def test_records_can_be_added(recorded):
 def test_an_input_gradient_is_timed_with_its_flip():
     gradient = lambda w, ct: jax.vjp(lambda x: convjax.conv2d(x, w), X)[1](ct)[0]  # noqa: E731
     operation, _ = convjax.tune(gradient, W, jnp.ones((2, 4, 7, 6), jnp.float32), rounds=1)[-1]
-    assert operation[-1] == "flipped weight"
+    assert operation[-2:] == ("flipped weight", "contiguous")
 
 
 @pytest.mark.parametrize(

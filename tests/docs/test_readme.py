@@ -39,9 +39,9 @@ def test_the_ten_lines_run(capsys):
 
 def test_the_scipy_example_runs():
     scope = {}
-    first, second = re.findall(r"```python\n(.*?)```", README, re.DOTALL)[:2]
+    first, _, scipy_block, _ = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     exec(first, scope)
-    exec(second, scope)
+    exec(scipy_block, scope)
     image = np.asarray(scope["image"])
     np.testing.assert_allclose(
         scope["blurred"], scipy.ndimage.gaussian_filter(image, 2.0, mode="mirror"), rtol=1e-5, atol=1e-6
@@ -51,11 +51,19 @@ def test_the_scipy_example_runs():
     assert np.isfinite(scope["slope"])
 
 
+def test_the_lines_about_channels_last_run():
+    scope = {}
+    first, nhwc, _, _ = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    exec(first, scope)
+    exec(nhwc, scope)
+    np.testing.assert_array_equal(scope["last"], np.full((8, 30, 30, 64), 27.0))
+
+
 def test_the_lines_about_records_run():
     scope = {}
-    first, _, third = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    first, _, _, last = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     exec(first, scope)
-    exec(third, scope)
+    exec(last, scope)
     assert len(scope["recorded"]) >= 2
     assert scope["same"].shape == (8, 64, 32, 32)
 

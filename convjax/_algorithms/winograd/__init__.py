@@ -96,6 +96,18 @@ def pays(p) -> bool:
     return tiles and min(p.in_channels, p.out_channels) >= 20 and p.x.dtype != jnp.bfloat16
 
 
+def pays_with_channels_last(p) -> bool:
+    """As `pays`, but only of many channels and tiles if oneDNN computes the others.
+
+    3x3, 256 channels on 8 images of 56x56 takes 38 ms instead of 62, and 32 to 96 channels on 28x28 takes 0.95 instead
+    of 0.69.
+    """
+    if p.gradient_like or str(p.x.dtype) not in p.machine.onednn_dtypes:
+        return pays(p)
+    wide = min(p.in_channels, p.out_channels) >= 112
+    return wide and p.batch * p.positions >= 1500 and pays(p)
+
+
 ALGORITHM = Kernel(
     "winograd",
     "F(7 - k, k) tiles, for 3x3 taps a quarter of the products",

@@ -1,0 +1,45 @@
+"""The order in which the axes of images lie in memory, asked of XLA where an algorithm needs one.
+
+Inside a compiled program an array has no order of its own: XLA assigns one, and copies where two operations want
+different ones. A constraint says where such a copy stands. Without it, the order of a caller leaks into loops and
+products that were written for the other.
+"""
+
+from collections.abc import Callable
+
+import jax
+from jax.experimental.layout import Layout, with_layout_constraint
+
+from convjax._algorithms import _gemm
+from convjax._algorithms._taps import batch_as_channels
+
+
+def channels_last(x: jax.Array) -> jax.Array:
+    """(N, C, *n) to (N, *n, C).
+
+    XLA removes this step if the caller transposed the array from that order, also through elementwise operations in
+    between. A layout given to a custom call instead would not be removed at the ends of a program.
+    """
+    return x.transpose(0, *range(2, x.ndim), 1)
+
+
+def channels_first(y: jax.Array) -> jax.Array:
+    """(N, *n, C) to (N, C, *n)."""
+    return y.transpose(0, y.ndim - 1, *range(1, y.ndim - 1))
+
+
+def contiguous(x: jax.Array) -> jax.Array:
+    """Return x, whose axes lie in memory in their own order."""
+    return with_layout_constraint(x, Layout(tuple(range(x.ndim))))
+
+
+def with_contiguous_images(run: Callable[..., jax.Array], x: jax.Array, w: jax.Array, spec) -> jax.Array:
+    """Return run(x, w), with contiguous images before and after it.
+
+    The operands of a weight gradient are images whose batch and channels were swapped. The constraint is put before
+    that swap, which an algorithm undoes.
+    """
+    if spec.hints.layer_weight != "result":
+        return contiguous(run(contiguous(x), w))
+    x, w = map(contiguous, _gemm.summed_axis_first(x, w, spec))
+    return run(batch_as_channels(x, spec.groups), w.swapaxes(0, 1))

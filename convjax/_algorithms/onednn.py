@@ -1,0 +1,160 @@
+"""oneDNN's convolution, which jaxlib for x86-64 Linux contains. On a CPU, torch's convolutions are oneDNN's too.
+
+XLA has a call for it, "__onednn$convolution", on its own threads (openxla/xla pull request 31511). The call takes
+arrays in any order of axes in memory, and is fast with the channels last. It is a forward convolution: it has no
+dilated input, and no negative padding, which is cropped first.
+
+A mistake in its configuration ends the process. So `Machine.onednn_dtypes` names the dtypes that it may be used with,
+and is empty where CI has not run it.
+"""
+
+import json
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from convjax import _spec
+from convjax._algorithms import _gemm
+from convjax._algorithms._memory_format import channels_first, channels_last
+from convjax._algorithms.algorithm import Kernel, definition_multiply_adds, reason_if_input_is_dilated, summands
+from convjax._arrays.sharding import mark_varying, varying_axes
+from convjax._arrays.sums import add_all
+from convjax._machine import Machine
+
+TARGET = "__onednn$convolution"
+MAX_DIMS = 3
+MAX_IMAGES = 64  # calls of a weight gradient
+# Images of up to so many elements are joined. 3x3, 384 channels on 8 images of 14x14 takes 0.29 ms instead of 0.36, and
+# 144 channels on 56x56 takes 3.6 instead of 2.1.
+MAX_JOINED_ELEMENTS = 1 << 20
+DTYPES = ("float32", "bfloat16")
+
+
+def run(x: jax.Array, w: jax.Array, spec, machine: Machine) -> jax.Array:
+    if spec.channels_last and spec.hints.layer_weight == "result":
+        return _depthwise_weight_gradient(x, w, spec)
+    shape = spec.output_shape(x.shape, w.shape)
+    # An input gradient reads the weight of its layer, (*k, O, I), if it is flipped but not transposed.
+    transposed = spec.hints.flipped_weight and spec.groups == 1
+    w = w.transpose(*range(2, w.ndim), *((0, 1) if transposed else (1, 0)))
+    return channels_first(_convolve(channels_last(x), w, spec, (shape[0], *shape[2:], shape[1]), transposed))
+
+
+def _depthwise_weight_gradient(x, w, spec):
+    """The sum, over the images, of a depthwise convolution of each image with its cotangent.
+
+    As one convolution, with sums over the images, it takes 20 to 60 times as long: oneDNN has fast code for depthwise
+    kernels alone. Small images become one image, one below the other.
+    """
+    shape = (1, *spec.output_shape(x.shape, w.shape)[2:], w.shape[0])
+    x, cotangent = map(channels_last, _gemm.summed_axis_first(x, w, spec))
+    if 1 < x.shape[0] and x.size <= MAX_JOINED_ELEMENTS:
+        x, cotangent, spec = _joined_images(x, cotangent, spec, shape)
+    kernels = lax.expand_dims(cotangent, (cotangent.ndim - 1,))
+    return channels_first(add_all([_convolve(x[n : n + 1], kernels[n], spec, shape) for n in range(x.shape[0])]))
+
+
+def _joined_images(x, cotangent, spec, shape):
+    """The images below one another, and their cotangents likewise, with zeros in the rows between them.
+
+    The cotangent is a kernel dilated by the stride of the layer, so the distance of the images is a multiple of it.
+    """
+    low, step = spec.padding[0][0], spec.rhs_dilation[0]
+    rows = (cotangent.shape[1] - 1) * step + _spec.extent(shape[1], spec.stride[0])  # that an image's windows read
+    distance = -(-rows // step)
+    zero, rest = jnp.zeros((), x.dtype), [(0, 0, 0)] * (x.ndim - 2)
+    x = lax.pad(x, zero, [(0, 0, 0), (low, distance * step - x.shape[1] - low, 0), *rest])
+    cotangent = lax.pad(cotangent, zero, [(0, 0, 0), (0, distance - cotangent.shape[1], 0), *rest])
+    x, cotangent = (a.reshape(1, a.shape[0] * a.shape[1], *a.shape[2:]) for a in (x, cotangent))
+    return x, cotangent, spec._replace(padding=((0, 0), *spec.padding[1:]))
+
+
+def _convolve(x, w, spec, shape, transposed: bool = False):
+    """The convolution of (N, *n, C) with (*k, I, O), or with (*k, O, I) if `transposed`, of this shape (N, *m, O)."""
+    around, padding = _split_padding(x.shape[1:-1], w.shape[:-2], shape[1:-1], spec)
+    if any(map(any, around)):
+        x = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *around, (0, 0, 0)])
+    configuration = _configuration(spec, padding, x.ndim, transposed)
+    call = jax.ffi.ffi_call(
+        TARGET,
+        jax.ShapeDtypeStruct(shape, x.dtype),
+        custom_call_api_version=1,
+        legacy_backend_config=json.dumps({"onednn_conv_config": configuration}),
+    )
+    return mark_varying(call(x, w), varying_axes(x))
+
+
+def _split_padding(sizes, kernel, counts, spec):
+    """The padding to add, or to crop, beforehand, and the padding that oneDNN adds, with no more than it reads.
+
+    Windows that lie in the padding altogether make oneDNN read outside of its arrays, or never return (jaxlib 0.10.2).
+    """
+    around, inside = [], []
+    for n, k, m, s, (low, _), r in zip(
+        sizes, kernel, counts, spec.stride, spec.padding, spec.rhs_dilation, strict=True
+    ):
+        reach = _spec.extent(k, r)
+        pads = low, (m - 1) * s + reach - n - low
+        inside.append(tuple(min(max(pad, 0), reach - 1) for pad in pads))
+        around.append((*[pad - kept for pad, kept in zip(pads, inside[-1], strict=True)], 0))
+    return around, inside
+
+
+def _configuration(spec, padding, ndim: int, transposed: bool) -> dict:
+    """XLA's OneDnnConvolutionConfig, whose numbers are strings. A dilation of 1 means that there is none."""
+    spatial = [str(axis) for axis in range(1, ndim - 1)]
+    image = {"dims": str(ndim), "data": {"batch_dim": "0", "feature_dim": str(ndim - 1), "spatial_dims": spatial}}
+    spatial = [str(axis) for axis in range(ndim - 2)]
+    inputs, outputs = (ndim - 1, ndim - 2) if transposed else (ndim - 2, ndim - 1)
+    weight = {"output_feature_dim": str(outputs), "input_feature_dim": str(inputs), "spatial_dims": spatial}
+    return {
+        "dims": str(ndim),
+        "feature_groups": str(spec.groups),
+        "input": image,
+        "output": image,
+        "kernel": {"dims": str(ndim), "filter": weight},
+        "window": {
+            "pad_left": [str(low) for low, _ in padding],
+            "pad_right": [str(high) for _, high in padding],
+            "strides": [str(s) for s in spec.stride],
+            "window_dilations": [str(r) for r in spec.rhs_dilation],
+        },
+    }
+
+
+def unsupported(spec, x, w) -> str | None:
+    if spec.dims > MAX_DIMS:
+        return f"more than {MAX_DIMS} spatial dimensions"
+    if str(x.dtype) not in DTYPES or spec.out_dtype not in (None, x.dtype):
+        return f"it is for {' and '.join(DTYPES)} alone"
+    if _spec.is_empty(spec, x, w):
+        return "nothing to multiply"
+    if spec.channels_last and spec.hints.layer_weight == "result":
+        if x.shape[0] > 1 or w.shape[0] != spec.groups:
+            return "the weight gradient of a layer that is not depthwise"
+        if w.shape[1] > MAX_IMAGES:
+            return f"a weight gradient of more than {MAX_IMAGES} images, each of which is a call"
+    return reason_if_input_is_dilated(spec)
+
+
+def unavailable(x, machine: Machine) -> str | None:
+    return None if str(x.dtype) in machine.onednn_dtypes else f"jaxlib has no oneDNN for {x.dtype} here"
+
+
+def pays(p) -> bool:
+    """For what it has fast code for: layers, their input gradients, and weight gradients of depthwise layers."""
+    return not p.input_dilated
+
+
+ALGORITHM = Kernel(
+    "onednn",
+    "oneDNN's convolution",
+    run,
+    unsupported,
+    definition_multiply_adds,
+    summands,
+    platforms=("cpu",),
+    unavailable=unavailable,
+    memory_format="channels_last",
+)

@@ -1,0 +1,40 @@
+"""The zeros of a dilated input are stored, and the rest is a convolution without dilation.
+
+This has as many multiply-adds as the definition. It pays for depthwise layers if an algorithm computes them at the
+speed of memory, because the phases of a dilated input are many small arrays.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from convjax._algorithms.algorithm import Rewrite, definition_multiply_adds
+from convjax._machine import Machine
+
+MAX_TAPS = 64
+
+
+def run(x: jax.Array, w: jax.Array, spec, machine: Machine, convolve) -> jax.Array:
+    zeros = [(0, 0, a - 1) for a in spec.lhs_dilation]
+    x = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), (0, 0, 0), *zeros])
+    return convolve(x, w, spec._replace(lhs_dilation=(1,) * spec.dims))
+
+
+def unsupported(spec, x, w) -> str | None:
+    return None if any(a > 1 for a in spec.lhs_dilation) else "the input is not dilated"
+
+
+def pays(p) -> bool:
+    """For the input gradients of strided depthwise layers, if oneDNN computes the rest."""
+    depthwise = p.in_channels == p.out_channels == 1 < p.groups
+    return depthwise and p.input_dilated and p.taps <= MAX_TAPS and str(p.x.dtype) in p.machine.onednn_dtypes
+
+
+ALGORITHM = Rewrite(
+    "zero_insertion",
+    "a convolution of the input with its zeros stored",
+    run,
+    unsupported,
+    definition_multiply_adds,
+    rank=3,
+)

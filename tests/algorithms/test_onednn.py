@@ -1,0 +1,166 @@
+"""oneDNN by its call in jaxlib: values, and the programs that it must not be part of."""
+
+import os
+import subprocess
+import sys
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from cases import by, channels_last, normal, random_spec, specs
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+import convjax
+from benchmarks.cases import Case
+from convjax._algorithms import ALGORITHMS
+from convjax._algorithms.onednn import TARGET
+from convjax._choice.choose import why_unsupported
+from convjax._machine import ONEDNN_SWITCH, generic, this_machine
+from convjax._spec import ConvSpec
+
+HERE = this_machine("cpu")
+pytestmark = pytest.mark.skipif(not HERE.onednn_dtypes, reason="jaxlib has no oneDNN here")
+SPEC = ConvSpec((1, 1), ((1, 1), (1, 1)), (1, 1), (1, 1))
+X, W = normal(0, (2, 8, 9, 10)), normal(1, (16, 8, 3, 3))
+
+last_conv = partial(convjax.conv2d, padding=1, memory_format="channels_last")
+
+
+def onednn_calls(text: str) -> int:
+    return text.count(TARGET)
+
+
+@pytest.mark.parametrize("seed", range(int(os.environ.get("ONEDNN_SEEDS", "12"))))
+def test_random_specs(seed):
+    """Ten random specs in each of two forms, against XLA's own convolution. ONEDNN_SEEDS=500 runs thousands."""
+    rng = np.random.default_rng(seed)
+    for _ in range(10):
+        spec, x_shape, w_shape = random_spec(rng)
+        x, w = normal(seed, (int(rng.integers(1, 4)), *x_shape)), normal(1, w_shape)
+        for s in (spec, channels_last(spec)):
+            if why_unsupported(ALGORITHMS["onednn"], s, x, w, HERE) is None:
+                got, want = jax.jit(lambda x, w, s=s: (by("onednn", s)(x, w), by("xla", s)(x, w)))(x, w)
+                np.testing.assert_allclose(got, want, rtol=0, atol=2e-6 * max(float(jnp.abs(want).max()), 1), err_msg=s)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_random_weight_gradients_of_depthwise_layers(seed):
+    rng = np.random.default_rng([7, seed])
+    for _ in range(5):
+        dims, channels = int(rng.integers(1, 4)), int(rng.integers(2, 40))
+        kernel, stride, dilation = (tuple(map(int, rng.integers(1, 4, dims))) for _ in range(3))
+        padding = tuple((int(low), int(high)) for low, high in rng.integers(0, 5, (dims, 2)))
+        reach = [(k - 1) * r + 1 for k, r in zip(kernel, dilation, strict=True)]
+        sizes = [int(n) + r for n, r in zip(rng.integers(0, 6, dims), reach, strict=True)]
+        options = {"groups": channels, "stride": stride, "padding": padding, "dilation": dilation}
+        case = Case("depthwise", (int(rng.integers(1, 4)), channels, *sizes), (channels, 1, *kernel), options)
+        spec, x, w = specs(case)["weight gradient"]
+        spec = channels_last(spec)
+        x, w = normal(seed, x.shape), normal(seed + 1, w.shape)
+        assert why_unsupported(ALGORITHMS["onednn"], spec, x, w, HERE) is None
+        got, want = jax.jit(lambda x, w, s=spec: (by("onednn", s)(x, w), by("xla", s)(x, w)))(x, w)
+        np.testing.assert_allclose(got, want, rtol=0, atol=3e-6 * max(float(jnp.abs(want).max()), 1), err_msg=spec)
+
+
+def test_windows_that_lie_in_the_padding():
+    """oneDNN itself reads outside of its arrays there, or never returns."""
+    spec = ConvSpec((3, 2), ((4, 2), (3, 2)), (1, 1), (1, 2), groups=2)
+    x, w = normal(0, (3, 2, 9, 3)), normal(1, (2, 1, 3, 3))
+    got, want = (jax.jit(by(name, channels_last(spec)))(x, w) for name in ("onednn", "xla"))
+    np.testing.assert_allclose(got, want, rtol=0, atol=1e-5)
+
+
+@pytest.mark.skipif("bfloat16" not in HERE.onednn_dtypes, reason="the processor has no bfloat16")
+def test_bfloat16():
+    x, w = jnp.asarray(X, jnp.bfloat16), jnp.asarray(W, jnp.bfloat16)
+    got = jax.jit(by("onednn", channels_last(SPEC)))(x, w)
+    want = by("xla", SPEC)(x.astype(jnp.float32), w.astype(jnp.float32))
+    assert got.dtype == jnp.bfloat16
+    assert float(jnp.abs(got.astype(jnp.float32) - want).max()) <= 2**-8 * float(jnp.abs(want).max())
+
+
+def test_it_is_what_a_channels_last_layer_runs():
+    """With NHWC arrays, the compiled program has the call and no copy of an image."""
+
+    def nhwc(x, w):
+        return last_conv(x.transpose(0, 3, 1, 2), w.transpose(3, 2, 0, 1)).transpose(0, 2, 3, 1)
+
+    x, w = normal(0, (2, 16, 17, 64)), normal(1, (3, 3, 64, 32))
+    text = jax.jit(nhwc).lower(x, w).compile().as_text()
+    entry = text[text.index("ENTRY") :]
+    assert onednn_calls(entry) == 1
+    assert "transpose(" not in entry
+    assert "copy(" not in entry
+
+
+def test_programs_for_other_machines_have_none():
+    exported = jax.export.export(jax.jit(last_conv))(X, W)
+    assert onednn_calls(exported.mlir_module()) == 0
+    np.testing.assert_allclose(exported.call(X, W), last_conv(X, W), rtol=0, atol=1e-4)
+    batch = jax.export.symbolic_shape("b, 8, 9, 10")
+    assert (
+        onednn_calls(jax.export.export(jax.jit(last_conv))(jax.ShapeDtypeStruct(batch, X.dtype), W).mlir_module()) == 0
+    )
+    for platform in ("cuda", "tpu"):
+        assert onednn_calls(jax.jit(last_conv).trace(X, W).lower(lowering_platforms=(platform,)).as_text()) == 0
+    with pytest.raises(NotImplementedError, match="algorithm='onednn' cannot run in the program"):
+        jax.export.export(jax.jit(partial(last_conv, algorithm="onednn")))(X, W)
+
+
+def test_partitioned_programs_have_none_and_shard_map_does():
+    mesh = Mesh(np.array(jax.devices()[:2]), "d")
+    sharding = NamedSharding(mesh, PartitionSpec("d"))
+    want = last_conv(X, W)
+    x = jax.device_put(X, sharding)
+    compiled = jax.jit(last_conv).lower(x, W).compile()
+    assert onednn_calls(compiled.as_text()) == 0
+    np.testing.assert_allclose(
+        compiled(x, jax.device_put(W, NamedSharding(mesh, PartitionSpec()))), want, rtol=0, atol=1e-4
+    )
+    specs = PartitionSpec("d"), PartitionSpec()
+    mapped = jax.jit(
+        jax.shard_map(partial(last_conv, algorithm="onednn"), mesh=mesh, in_specs=specs, out_specs=specs[0])
+    )
+    assert onednn_calls(mapped.lower(x, W).as_text()) == 1
+    np.testing.assert_allclose(mapped(x, W), want, rtol=0, atol=1e-4)
+
+
+def test_empty_batches():
+    assert last_conv(X[:0], W).shape == (0, 16, 9, 10)
+
+
+PROGRAM = """
+import jax, numpy as np, convjax
+x, w = np.ones((2, 16, 8, 8), np.float32), np.ones((32, 16, 3, 3), np.float32)
+f = jax.jit(lambda x, w: convjax.conv2d(x, w, memory_format="channels_last"))
+print(f.lower(x, w).as_text().count("@__onednn"), float(f(x, w).sum()))
+"""
+
+
+def run_program(program: str, **env: str) -> str:
+    return subprocess.run(
+        [sys.executable, "-c", program], env={**os.environ, **env}, capture_output=True, text=True, check=True
+    ).stdout
+
+
+def test_the_switch():
+    total = 2 * 32 * 6 * 6 * 144
+    assert run_program(PROGRAM, **{ONEDNN_SWITCH: "on"}).split() == ["1", f"{total:.1f}"]
+    assert run_program(PROGRAM, **{ONEDNN_SWITCH: "off"}).split() == ["0", f"{total:.1f}"]
+
+
+def test_compiled_programs_in_the_persistent_cache(tmp_path):
+    """A program from the cache computes the same. Without oneDNN, another program is compiled."""
+    env = {"JAX_COMPILATION_CACHE_DIR": str(tmp_path), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+    runs = [run_program(PROGRAM, **env, **{ONEDNN_SWITCH: switch}).split() for switch in ("on", "on", "off")]
+    assert [text[0] for text in runs] == ["1", "1", "0"]
+    assert len({text[1] for text in runs}) == 1
+    assert list(tmp_path.iterdir())
+
+
+def test_a_machine_without_it():
+    plan = convjax.plan(X, W, padding=1, memory_format="channels_last", machine=generic("cpu"))
+    assert all(step.kernel != "onednn" for step in plan.steps)
+    assert "jaxlib has no oneDNN for float32 here" in plan.explain()
