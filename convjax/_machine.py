@@ -75,8 +75,14 @@ def _onednn_dtypes() -> tuple[str, ...]:
     carries = host.system() == "Linux" and host.machine() == "x86_64" and (is_tested or switch == "on")
     if not carries or switch == "off":
         return ()
+    # On processors without AVX-512, or if told to use less, oneDNN may choose code that writes outside of its memory.
+    flags = _processor_flags()
+    if not {"avx512f", "avx512bw", "avx512dq", "avx512vl"} <= flags or {"ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"} & set(
+        os.environ
+    ):
+        return ()
     # Without these instructions, a call with bfloat16 ends the process.
-    return ("float32", "bfloat16") if "avx512_bf16" in _processor_flags() else ("float32",)
+    return ("float32", "bfloat16") if "avx512_bf16" in flags else ("float32",)
 
 
 def _processor_flags() -> set[str]:

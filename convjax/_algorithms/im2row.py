@@ -35,13 +35,14 @@ def _forward(x, w, spec, machine):
     shape = spec.output_shape(x.shape, w.shape)
     kernel, counts, outputs = w.shape[2:], shape[2:], shape[1]
     precision, sum_dtype = spec.precision, _spec.sum_dtype(x.dtype, spec)
-    # Of a single tap without its axes, XLA reads a transposed weight without a copy.
-    w = w.reshape(w.shape[:2]) if math.prod(kernel) == 1 else channels_last(w).reshape(outputs, -1)
+    # An input gradient reads the weight of its layer, which XLA does not copy if a single tap has no axes.
+    transposed = spec.hints.flipped_weight and math.prod(kernel) == 1
+    w = w.reshape(w.shape[:2]) if transposed else channels_last(w).transpose(*range(1, w.ndim), 0).reshape(-1, outputs)
     x = channels_last(x)
 
     def convolve_chunk(first):
         rows = _rows(_chunks.slice_at(x, (first,), (each, *x.shape[1:])), spec, kernel, counts, forward=True)
-        y = lax.dot_general(rows, w, (((1,), (1,)), ((), ())), precision, sum_dtype)
+        y = lax.dot_general(rows, w, (((1,), (int(transposed),)), ((), ())), precision, sum_dtype)
         return y.reshape(each, *counts, outputs)
 
     chunks = _chunk_count(x.shape[0], math.prod(counts) * w.shape[0], math.prod(kernel), machine)

@@ -24,6 +24,7 @@ from convjax._machine import Machine
 
 TARGET = "__onednn$convolution"
 MAX_DIMS = 3
+MAX_GROUPED_PADDING = 3  # elements on a side, with groups
 MAX_IMAGES = 64  # calls of a weight gradient
 # Images of up to so many elements are joined. 3x3, 384 channels on 8 images of 14x14 takes 0.29 ms instead of 0.36, and
 # 144 channels on 56x56 takes 3.6 instead of 2.1.
@@ -49,7 +50,7 @@ def _depthwise_weight_gradient(x, w, spec):
     """
     shape = (1, *spec.output_shape(x.shape, w.shape)[2:], w.shape[0])
     x, cotangent = map(channels_last, _gemm.summed_axis_first(x, w, spec))
-    if 1 < x.shape[0] and x.size <= MAX_JOINED_ELEMENTS:
+    if x.shape[0] > 1 and x.size <= MAX_JOINED_ELEMENTS:
         x, cotangent, spec = _joined_images(x, cotangent, spec, shape)
     kernels = lax.expand_dims(cotangent, (cotangent.ndim - 1,))
     return channels_first(add_all([_convolve(x[n : n + 1], kernels[n], spec, shape) for n in range(x.shape[0])]))
@@ -88,7 +89,9 @@ def _convolve(x, w, spec, shape, transposed: bool = False):
 def _split_padding(sizes, kernel, counts, spec):
     """The padding to add, or to crop, beforehand, and the padding that oneDNN adds, with no more than it reads.
 
-    Windows that lie in the padding altogether make oneDNN read outside of its arrays, or never return (jaxlib 0.10.2).
+    Windows that lie in the padding altogether make oneDNN read outside of its arrays, or never return. With groups, a
+    padding wider than what its compiled kernels take makes it choose code that writes outside of its memory
+    ("x64:gemm:jit" of ONEDNN_VERBOSE=1, jaxlib 0.10.2).
     """
     around, inside = [], []
     for n, k, m, s, (low, _), r in zip(
@@ -96,7 +99,8 @@ def _split_padding(sizes, kernel, counts, spec):
     ):
         reach = _spec.extent(k, r)
         pads = low, (m - 1) * s + reach - n - low
-        inside.append(tuple(min(max(pad, 0), reach - 1) for pad in pads))
+        most = reach - 1 if spec.groups == 1 else min(reach - 1, m, MAX_GROUPED_PADDING)
+        inside.append(tuple(min(max(pad, 0), most) for pad in pads))
         around.append((*[pad - kept for pad, kept in zip(pads, inside[-1], strict=True)], 0))
     return around, inside
 

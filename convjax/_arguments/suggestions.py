@@ -76,7 +76,11 @@ ARGUMENTS: dict[str, tuple[str | tuple[str, str], ...]] = {
     **dict.fromkeys(
         ("data_format", "dimension_numbers", "layout", "channels_last"),
         tuple(
-            (x, f"jax.numpy.moveaxis({x}, -1, 1) if channels come last: the layout is always (N, C, *spatial)")
+            (
+                x,
+                f"jax.numpy.moveaxis({x}, -1, 1) if channels come last, and memory_format='channels_last' under jax.jit:"
+                " the shape is always (N, C, *spatial)",
+            )
             for x in ("x", "weight")
         ),
     ),

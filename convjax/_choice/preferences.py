@@ -93,9 +93,15 @@ CUDA: tuple[Preference, ...] = (
     # Depthwise 3x3 on 64x144x56x56 takes 0.11 ms, and lax 0.20. 1-D, 5 taps, dilation 4: 0.051 ms, and lax 0.70.
     Preference("shift_add", lambda p: not p.gradient_like and p.in_channels == 1 and p.out_channels <= 2
                and p.taps <= 128, "{p.summands} products per result, in one loop"),
-    # The weight gradient of depthwise 3x3 on 64x144x56x56 takes 0.092 ms instead of 0.21.
-    Preference("variadic_reduce", lambda p: p.gradient_like and p.batch == 1 and p.out_channels <= 2,
+    # The weight gradient of depthwise 3x3, dilation 6, on 2x256x33x33 takes 0.09 ms instead of 0.49. But on 8x144x56x56
+    # it takes 0.48 instead of 0.12 (H200, jax 0.11.2, 2026-11-28: benchmarks/results/cuda-h200*.json).
+    Preference("variadic_reduce", lambda p: p.gradient_like and p.batch == 1 and p.out_channels <= 2
+               and (max(p.spec.stride) > 1 or p.input_positions <= 256),
                "few sums, of {p.summands} products each, held in registers"),
+    # The weight gradient of the causal layer of 4 taps takes 0.14 ms instead of 0.25, that of WaveNet 0.14 instead of
+    # 0.58, and that of a 1x1 layer of 3 groups 0.07 instead of 0.19 (the same run).
+    Preference("matmul", lambda p: p.gradient_like and p.is_float and (p.spec.dims == 1 or p.positions == 1)
+               and p.positions <= 8, "a matrix product of {p.positions} shifts"),
     # Depthwise 31x31 on 16x128x56x56 takes 0.41 ms instead of 7.8.
     Preference("fft", lambda p: p.is_float and p.in_channels <= 32 and min(p.taps, p.positions) > 256
                and p.multiply_add_ratio("fft") > 3, "{p.taps} taps repay the transforms"),

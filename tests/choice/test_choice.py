@@ -5,14 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import reference
-from cases import CASES, CPU, by, normal, random_spec, specs
+from cases import CASES, CPU, by, channels_last, normal, random_spec, specs
 
 import convjax
 from benchmarks.cases import BY_NAME, ROWS
 from convjax._algorithms import ALGORITHMS
 from convjax._algorithms.algorithm import Kernel, Rewrite
-from convjax._choice.choose import choose
-from convjax._choice.preferences import PREFERENCES, Preference
+from convjax._choice.choose import choose, why_unsupported
+from convjax._choice.preferences import CPU_CHANNELS_LAST, PREFERENCES, Preference
 from convjax._choice.problem import Problem
 from convjax._machine import generic, this_machine
 from convjax._operation import primitive
@@ -77,10 +77,14 @@ def test_local_keeps_a_nan_within_its_windows(shapes):
 def test_every_preference_holds_for_some_row():
     """And none is shadowed by those before it."""
     entries = [entry for case in (*ROWS, *CASES) for entry in specs(case).values()]
-    for platform, preferences in PREFERENCES.items():
+    last = [(channels_last(spec), x, w) for spec, x, w in entries]
+    lists = [(platform, listed, entries) for platform, listed in PREFERENCES.items()]
+    lists += [("cpu", CPU_CHANNELS_LAST[: -len(PREFERENCES["cpu"])], last)]
+    for platform, preferences, found in lists:
         first = set()
-        for entry in entries:
-            for machine in (generic(platform), OTHER_COMPILER._replace(platform=platform)):
+        machines = generic(platform), OTHER_COMPILER._replace(platform=platform, onednn_dtypes=("float32",))
+        for entry in found:
+            for machine in machines:
                 p = Problem(*entry, machine)
                 held = [n for n, each in enumerate(preferences) if each.pays(p) and is_supported(each.algorithm, p)]
                 local = [n for n in held if ALGORITHMS[preferences[n].algorithm].is_local(*entry)]
@@ -90,7 +94,7 @@ def test_every_preference_holds_for_some_row():
 
 
 def is_supported(name, p):
-    return ALGORITHMS[name].unsupported(p.spec, p.x, p.w) is None
+    return why_unsupported(ALGORITHMS[name], p.spec, p.x, p.w, p.machine) is None
 
 
 def test_reasons_are_in_the_numbers_of_the_problem():
