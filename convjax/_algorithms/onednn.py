@@ -134,9 +134,9 @@ def unsupported(spec, x, w) -> str | None:
         return f"it is for {' and '.join(DTYPES)} alone"
     if _spec.is_empty(spec, x, w):
         return "nothing to multiply"
-    if spec.channels_last and spec.hints.layer_weight == "result":
-        if x.shape[0] > 1 or w.shape[0] != spec.groups:
-            return "the weight gradient of a layer that is not depthwise"
+    if spec.hints.layer_weight == "result":
+        if not spec.channels_last or x.shape[0] > 1 or w.shape[0] != spec.groups:
+            return "a weight gradient, but not of a depthwise layer with the channels last"
         if w.shape[1] > MAX_IMAGES:
             return f"a weight gradient of more than {MAX_IMAGES} images, each of which is a call"
     return reason_if_input_is_dilated(spec)

@@ -94,7 +94,7 @@ CUDA: tuple[Preference, ...] = (
     Preference("shift_add", lambda p: not p.gradient_like and p.in_channels == 1 and p.out_channels <= 2
                and p.taps <= 128, "{p.summands} products per result, in one loop"),
     # The weight gradient of depthwise 3x3, dilation 6, on 2x256x33x33 takes 0.09 ms instead of 0.49. But on 8x144x56x56
-    # it takes 0.48 instead of 0.12 (H200, jax 0.11.2, 2026-11-28: benchmarks/results/cuda-h200*.json).
+    # it takes 0.48 instead of 0.12 (H200, jax 0.11.2, 2026-11-28: benchmarks/results/cuda-h200-weight-gradients.md).
     Preference("variadic_reduce", lambda p: p.gradient_like and p.batch == 1 and p.out_channels <= 2
                and (max(p.spec.stride) > 1 or p.input_positions <= 256),
                "few sums, of {p.summands} products each, held in registers"),

@@ -35,7 +35,8 @@ CHANNELS_LAST = [
 ]
 
 # Largest error over largest result, at most some 500 products a result.
-ROUNDING = dict.fromkeys(ALGORITHMS, 1e-06) | {"winograd": 4e-6}
+# oneDNN adds one product after the other, in weight gradients over all positions of an image.
+ROUNDING = dict.fromkeys(ALGORITHMS, 1e-06) | {"winograd": 4e-6, "onednn": 2e-6}
 
 
 @pytest.mark.parametrize("case", [*CASES, *REDUCED], ids=lambda case: case.name)
@@ -99,7 +100,11 @@ def test_dtypes_of_every_algorithm(name, dtype):
             continue
         served += 1
         for out in {dtype, jnp.dtype(jnp.float32)} if dtype.itemsize == 2 else {dtype}:
-            got = run(name, x, w, spec._replace(out_dtype=None if out == dtype else out))
+            wide_spec = spec._replace(out_dtype=None if out == dtype else out)
+            if why_unsupported(ALGORITHMS[name], wide_spec, x, w, HERE):
+                assert name == "onednn"
+                continue
+            got = run(name, x, w, wide_spec)
             assert got.dtype == out
             want = reference.conv(np.asarray(x, wide), np.asarray(w, wide), spec)
             assert np.abs(np.asarray(got, wide) - want).max() <= tolerance[out.name] * np.abs(want).max()

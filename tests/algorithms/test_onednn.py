@@ -64,6 +64,42 @@ def test_random_weight_gradients_of_depthwise_layers(seed):
         np.testing.assert_allclose(got, want, rtol=0, atol=3e-6 * max(float(jnp.abs(want).max()), 1), err_msg=spec)
 
 
+SEARCH = """
+import jax, numpy as np
+from cases import by, channels_last, normal, specs
+from benchmarks.cases import Case
+from convjax._algorithms import ALGORITHMS
+from convjax._choice.choose import why_unsupported
+from convjax._machine import this_machine
+
+rng = np.random.default_rng(5)
+for _ in range(40):
+    dims, groups = int(rng.integers(1, 4)), int(rng.choice([1, 2, 8, 16, 17]))
+    inputs, outputs = (1, int(rng.choice([1, 1, 2]))) if rng.random() < 0.6 else rng.choice([1, 3, 8, 16], 2).tolist()
+    kernel, stride = (tuple(rng.integers(1, most, dims).tolist()) for most in (5, 4))
+    dilation = tuple(rng.choice([1, 1, 2, 6, 16], dims).tolist())
+    padding = tuple(map(tuple, rng.choice([0, 1, 2, 3, 5, 8, 17], (dims, 2)).tolist()))
+    reach = [(k - 1) * r + 1 - low - high for k, r, (low, high) in zip(kernel, dilation, padding)]
+    sizes = [max(n, r, 1) for n, r in zip(rng.integers(1, 20 if dims < 3 else 8, dims).tolist(), reach)]
+    options = {"groups": groups, "stride": stride, "padding": padding, "dilation": dilation}
+    case = Case("any", (2, groups * inputs, *sizes), (groups * outputs, inputs, *kernel), options)
+    for direction, (spec, x, w) in specs(case).items():
+        spec = channels_last(spec)
+        if why_unsupported(ALGORITHMS["onednn"], spec, x, w, this_machine("cpu")) is None:
+            jax.jit(by("onednn", spec))(normal(0, x.shape), normal(1, w.shape)).block_until_ready()
+print("finished")
+"""
+
+
+def test_only_code_that_is_known_to_be_safe_runs():
+    """ "x64:gemm:jit" writes outside of its memory, and "ref" is a hundred times slower."""
+    text = run_program(SEARCH, ONEDNN_VERBOSE="1", PYTHONPATH=os.pathsep.join(sys.path))
+    names = {line.split(",")[6] for line in text.splitlines() if ",exec,cpu,convolution," in line}
+    assert text.endswith("finished\n")
+    assert len(names) > 3
+    assert not [name for name in names if "gemm" in name or "ref" in name], names
+
+
 def test_windows_that_lie_in_the_padding():
     """oneDNN itself reads outside of its arrays there, or never returns."""
     spec = ConvSpec((3, 2), ((4, 2), (3, 2)), (1, 1), (1, 2), groups=2)
