@@ -1,7 +1,7 @@
 """The zeros of a dilated input are stored, and the rest is a convolution without dilation.
 
-This has as many multiply-adds as the definition. It pays for depthwise layers if an algorithm computes them at the
-speed of memory, because the phases of a dilated input are many small arrays.
+This has as many multiply-adds as the definition. It pays for small groups if an algorithm computes these at the speed
+of memory, because the phases of a dilated input are many small arrays.
 """
 
 import jax
@@ -12,6 +12,7 @@ from convjax._algorithms.algorithm import Rewrite, definition_multiply_adds
 from convjax._machine import Machine
 
 MAX_TAPS = 64
+MAX_CHANNELS = 8  # of a group
 
 
 def run(x: jax.Array, w: jax.Array, spec, machine: Machine, convolve) -> jax.Array:
@@ -25,9 +26,13 @@ def unsupported(spec, x, w) -> str | None:
 
 
 def pays(p) -> bool:
-    """For the input gradients of strided depthwise layers, if oneDNN computes the rest."""
-    depthwise = p.in_channels == p.out_channels == 1 < p.groups
-    return depthwise and p.input_dilated and p.taps <= MAX_TAPS and str(p.x.dtype) in p.machine.onednn_dtypes
+    """For the input gradients of strided layers with small groups, if oneDNN computes the rest.
+
+    3x3, stride 2, 32 groups of 8 channels on 8 images of 56x56 takes 6.3 ms instead of 8.2, and with groups of 32
+    channels on 14x14 it takes 2.6 instead of 1.8.
+    """
+    small = max(p.in_channels, p.out_channels) <= MAX_CHANNELS and p.groups > 1
+    return small and p.input_dilated and p.taps <= MAX_TAPS and str(p.x.dtype) in p.machine.onednn_dtypes
 
 
 ALGORITHM = Rewrite(

@@ -76,7 +76,7 @@ CPU = (
 # If the channels are last in memory. From timings of `benchmarks.layers.TUNING_LAYERS` with such arrays. What none of
 # the entries is for has contiguous images made for it, and goes on with the entries above.
 CPU_CHANNELS_LAST = (
-    Preference("zero_insertion", zero_insertion.pays, "depthwise, with the zeros of a dilated input stored"),
+    Preference("zero_insertion", zero_insertion.pays, "small groups, with the zeros of a dilated input stored"),
     Preference("col2im", col2im.pays_for_small_images_with_channels_last,
                "one product for {p.taps} taps of {p.batch} x {p.input_positions} elements, without zeros"),
     Preference("subpixel", subpixel.pays_with_channels_last, "the phases of a dilated input become channels"),
