@@ -143,6 +143,17 @@ def families(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def by_row(result: dict[str, Any]) -> str:
+    """A Markdown table of every row: the milliseconds of convjax, and how many times faster it is than the others."""
+    beside = others(result)
+    lines = [f"| row | | convjax |{''.join(f' times {b} |' for b in beside)}", "|---|---|---|" + "---|" * len(beside)]
+    for row in result["rows"]:
+        times = [ratio(row, b) for b in beside]
+        cells = "".join(f" {'' if r is None else f'{r:.2f}'} |" for r in times)
+        lines.append(f"| {row['row']} | {row['direction']} | {1e3 * row['seconds']['convjax']:.1f} ms |{cells}")
+    return "\n".join(lines)
+
+
 def every_row(result: dict[str, Any]) -> str:
     about, versions = result["machine"], ", ".join(f"{k} {v}" for k, v in result["versions"].items())
     beside = others(result)

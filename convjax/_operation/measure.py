@@ -8,7 +8,9 @@ import jax
 import numpy as np
 from jax.extend.core import subjaxprs
 
-from convjax._algorithms import ALGORITHMS
+from convjax._algorithms import ALGORITHMS, _gemm
+from convjax._algorithms._memory_format import channels_first, channels_last
+from convjax._algorithms._taps import batch_as_channels
 from convjax._arguments.arrays import to_device
 from convjax._choice.choose import why_unsupported
 from convjax._choice.problem import Problem
@@ -75,23 +77,35 @@ def _by(name: str, problem: Problem) -> Callable:
     """A function of the operands that runs one algorithm.
 
     If the kernel is a flipped weight, the function flips it, so that the time includes the flip. Some algorithms undo
-    the flip and are faster for it.
+    the flip and are faster for it. If images have their channels last in memory, the function takes and returns them as
+    (N, *n, C), so that the time includes no copy that a program would not make.
     """
     spec = problem.spec
+    layer, gradient = (spec.channels_last and spec.hints.layer_weight == role for role in ("kernel", "result"))
 
     def run(x, w):
+        if layer:
+            x = channels_first(x)
+        if gradient:
+            x, w = batch_as_channels(channels_first(x), spec.groups), channels_first(w).swapaxes(0, 1)
         if spec.hints.flipped_weight:
             w = flipped_weight(w, spec.groups)
-        return run_algorithm(ALGORITHMS[name], x, w, spec, problem.machine)
+        y = run_algorithm(ALGORITHMS[name], x, w, spec, problem.machine)
+        return channels_last(y) if layer else y
 
     return run
 
 
 def _operands(problem: Problem) -> tuple[jax.Array, jax.Array]:
     x, w = problem.x, problem.w
+    images = partial(_gemm.summed_axis_first, spec=problem.spec)
     if problem.spec.hints.flipped_weight:
         transposed = lambda w: transposed_weight(w, problem.groups)  # noqa: E731
         w = jax.eval_shape(transposed, w)
+    if problem.spec.channels_last and problem.spec.hints.layer_weight == "result":
+        x, w = (jax.eval_shape(channels_last, a) for a in jax.eval_shape(images, x, w))
+    elif problem.spec.channels_last:
+        x = jax.eval_shape(channels_last, x)
     rng = np.random.default_rng(0)
     x, w = (to_device(rng.standard_normal(a.shape, np.float32).astype(a.dtype)) for a in (x, w))
     return x, w

@@ -1,5 +1,6 @@
 """Measured choices: what they hold, that they can be saved, and that they are obeyed."""
 
+import functools
 import json
 
 import jax
@@ -84,6 +85,19 @@ def test_an_input_gradient_is_timed_with_its_flip():
     gradient = lambda w, ct: jax.vjp(lambda x: convjax.conv2d(x, w), X)[1](ct)[0]  # noqa: E731
     operation, _ = convjax.tune(gradient, W, jnp.ones((2, 4, 7, 6), jnp.float32), rounds=1)[-1]
     assert operation[-2:] == ("flipped weight", "contiguous")
+
+
+@pytest.mark.parametrize("groups", [1, 2, 4])
+def test_images_with_channels_last_are_timed_as_they_are(groups):
+    """And a record of them is for them alone."""
+    conv = functools.partial(convjax.conv2d, groups=groups, padding=1, memory_format="channels_last")
+    x, w = jnp.ones((2, 4, 7, 6), jnp.float32), jnp.ones((4, 4 // groups, 3, 3), jnp.float32)
+    step = jax.grad(lambda x, w: conv(x, w).sum(), (0, 1))
+    recorded = convjax.tune(step, x, w, rounds=1)
+    assert {operation[-1] for operation, _ in recorded} == {"channels_last"}
+    assert len(recorded) == 2 + 1
+    assert all(times for _, times in recorded)
+    np.testing.assert_allclose(conv(x, w, algorithm=recorded), conv(x, w), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -102,6 +102,17 @@ def test_the_speed_it_claims_is_what_was_measured():
         assert row["program_of_lax"] or f"{row['row']}, {row['direction']} ({report.ratio(row, 'lax'):.2f})" in words
 
 
+def test_the_speed_with_channels_last_is_what_was_measured():
+    results = pathlib.Path(__file__).parents[2] / "benchmarks/results"
+    layers, networks = (json.loads((results / f"cpu-2-cores-{n}.json").read_text()) for n in ("nhwc", "networks"))
+    words = " ".join(README.split())
+    torch, lax = (report.geometric_mean(report.compare(layers, b)[0]) for b in ("torch channels last", "lax"))
+    assert f"take {1 / torch:.2f} times as long as torch with `channels_last`" in words
+    assert f"convjax is {lax:.2f} times as fast as lax on the same arrays" in words
+    assert f"in {len(report.compare(layers, 'lax')[1])} of {len(layers['rows'])} operations" in words
+    assert report.by_row(networks) in README
+
+
 def test_the_speed_against_scipy_is_what_was_measured():
     result = json.loads((pathlib.Path(__file__).parents[2] / "benchmarks/results/scipy-2-cores.json").read_text())
     assert report.families(result) in README
