@@ -99,10 +99,11 @@ def default_platform() -> str:
     return "rocm" if "rocm" in jax.devices()[0].client.platform_version.lower() else "cuda"
 
 
-def machine_for_lowering(platform: str, *, may_run_elsewhere: bool) -> Machine:
+def machine_for_lowering(platform: str, *, may_run_elsewhere: bool, partitioned: bool) -> Machine:
     """The machine to lower a program for.
 
     A program that runs on several hosts, or on another host, must not depend on the machine that lowers it, because all
-    processes have to lower the same program.
+    processes have to lower the same program. In a partitioned program, XLA would gather the operands of a call of oneDNN.
     """
-    return generic(platform) if may_run_elsewhere else this_machine(platform)
+    machine = generic(platform) if may_run_elsewhere else this_machine(platform)
+    return machine._replace(onednn_dtypes=()) if partitioned else machine

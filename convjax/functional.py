@@ -86,7 +86,8 @@ def conv(
 
     Raises:
       ValueError, TypeError: at trace time, for arguments that torch rejects too. The message says what to pass instead.
-      NotImplementedError: if a gradient with symbolic sizes is compiled for several devices.
+      NotImplementedError: if a gradient with symbolic sizes is compiled for several devices, or if the machines of a
+        program may lack the algorithm that `algorithm` names, such as "onednn" in an export.
 
     Under `jax.jit` with arrays sharded over a mesh of automatic axes, replicate the weight if a spatial axis of x is
     sharded. XLA's partitioner computes wrong values if both are sharded, as it does for `jax.lax`, and no function can

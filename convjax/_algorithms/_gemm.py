@@ -72,6 +72,16 @@ def summed_axis_first(x, w, spec):
     return x, w.swapaxes(0, 1)
 
 
+def batch_and_channels_swapped(x, ct, groups: int):
+    """Images (N, G I, *n) and their cotangent (N, G O, *m) as the operands of a weight gradient, (I, G N, *n) and
+    (G O, N, *m). `summed_axis_first` undoes it."""
+    if groups == 1:
+        return x.swapaxes(0, 1), ct.swapaxes(0, 1)
+    batch, inputs, sizes = x.shape[0], x.shape[1] // groups, x.shape[2:]
+    x = x.reshape(batch, groups, inputs, *sizes).swapaxes(0, 2).reshape(inputs, groups * batch, *sizes)
+    return x, ct.swapaxes(0, 1)
+
+
 def split_groups(v, spec):
     """(I, G C, *n) to (I, G, C, *n)."""
     return v.reshape(v.shape[0], spec.groups, v.shape[1] // spec.groups, *v.shape[2:])

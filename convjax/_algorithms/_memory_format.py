@@ -11,7 +11,6 @@ import jax
 from jax.experimental.layout import Layout, with_layout_constraint
 
 from convjax._algorithms import _gemm
-from convjax._algorithms._taps import batch_as_channels
 
 
 def channels_last(x: jax.Array) -> jax.Array:
@@ -42,4 +41,4 @@ def with_contiguous_images(run: Callable[..., jax.Array], x: jax.Array, w: jax.A
     if spec.hints.layer_weight != "result":
         return contiguous(run(contiguous(x), w))
     x, w = map(contiguous, _gemm.summed_axis_first(x, w, spec))
-    return run(batch_as_channels(x, spec.groups), w.swapaxes(0, 1))
+    return run(*_gemm.batch_and_channels_swapped(x, w, spec.groups))

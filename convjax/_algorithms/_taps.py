@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from convjax._spec import extent
+
 
 def pad(x: jax.Array, padding, first: int = 2) -> jax.Array:
     """Pad the spatial axes, which start at `first`, with zeros. A negative padding crops.
@@ -58,6 +60,12 @@ def phase_padding(padding, sizes, lengths, steps) -> list[tuple[int, int]]:
     return [(low, length * step - low - size) for (low, _), size, length, step in axes]
 
 
+def padding_of_windows(padding, sizes, taps, dilation, stride, counts) -> list[tuple[int, int]]:
+    """The padding of which windows read every element: the given one, cut or widened on the high side."""
+    reach = [(m - 1) * s + extent(k, r) for m, s, k, r in zip(counts, stride, taps, dilation, strict=True)]
+    return phase_padding(padding, sizes, reach, [1] * len(reach))
+
+
 def split_phases(x: jax.Array, steps) -> jax.Array:
     """(N, G, C, *n) to (*steps, N, G, C, *n / steps): phase v of an axis holds the elements v, v + step, ..."""
     x = x.reshape(*x.shape[:3], *[n for size, s in zip(x.shape[3:], steps, strict=True) for n in (size // s, s)])
@@ -72,11 +80,3 @@ def swap_channels(w: jax.Array) -> jax.Array:
     if math.prod(w.shape[2:]) > 1:
         return w.swapaxes(0, 1)
     return w.reshape(w.shape[:2]).T.reshape(w.shape[1], w.shape[0], *w.shape[2:])
-
-
-def batch_as_channels(x: jax.Array, groups: int) -> jax.Array:
-    """(N, G I, *n) to (I, G N, *n), as in a weight gradient. `_gemm.summed_axis_first` undoes it."""
-    if groups == 1:
-        return x.swapaxes(0, 1)
-    batch, inputs, sizes = x.shape[0], x.shape[1] // groups, x.shape[2:]
-    return x.reshape(batch, groups, inputs, *sizes).swapaxes(0, 2).reshape(inputs, groups * batch, *sizes)

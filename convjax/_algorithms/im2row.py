@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from convjax import _spec
-from convjax._algorithms import _chunks, _gemm
+from convjax._algorithms import _chunks, _gemm, _taps
 from convjax._algorithms._memory_format import channels_first, channels_last
 from convjax._algorithms.algorithm import Kernel, definition_multiply_adds, reason_if_input_is_dilated, summands
 from convjax._machine import Machine
@@ -33,80 +33,83 @@ def run(x: jax.Array, w: jax.Array, spec, machine: Machine) -> jax.Array:
 
 
 def _forward(x, w, spec, machine):
-    shape = spec.output_shape(x.shape, w.shape)
-    kernel, counts, outputs = w.shape[2:], shape[2:], shape[1]
+    layer, taps, counts = _windows(spec, x, w)
+    outputs = w.shape[0]
     precision, sum_dtype = spec.precision, _spec.sum_dtype(x.dtype, spec)
     # An input gradient reads the weight of its layer, which XLA does not copy if a single tap has no axes.
-    transposed = spec.hints.flipped_weight and math.prod(kernel) == 1
+    transposed = spec.hints.flipped_weight and math.prod(taps) == 1
     w = w.reshape(w.shape[:2]) if transposed else channels_last(w).transpose(*range(1, w.ndim), 0).reshape(-1, outputs)
     x = channels_last(x)
 
     def convolve_chunk(first):
-        rows = _rows(_chunks.slice_at(x, (first,), (each, *x.shape[1:])), spec, kernel, counts, forward=True)
+        rows = _rows(_chunks.slice_at(x, (first,), (each, *x.shape[1:])), layer, taps, counts)
         y = lax.dot_general(rows, w, (((1,), (int(transposed),)), ((), ())), precision, sum_dtype)
         return y.reshape(each, *counts, outputs)
 
-    chunks = _chunk_count(x.shape[0], math.prod(counts) * w.shape[0], math.prod(kernel), machine)
+    chunks = _chunk_count(x, taps, counts, machine)
     each = x.shape[0] // chunks
-    y = _chunks.zeros_varying_like((shape[0], *counts, outputs), sum_dtype, x)
+    y = _chunks.zeros_varying_like((x.shape[0], *counts, outputs), sum_dtype, x)
     starts = _chunks.chunk_starts(x.shape[0], chunks)
     return channels_first(_chunks.write_chunks(starts, convolve_chunk, y, machine, lambda first: (first,)))
 
 
 def _weight_gradient(x, w, spec, machine):
-    counts, sizes = spec.output_shape(x.shape, w.shape)[2:], w.shape[2:]
+    layer, taps, counts = _windows(spec, x, w)
     inputs, outputs = x.shape[0], w.shape[0]
     precision, sum_dtype = spec.precision, _spec.sum_dtype(x.dtype, spec)
     x, cotangent = map(channels_last, _gemm.summed_axis_first(x, w, spec))
-    columns = math.prod(counts) * inputs
+    columns = math.prod(taps) * inputs
 
     def sum_chunk(first):
-        rows = _rows(_chunks.slice_at(x, (first,), (each, *x.shape[1:])), spec, counts, sizes, forward=False)
+        rows = _rows(_chunks.slice_at(x, (first,), (each, *x.shape[1:])), layer, taps, counts)
         ct = _chunks.slice_at(cotangent, (first,), (each, *cotangent.shape[1:])).reshape(-1, outputs)
         if columns < MIN_TRANSPOSED_COLUMNS:
             return lax.dot_general(rows, ct, (((0,), (0,)), ((), ())), precision, sum_dtype)
         return lax.dot_general(lax.optimization_barrier(rows.T), ct, (((1,), (0,)), ((), ())), precision, sum_dtype)
 
-    chunks = _chunk_count(x.shape[0], math.prod(sizes) * columns, math.prod(counts), machine)
+    chunks = _chunk_count(x, taps, counts, machine)
     each = x.shape[0] // chunks
     y = _chunks.zeros_varying_like((columns, outputs), sum_dtype, x)
     y = _chunks.loop(_chunks.chunk_starts(x.shape[0], chunks), lambda first, y: y + sum_chunk(first), y)
-    y = y.reshape(*counts, inputs, outputs)
+    y = y.reshape(*taps, inputs, outputs)
     return y.transpose(y.ndim - 2, y.ndim - 1, *range(y.ndim - 2))
 
 
-def _chunk_count(images: int, image_elements: int, taps: int, machine: Machine) -> int:
-    if taps == 1:
-        return 1  # the input is the matrix
-    return _chunks.chunk_count(images, images * image_elements, machine.chunk_elements)
+def _windows(spec, x, w):
+    """The spec of the layer, its taps and its positions.
 
-
-def _rows(x, spec, taps, positions, forward: bool):
-    """(N, *n, C) to (N *positions, *taps C): the elements that every window contains.
-
-    In a weight gradient, stride and dilation of the spec have changed places.
+    In a weight gradient, taps and positions have changed places, and so have stride and dilation.
     """
-    stride, dilation = (spec.stride, spec.rhs_dilation) if forward else (spec.rhs_dilation, spec.stride)
-    around = []
-    for n, (low, _), k, m, s, r in zip(x.shape[1:-1], spec.padding, taps, positions, stride, dilation, strict=True):
-        around.append((low, (m - 1) * s + _spec.extent(k, r) - n - low, 0))  # a negative padding crops
-    x = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *around, (0, 0, 0)])
-    if all(k == s and (r == 1 or k == 1) for k, s, r in zip(taps, stride, dilation, strict=True)):
-        return _patches(x, taps, positions)
-    slices = []
-    for tap in itertools.product(*map(range, taps)):
-        start = [j * r for j, r in zip(tap, dilation, strict=True)]
-        stop = [a + (m - 1) * s + 1 for a, m, s in zip(start, positions, stride, strict=True)]
-        slices.append(lax.slice(x, (0, *start, 0), (x.shape[0], *stop, x.shape[-1]), (1, *stride, 1)))
+    taps, counts = w.shape[2:], spec.output_shape(x.shape, w.shape)[2:]
+    if spec.hints.layer_weight != "result":
+        return spec, taps, counts
+    return spec._replace(stride=spec.rhs_dilation, rhs_dilation=spec.stride), counts, taps
+
+
+def _chunk_count(x, taps, counts, machine: Machine) -> int:
+    if math.prod(taps) == 1:
+        return 1  # the input is the matrix
+    elements = x.shape[0] * math.prod(counts) * math.prod(taps) * x.shape[-1]
+    return _chunks.chunk_count(x.shape[0], elements, machine.chunk_elements)
+
+
+def _rows(x, layer, taps, counts):
+    """(N, *n, C) to (N *counts, *taps C): the elements that every window contains."""
+    steps = layer.rhs_dilation, layer.stride
+    padding = _taps.padding_of_windows(layer.padding, x.shape[1:-1], taps, *steps, counts)
+    x = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *[(*pair, 0) for pair in padding], (0, 0, 0)])
+    if _spec.is_non_overlapping(layer, taps):
+        return _patches(x, taps, counts)
+    slices = [_taps.tap_slice(x, tap, *steps, counts, first=1) for tap in itertools.product(*map(range, taps))]
     rows = slices[0] if len(slices) == 1 else lax.optimization_barrier(jnp.concatenate(slices, -1))
     return rows.reshape(-1, len(slices) * x.shape[-1])
 
 
-def _patches(x, taps, positions):
+def _patches(x, taps, counts):
     """The rows of windows that do not overlap, by one transposition."""
     dims, channels = len(taps), x.shape[-1]
     if math.prod(taps) > 1:
-        x = x.reshape(x.shape[0], *[n for pair in zip(positions, taps, strict=True) for n in pair], channels)
+        x = x.reshape(x.shape[0], *[n for pair in zip(counts, taps, strict=True) for n in pair], channels)
         x = x.transpose(0, *range(1, 2 * dims + 1, 2), *range(2, 2 * dims + 1, 2), 2 * dims + 1)
         x = lax.optimization_barrier(x.reshape(-1, math.prod(taps) * channels))
     return x.reshape(-1, math.prod(taps) * channels)
@@ -119,12 +122,8 @@ def unsupported(spec, x, w) -> str | None:
         return "the channels are not last in memory"
     if _spec.is_empty(spec, x, w):
         return "nothing to multiply"
-    gradient = spec.hints.layer_weight == "result"
-    counts = spec.output_shape(x.shape, w.shape)[2:]
-    taps, stride, dilation = (counts, spec.rhs_dilation, spec.stride) if gradient else (
-        w.shape[2:], spec.stride, spec.rhs_dilation)  # fmt: skip
-    patches = all(k == s and (r == 1 or k == 1) for k, s, r in zip(taps, stride, dilation, strict=True))
-    if math.prod(taps) > MAX_COPIES and not patches:
+    layer, taps, _ = _windows(spec, x, w)
+    if math.prod(taps) > MAX_COPIES and not _spec.is_non_overlapping(layer, taps):
         return f"{math.prod(taps)} copies, more than {MAX_COPIES}"
     return reason_if_input_is_dilated(spec)
 
@@ -140,7 +139,7 @@ def pays(p) -> bool:
         return p.positions == 1 or p.patch_gradient
     if p.taps > 1 or p.input_dilated:
         return False
-    return max(p.spec.stride) > 1 or p.batch * p.positions <= MAX_SMALL_POSITIONS or not p.machine.onednn_dtypes
+    return max(p.spec.stride) > 1 or p.batch * p.positions <= MAX_SMALL_POSITIONS or not p.has_onednn
 
 
 def pays_for_few_positions(p) -> bool:

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from convjax import _spec
-from convjax._algorithms import _gemm
+from convjax._algorithms import _gemm, _taps
 from convjax._algorithms._memory_format import channels_first, channels_last
 from convjax._algorithms.algorithm import Kernel, definition_multiply_adds, reason_if_input_is_dilated, summands
 from convjax._arrays.sharding import mark_varying, varying_axes
@@ -93,13 +93,12 @@ def _split_padding(sizes, kernel, counts, spec):
     padding wider than what its compiled kernels take makes it choose code that writes outside of its memory
     ("x64:gemm:jit" of ONEDNN_VERBOSE=1, jaxlib 0.10.2).
     """
+    steps = spec.rhs_dilation, spec.stride
+    padding = _taps.padding_of_windows(spec.padding, sizes, kernel, *steps, counts)
     around, inside = [], []
-    for n, k, m, s, (low, _), r in zip(
-        sizes, kernel, counts, spec.stride, spec.padding, spec.rhs_dilation, strict=True
-    ):
-        reach = _spec.extent(k, r)
-        pads = low, (m - 1) * s + reach - n - low
-        most = reach - 1 if spec.groups == 1 else min(reach - 1, m, MAX_GROUPED_PADDING)
+    for pads, k, r, m in zip(padding, kernel, spec.rhs_dilation, counts, strict=True):
+        most = _spec.extent(k, r) - 1
+        most = most if spec.groups == 1 else min(most, m, MAX_GROUPED_PADDING)
         inside.append(tuple(min(max(pad, 0), most) for pad in pads))
         around.append((*[pad - kept for pad, kept in zip(pads, inside[-1], strict=True)], 0))
     return around, inside
@@ -137,6 +136,8 @@ def unsupported(spec, x, w) -> str | None:
     if spec.hints.layer_weight == "result":
         if not spec.channels_last or x.shape[0] > 1 or w.shape[0] != spec.groups:
             return "a weight gradient, but not of a depthwise layer with the channels last"
+        if x.dtype != jnp.float32:
+            return "a weight gradient, whose sum over the images would be rounded at every image"
         if w.shape[1] > MAX_IMAGES:
             return f"a weight gradient of more than {MAX_IMAGES} images, each of which is a call"
     return reason_if_input_is_dilated(spec)

@@ -32,7 +32,7 @@ def pays(p) -> bool:
     channels on 14x14 it takes 2.6 instead of 1.8.
     """
     small = max(p.in_channels, p.out_channels) <= MAX_CHANNELS and p.groups > 1
-    return small and p.input_dilated and p.taps <= MAX_TAPS and str(p.x.dtype) in p.machine.onednn_dtypes
+    return small and p.input_dilated and p.taps <= MAX_TAPS and p.has_onednn
 
 
 ALGORITHM = Rewrite(

@@ -197,8 +197,8 @@ def unsupported_algorithm(function: str, algorithm: str, reason: str) -> Excepti
 
 
 def unavailable_algorithm(algorithm: str, reason: str) -> Exception:
-    return NotImplementedError(f"""convjax: algorithm={algorithm!r} cannot run in the program that is compiled.
-        got:      {reason}
+    return _not_implemented_error(f"""convjax.conv: `algorithm` cannot run in the program that is compiled.
+        got:      algorithm={algorithm!r}: {reason}
         expected: an algorithm that every machine of the program has
         try:      algorithm='auto'""")
 

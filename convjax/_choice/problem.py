@@ -72,6 +72,11 @@ class Problem:
         return self.is_float and self.x.dtype.itemsize <= 4
 
     @property
+    def has_onednn(self) -> bool:
+        """Whether the oneDNN in jaxlib computes with this dtype on this machine."""
+        return str(self.x.dtype) in self.machine.onednn_dtypes
+
+    @property
     def gradient_like(self) -> bool:
         """Whether there are more taps than positions, as in weight gradients."""
         return self.taps > self.positions

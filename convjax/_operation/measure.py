@@ -10,13 +10,13 @@ from jax.extend.core import subjaxprs
 
 from convjax._algorithms import ALGORITHMS, _gemm
 from convjax._algorithms._memory_format import channels_first, channels_last
-from convjax._algorithms._taps import batch_as_channels
 from convjax._arguments.arrays import to_device
 from convjax._choice.choose import why_unsupported
 from convjax._choice.problem import Problem
 from convjax._choice.recorded import Recorded, operation_of
 from convjax._machine import Machine, default_platform, this_machine
 from convjax._operation.primitive import conv_p, flipped_weight, run_algorithm, transposed_weight
+from convjax._spec import ConvSpec
 
 BATCH_SECONDS = 0.01  # a call is repeated for so long before the next call is timed
 MAX_CLOSE = 3  # an algorithm that is slower than the fastest by a larger factor is not timed in the later rounds
@@ -47,7 +47,7 @@ def problem_of(equation, machine: Machine) -> Problem:
 
 
 def _measured(problem: Problem, rounds: int) -> tuple[tuple[str, int], ...]:
-    operands = _operands(problem)
+    operands = _random(problem)
     calls = {name: partial(_wait_for, jax.jit(_by(name, problem)), *operands) for name in _candidates(problem)}
     seconds = {}
     for name, call in calls.items():
@@ -74,41 +74,45 @@ def _candidates(problem: Problem) -> list[str]:
 
 
 def _by(name: str, problem: Problem) -> Callable:
-    """A function of the operands that runs one algorithm.
-
-    If the kernel is a flipped weight, the function flips it, so that the time includes the flip. Some algorithms undo
-    the flip and are faster for it. If images have their channels last in memory, the function takes and returns them as
-    (N, *n, C), so that the time includes no copy that a program would not make.
-    """
+    """A function that runs one algorithm on what `_stored` makes of the operands."""
     spec = problem.spec
-    layer, gradient = (spec.channels_last and spec.hints.layer_weight == role for role in ("kernel", "result"))
 
     def run(x, w):
-        if layer:
-            x = channels_first(x)
-        if gradient:
-            x, w = batch_as_channels(channels_first(x), spec.groups), channels_first(w).swapaxes(0, 1)
-        if spec.hints.flipped_weight:
-            w = flipped_weight(w, spec.groups)
-        y = run_algorithm(ALGORITHMS[name], x, w, spec, problem.machine)
-        return channels_last(y) if layer else y
+        y = run_algorithm(ALGORITHMS[name], *_operands(x, w, spec), spec, problem.machine)
+        return channels_last(y) if spec.channels_last and spec.hints.layer_weight != "result" else y
 
     return run
 
 
-def _operands(problem: Problem) -> tuple[jax.Array, jax.Array]:
-    x, w = problem.x, problem.w
-    images = partial(_gemm.summed_axis_first, spec=problem.spec)
-    if problem.spec.hints.flipped_weight:
-        transposed = lambda w: transposed_weight(w, problem.groups)  # noqa: E731
-        w = jax.eval_shape(transposed, w)
-    if problem.spec.channels_last and problem.spec.hints.layer_weight == "result":
-        x, w = (jax.eval_shape(channels_last, a) for a in jax.eval_shape(images, x, w))
-    elif problem.spec.channels_last:
-        x = jax.eval_shape(channels_last, x)
+def _stored(x, w, spec: ConvSpec) -> tuple[jax.Array, jax.Array]:
+    """The arrays that a program has in memory, and makes the operands of.
+
+    A flipped weight is stored before its flip, so that the time includes the flip. Some algorithms undo the flip and are
+    faster for it. Images whose channels are last in memory are (N, *n, C).
+    """
+    if spec.hints.flipped_weight:
+        w = transposed_weight(w, spec.groups)
+    if not spec.channels_last:
+        return x, w
+    if spec.hints.layer_weight == "result":
+        x, w = _gemm.summed_axis_first(x, w, spec)
+        return channels_last(x), channels_last(w)
+    return channels_last(x), w
+
+
+def _operands(x, w, spec: ConvSpec) -> tuple[jax.Array, jax.Array]:
+    """Undo `_stored`."""
+    if spec.channels_last and spec.hints.layer_weight == "result":
+        x, w = _gemm.batch_and_channels_swapped(channels_first(x), channels_first(w), spec.groups)
+    elif spec.channels_last:
+        x = channels_first(x)
+    return x, flipped_weight(w, spec.groups) if spec.hints.flipped_weight else w
+
+
+def _random(problem: Problem) -> list[jax.Array]:
     rng = np.random.default_rng(0)
-    x, w = (to_device(rng.standard_normal(a.shape, np.float32).astype(a.dtype)) for a in (x, w))
-    return x, w
+    stored = jax.eval_shape(partial(_stored, spec=problem.spec), problem.x, problem.w)
+    return [to_device(rng.standard_normal(a.shape, np.float32).astype(a.dtype)) for a in stored]
 
 
 def _wait_for(call: Callable, *operands: jax.Array) -> None:

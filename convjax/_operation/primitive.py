@@ -20,8 +20,9 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 from convjax._algorithms import xla
+from convjax._algorithms._gemm import batch_and_channels_swapped
 from convjax._algorithms._memory_format import with_contiguous_images
-from convjax._algorithms._taps import batch_as_channels, swap_channels
+from convjax._algorithms._taps import swap_channels
 from convjax._algorithms.algorithm import Algorithm, Kernel
 from convjax._arguments.values import check_countable
 from convjax._arrays.sharding import is_partitioned, mark_varying, varying_axes
@@ -85,10 +86,8 @@ PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 def _lower(ctx, *operands, platform: str, spec: ConvSpec, algorithm: str | Recorded):
     module = ctx.module_context
     may_run_elsewhere = module.lowering_parameters.for_export or jax.process_count() > 1
-    machine = machine_for_lowering(platform, may_run_elsewhere=may_run_elsewhere)
     partitioned = is_partitioned(module.axis_context)
-    if partitioned:  # XLA would gather the operands of a custom call
-        machine = machine._replace(onednn_dtypes=())
+    machine = machine_for_lowering(platform, may_run_elsewhere=may_run_elsewhere, partitioned=partitioned)
     run = partial(run_chosen, spec=spec, machine=machine, algorithm=algorithm, partitioned=partitioned)
     return mlir.lower_fun(run, multiple_results=False)(ctx, *operands)
 
@@ -204,8 +203,8 @@ def _weight_gradient(ct, x, *, w, spec: ConvSpec, algorithm: str | Recorded):
             flipped_weight=False, layer_weight=_WEIGHT_IN_WEIGHT_GRADIENT[spec.hints.layer_weight]
         ),
     )
-    x = batch_as_channels(x.astype(ct.dtype), spec.groups)
-    return convolve(x, ct.swapaxes(0, 1), gradient, algorithm).swapaxes(0, 1).astype(w.dtype)
+    x, ct = batch_and_channels_swapped(x.astype(ct.dtype), ct, spec.groups)
+    return convolve(x, ct, gradient, algorithm).swapaxes(0, 1).astype(w.dtype)
 
 
 def _per_dim(x, w, y, spec: ConvSpec):
