@@ -70,6 +70,13 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(given)
 
 
+def command(given: list[str]) -> str:
+    """The command line without --results, because a folder of one machine is of no use on another."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--results")
+    return shlex.join(["python", "-m", "benchmarks", *parser.parse_known_args(given)[1]])
+
+
 def versions(backends: list[str]) -> dict[str, str]:
     import jax
     import jaxlib
@@ -187,21 +194,17 @@ def main(options: argparse.Namespace) -> int:
     end = float("inf")
     if options.minutes is not None:
         wanted, end = tasks.families_in_turn(wanted), time.monotonic() + 60 * options.minutes
-    rows = []
+    rows: list[dict[str, Any]] = []
     for row in tqdm.tqdm(wanted, **PROGRESS):
-        if time.monotonic() < end:
-            rows.append(_time_row(tasks.task(*row, here), backends, options.rounds))
+        if time.monotonic() >= end:
+            break
+        rows.append(_time_row(tasks.task(*row, here), backends, options.rounds))
     # Another process on the machine may have kept a time from settling. Such rows are timed again, and each call's
     # fewest seconds count.
     noisy = [n for n, row in enumerate(rows) if not settled(row["seconds"], SAME)]
-    for n in tqdm.tqdm([] if options.minutes else noisy, **PROGRESS):
+    for n in tqdm.tqdm(noisy if options.minutes is None else [], **PROGRESS):
         rows[n] = fewest(rows[n], _time_row(tasks.task(*wanted[n], here), backends, options.rounds))
-    about = {
-        "date": today,
-        "command": shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]]),
-        "platform": here,
-        "runs": 1,
-    }
+    about = {"date": today, "command": command(sys.argv[1:]), "platform": here, "runs": 1}
     if before:
         is_complete = len(rows) == len(before["rows"])
         timed = {(row["row"], row["direction"]): row for row in rows}

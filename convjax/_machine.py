@@ -103,7 +103,8 @@ def machine_for_lowering(platform: str, *, may_run_elsewhere: bool, partitioned:
     """The machine to lower a program for.
 
     A program that runs on several hosts, or on another host, must not depend on the machine that lowers it, because all
-    processes have to lower the same program. In a partitioned program, XLA would gather the operands of a call of oneDNN.
+    processes have to lower the same program. In a partitioned program, XLA would gather the operands of a call of
+    oneDNN.
     """
     machine = generic(platform) if may_run_elsewhere else this_machine(platform)
     return machine._replace(onednn_dtypes=()) if partitioned else machine

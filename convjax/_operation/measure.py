@@ -87,8 +87,8 @@ def _by(name: str, problem: Problem) -> Callable:
 def _stored(x, w, spec: ConvSpec) -> tuple[jax.Array, jax.Array]:
     """The arrays that a program has in memory, and makes the operands of.
 
-    A flipped weight is stored before its flip, so that the time includes the flip. Some algorithms undo the flip and are
-    faster for it. Images whose channels are last in memory are (N, *n, C).
+    A flipped weight is stored before its flip, so that the time includes the flip. Some algorithms undo the flip and
+    are faster for it. Images whose channels are last in memory are (N, *n, C).
     """
     if spec.hints.flipped_weight:
         w = transposed_weight(w, spec.groups)

@@ -26,7 +26,7 @@ from convjax._algorithms import ALGORITHMS, col2im, fft, im2col, shift_add, vari
 from convjax._algorithms.algorithm import Kernel, Rewrite
 from convjax._arrays.fourier import fast_length
 from convjax._choice.choose import why_unsupported
-from convjax._machine import this_machine
+from convjax._machine import generic, this_machine
 from convjax._spec import ConvSpec, Hints
 
 HERE = this_machine("cpu")
@@ -54,6 +54,13 @@ def test_every_algorithm_is_the_convolution(case):
             assert np.abs(got - want).max() <= ROUNDING[name] * np.abs(want).max(), (name, direction)
             assert ALGORITHMS[name].multiply_adds(s, x, w) > 0
             assert isinstance(ALGORITHMS[name], Rewrite) or ALGORITHMS[name].error(s, x, w) > 0
+
+
+@pytest.mark.parametrize("case", ["grouped", "depthwise_multiplied", "depthwise_dilated_1d", "up_grouped_dilated"])
+def test_weight_gradients_of_groups_by_the_call_of_other_platforms(case):
+    spec, x, w = specs(BY_NAME[case])["weight gradient"]
+    assert "batch_group_count=1 " not in str(jax.make_jaxpr(by("xla", spec, generic("cuda")))(x, w))
+    assert error_of("xla", spec, x, w, generic("cuda")) <= 1e-6
 
 
 @pytest.mark.parametrize("case", ["dense_3x3", "grouped", "depthwise_multiplied", "volume"])
