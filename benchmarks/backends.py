@@ -14,32 +14,44 @@ from convjax._choice.recorded import Recorded
 DIRECTIONS = ("forward", "input gradient", "weight gradient")
 
 
-def channels_first_to_last(case: Case, *arrays):
-    """x and y as (N, *n, C), and the weight, which is the second array, as (*k, I, O)."""
-    dims = len(case.weight) - 2
-    image, kernel = (0, *range(2, dims + 2), 1), (*range(2, dims + 2), 1, 0)
-    return [a.transpose(kernel if n == 1 else image) for n, a in enumerate(arrays)]
+def image_to_last(a):
+    """(N, C, *n) to (N, *n, C)."""
+    return a.transpose(0, *range(2, a.ndim), 1)
 
 
-def channels_last_to_first(case: Case, *arrays):
-    """Undo `channels_first_to_last`."""
-    dims = len(case.weight) - 2
-    image, kernel = (0, dims + 1, *range(1, dims + 1)), (dims + 1, dims, *range(dims))
-    return [a.transpose(kernel if n == 1 else image) for n, a in enumerate(arrays)]
+def image_to_first(a):
+    return a.transpose(0, a.ndim - 1, *range(1, a.ndim - 1))
 
 
-def in_memory_format(case: Case, *arrays):
+def kernel_to_last(w):
+    """(O, I, *k) to (*k, I, O)."""
+    return w.transpose(*range(2, w.ndim), 1, 0)
+
+
+def kernel_to_first(w):
+    return w.transpose(w.ndim - 1, w.ndim - 2, *range(w.ndim - 2))
+
+
+def on_channels_last(conv: Callable) -> Callable:
+    """A convolution of arrays with the channels first as one of images (N, *n, C) and a kernel (*k, I, O)."""
+
+    def call(x, w, *arguments):
+        return image_to_last(conv(image_to_first(x), kernel_to_first(w), *arguments, memory_format="channels_last"))
+
+    return call
+
+
+def in_memory_format(case: Case, x, w, ct):
     """Arrays with the channels first, in the memory format of the case."""
     if case.memory_format == "contiguous":
-        return arrays
-    return tuple(map(np.ascontiguousarray, channels_first_to_last(case, *arrays)))
+        return x, w, ct
+    return tuple(map(np.ascontiguousarray, (image_to_last(x), kernel_to_last(w), image_to_last(ct))))
 
 
 def lax_conv(case: Case, x, w):
     """The call in plain JAX: `lax.conv_general_dilated`, with lhs_dilation for a transposed convolution."""
     last = case.memory_format == "channels_last"
-    if last:
-        w = channels_last_to_first(case, x, w)[1]
+    w = kernel_to_first(w) if last else w
     spec = case.spec()
     if case.transpose:
         groups, dims = spec.groups, spec.dims
@@ -71,14 +83,8 @@ def conv_of(backend: str | Recorded, case: Case) -> Callable:
     """
     if backend == "lax":
         return partial(lax_conv, case)
-    conv = partial(case, algorithm="auto" if backend == "convjax" else backend, memory_format=case.memory_format)
-    if case.memory_format == "contiguous":
-        return conv
-
-    def conv_channels_last(x, w):
-        return channels_first_to_last(case, conv(*channels_last_to_first(case, x, w)))[0]
-
-    return conv_channels_last
+    conv = partial(case, algorithm="auto" if backend == "convjax" else backend)
+    return conv if case.memory_format == "contiguous" else on_channels_last(conv)
 
 
 def operands(case: Case) -> tuple[np.ndarray, ...]:

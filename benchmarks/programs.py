@@ -11,6 +11,7 @@ import numpy as np
 from jax import lax
 
 import convjax
+from benchmarks.backends import image_to_last, kernel_to_last, on_channels_last
 from benchmarks.networks import NETWORKS, Weights
 
 
@@ -33,16 +34,15 @@ class Program(NamedTuple):
         if self.memory_format == "contiguous":
             return arrays
         x, *weights = arrays
-        last = [w.transpose(2, 3, 1, 0) if w.ndim == 4 else w for w in weights]
-        return tuple(map(np.ascontiguousarray, (x.transpose(0, 2, 3, 1), *last)))
+        weights = [kernel_to_last(w) if w.ndim == 4 else w for w in weights]
+        return tuple(map(np.ascontiguousarray, (image_to_last(x), *weights)))
 
 
 # ---- convjax, lax and torch with torch's names ----
 
 
-def _lax_conv(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
+def _lax_conv(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, layout=None):
     dims = x.ndim - 2
-    layout = lax.ConvDimensionNumbers(*[tuple(range(dims + 2))] * 3)
     y = lax.conv_general_dilated(
         x,
         weight,
@@ -50,18 +50,17 @@ def _lax_conv(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
         [(padding, padding)] * dims,
         None,
         (dilation,) * dims,
-        layout,
+        layout or lax.ConvDimensionNumbers(*[tuple(range(dims + 2))] * 3),
         feature_group_count=groups,
     )
-    return y if bias is None else y + bias.reshape(1, -1, *[1] * dims)
+    return y if bias is None else y + (bias.reshape(1, -1, *[1] * dims) if layout is None else bias)
 
 
-def _lax_conv_transpose(x, weight, bias=None, stride=1):
-    dims, kernel = x.ndim - 2, weight.shape[2:]
-    weight = jnp.flip(weight.swapaxes(0, 1), tuple(range(2, dims + 2)))
-    padding = [(k - 1, k - 1) for k in kernel]
-    y = lax.conv_general_dilated(x, weight, (1,) * dims, padding, (stride,) * dims)
-    return y if bias is None else y + bias.reshape(1, -1, *[1] * dims)
+def _lax_conv_transpose(x, weight, bias, stride=1, layout=("NCHW", "IOHW", "NCHW")):
+    space = [layout[1].index(axis) for axis in "HW"]
+    padding = [(weight.shape[axis] - 1,) * 2 for axis in space]
+    y = lax.conv_general_dilated(x, jnp.flip(weight, space), (1, 1), padding, (stride,) * 2, dimension_numbers=layout)
+    return y + (bias.reshape(1, -1, 1, 1) if layout[0] == "NCHW" else bias)
 
 
 def _max_pool2d(x, kernel, stride, padding, first=2):
@@ -97,41 +96,12 @@ OPS = {
     "convjax": SimpleNamespace(**_SHARED, **_CHANNELS_FIRST, **_CONVJAX),
     "lax": SimpleNamespace(**_SHARED, **_CHANNELS_FIRST, **_LAX),
 }
-
-
-# ---- the same on images (N, H, W, C), with kernels (KH, KW, I, O) ----
-
-
-def _lax_conv_nhwc(x, weight, bias, stride=1, padding=0, dilation=1, groups=1):
-    y = lax.conv_general_dilated(
-        x,
-        weight,
-        (stride,) * 2,
-        [(padding, padding)] * 2,
-        rhs_dilation=(dilation,) * 2,
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        feature_group_count=groups,
-    )
-    return y + bias
-
-
-def _lax_conv_transpose_nhwc(x, weight, bias, stride=1):
-    padding = [(k - 1, k - 1) for k in weight.shape[:2]]
-    weight, numbers = jnp.flip(weight, (0, 1)), ("NHWC", "HWOI", "NHWC")
-    y = lax.conv_general_dilated(x, weight, (1, 1), padding, (stride,) * 2, dimension_numbers=numbers)
-    return y + bias
-
-
-def _nhwc(function: Callable) -> Callable:
-    def call(x, weight, *arguments):
-        x, weight = x.transpose(0, 3, 1, 2), weight.transpose(3, 2, 0, 1)
-        return function(x, weight, *arguments, memory_format="channels_last").transpose(0, 2, 3, 1)
-
-    return call
-
-
-_CONVJAX_NHWC = {name: _nhwc(getattr(convjax, name)) for name in ("conv2d", "conv_transpose2d")}
-_LAX_NHWC = {"conv2d": _lax_conv_nhwc, "conv_transpose2d": _lax_conv_transpose_nhwc}
+# The same on images (N, H, W, C), with kernels (KH, KW, I, O).
+_CONVJAX_NHWC = {name: on_channels_last(getattr(convjax, name)) for name in ("conv2d", "conv_transpose2d")}
+_LAX_NHWC = {
+    "conv2d": partial(_lax_conv, layout=("NHWC", "HWIO", "NHWC")),
+    "conv_transpose2d": partial(_lax_conv_transpose, layout=("NHWC", "HWOI", "NHWC")),
+}
 OPS_NHWC = {
     "convjax": SimpleNamespace(**_SHARED, **_CHANNELS_LAST, **_CONVJAX_NHWC),
     "lax": SimpleNamespace(**_SHARED, **_CHANNELS_LAST, **_LAX_NHWC),

@@ -81,7 +81,7 @@ def families_in_turn(rows: list[tuple[Row, str]]) -> list[tuple[Row, str]]:
         kind = row.family, direction, getattr(row, "memory_format", ""), getattr(row, "dtype", "")
         order.append((turns[kind], row, direction))
         turns[kind] += 1
-    return [pair for _, *pair in sorted(order, key=lambda each: each[0])]
+    return [(row, direction) for _, row, direction in sorted(order, key=lambda each: each[0])]
 
 
 def task(row: Row, direction: str, platform: str) -> Task:

@@ -5,6 +5,7 @@ import os
 import pathlib
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -33,6 +34,35 @@ def test_lax_and_convjax_time_the_same_operation(case, direction):
     operands = backends.operands(case)
     one, other = (backends.jax_function(backends.conv_of(b, case), direction)(*operands) for b in ("convjax", "lax"))
     backends.agree(one, other)
+
+
+NHWC = ("dense_3x3", "low_high", "grouped_strided", "depthwise_multiplied", "up_grouped_dilated", "volume")
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if c.name in NHWC], ids=lambda case: case.name)
+@pytest.mark.parametrize("direction", backends.DIRECTIONS)
+def test_rows_with_channels_last_are_the_same_operation(case, direction):
+    """Of lax on such arrays, of convjax, and of both on arrays with the channels first."""
+    last, arrays = case.channels_last(), backends.operands(case)
+    stored = backends.in_memory_format(last, *arrays)
+    one, other = (backends.jax_function(backends.conv_of(b, last), direction)(*stored) for b in ("convjax", "lax"))
+    backends.agree(one, other)
+    first = backends.jax_function(backends.conv_of("lax", case), direction)(*arrays)
+    to_last = backends.kernel_to_last if direction == "weight gradient" else backends.image_to_last
+    backends.agree(other, to_last(first))
+
+
+@pytest.mark.parametrize("name", [name for name in NETWORKS if name != "WaveNet"])
+def test_networks_with_channels_last_are_the_same(name):
+    first, last = (next(p for p in PROGRAMS if p.name == full) for full in (name, f"{name}, NHWC"))
+    rng = np.random.default_rng(0)
+    x, *weights = first.arrays(rng)
+    x = x[:1, :, :64, :64]
+    want = jax.jit(first.jax_function("lax", "forward"))(x, *weights)
+    want = backends.image_to_last(want)
+    stored = last.in_memory_format((x, *weights))
+    for backend in ("convjax", "lax"):
+        backends.agree(jax.jit(last.jax_function(backend, "forward"))(*stored), want)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -114,6 +144,31 @@ def test_a_row_that_never_settled_is_timed_once_more(monkeypatch, tmp_path):
     assert row["seconds"] == {"convjax": 1.5, "lax": 3.0, "again": 1.0}
 
 
+def test_a_folder_is_not_part_of_the_command():
+    given = ["--rows", "5x5 on 64", "--results", "somewhere", "--name", "a", "--results=elsewhere"]
+    assert __main__.command(given) == "python -m benchmarks --rows '5x5 on 64' --name a"
+
+
+def test_families_take_turns():
+    """With a limit of minutes, every family, direction, format and dtype comes first once."""
+    wanted = tasks.wanted(
+        [""], ["forward", "weight gradient"], ["lax"], ["rows"], list(tasks.FORMATS), list(tasks.DTYPES)
+    )
+    order = tasks.families_in_turn(wanted)
+    kinds = [(r.family, d, r.memory_format, getattr(r, "dtype", "")) for r, d in order]
+    assert len(set(kinds[: len(set(kinds))])) == len(set(kinds))
+    assert sorted(map(repr, order)) == sorted(map(repr, wanted))
+
+
+def test_no_row_starts_after_the_limit(monkeypatch, tmp_path):
+    clock = iter([0.0, 0.0, 30.0, 61.0])
+    monkeypatch.setattr(__main__, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setattr(__main__, "fastest", lambda *_: {"convjax": 1.0, "lax": 1.0, "again": 2.0})
+    asked = ["--rows", "5x5 on 64", "--against", "lax", "--minutes", "1", "--results", str(tmp_path), "--name", "a"]
+    assert __main__.main(__main__.arguments(asked)) == 0
+    assert len(json.loads((tmp_path / "a.json").read_text())["rows"]) == 2
+
+
 def test_runs_of_the_same_code_add_up(monkeypatch, tmp_path):
     """Each call's fewest seconds of all runs count, in the order of the first run."""
     times = iter([{"convjax": 2.0, "lax": 3.0, "again": 2.0}] * 4 + [{"convjax": 1.5, "lax": 4.0, "again": 1.5}])
@@ -169,6 +224,9 @@ def test_a_run_writes_what_it_measured(tmp_path):
         ["--against", "scipy", "--rows", "lenet"],
         ["--platform", "cuda"],
         ["--rounds", "many"],
+        ["--sets", "elephants"],
+        ["--memory-format", "NHWC"],
+        ["--dtypes", "float7"],
         ["--again", "--name", "none"],
     ],
 )
