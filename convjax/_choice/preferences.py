@@ -83,6 +83,7 @@ CPU_CHANNELS_LAST = (
     Preference("polyphase", polyphase.pays_with_channels_last, "the phases of {p.taps} taps, without zeros"),
     Preference("im2row", im2row.pays, "a matrix product of the arrays as they are"),
     Preference("winograd", winograd.pays_with_channels_last, "{p.summands} products per result repay the transforms"),
+    Preference("fft", fft.pays_with_channels_last, "{p.taps} taps repay the transforms"),
     Preference("onednn", onednn.pays, "oneDNN has its best loops for it"),
     Preference("im2row", im2row.pays_for_few_positions, "{p.positions} taps of few positions, as rows of a product"),
     Preference("xla", xla.pays_with_channels_last, "XLA's own loops are for this order of axes"),

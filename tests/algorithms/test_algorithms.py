@@ -56,6 +56,21 @@ def test_every_algorithm_is_the_convolution(case):
             assert isinstance(ALGORITHMS[name], Rewrite) or ALGORITHMS[name].error(s, x, w) > 0
 
 
+@pytest.mark.parametrize("padding", [(-2, 2), (-1, 1), (-3, 1), (2, -2), (-2, 0), (-1, 3)])
+@pytest.mark.parametrize("dims", [1, 2])
+def test_a_padding_that_cuts_one_side_and_widens_the_other(dims, padding):
+    """XLA's own convolution, and so lax's, reads behind the end of x for some of these."""
+    ones = (1,) * dims
+    for groups, stride in ((1, 1), (1, 2), (3, 1)):
+        spec = ConvSpec((stride,) * dims, (padding,) * dims, ones, ones, groups)
+        x, w = normal(0, (2, 8 * groups, *[20] * dims)), normal(1, (4 * groups, 8, *[3] * dims))
+        names = [name for name, each in ALGORITHMS.items() if why_unsupported(each, spec, x, w, HERE) is None]
+        results = jax.jit(lambda x, w, s=spec, names=names: [by(name, s)(x, w) for name in names])(x, w)
+        want = reference.conv(x, w, spec)
+        for name, got in zip(names, results, strict=True):
+            assert np.abs(np.asarray(got) - want).max() <= ROUNDING[name] * np.abs(want).max(), (name, groups, stride)
+
+
 @pytest.mark.parametrize("case", ["grouped", "depthwise_multiplied", "depthwise_dilated_1d", "up_grouped_dilated"])
 def test_weight_gradients_of_groups_by_the_call_of_other_platforms(case):
     spec, x, w = specs(BY_NAME[case])["weight gradient"]

@@ -77,6 +77,11 @@ from convjax._choice.choose import why_unsupported
 from convjax._machine import this_machine
 
 rng = np.random.default_rng(5)
+cases = [
+    Case("long", (9, 100, 1813), (100, 1, 45), {"groups": 100, "stride": 5, "padding": 22}),
+    Case("longer", (2, 33, 2437), (33, 1, 6), {"groups": 33, "padding": 3}),
+    Case("dilated", (2, 3, 33, 33), (3, 1, 3, 3), {"groups": 3, "padding": 18, "dilation": 18}),
+]
 for _ in range(40):
     dims, groups = int(rng.integers(1, 4)), int(rng.choice([1, 2, 8, 16, 17]))
     inputs, outputs = (1, int(rng.choice([1, 1, 2]))) if rng.random() < 0.6 else rng.choice([1, 3, 8, 16], 2).tolist()
@@ -86,7 +91,8 @@ for _ in range(40):
     reach = [(k - 1) * r + 1 - low - high for k, r, (low, high) in zip(kernel, dilation, padding)]
     sizes = [max(n, r, 1) for n, r in zip(rng.integers(1, 20 if dims < 3 else 8, dims).tolist(), reach)]
     options = {"groups": groups, "stride": stride, "padding": padding, "dilation": dilation}
-    case = Case("any", (2, groups * inputs, *sizes), (groups * outputs, inputs, *kernel), options)
+    cases.append(Case("any", (2, groups * inputs, *sizes), (groups * outputs, inputs, *kernel), options))
+for case in cases:
     for direction, (spec, x, w) in specs(case).items():
         spec = channels_last(spec)
         if why_unsupported(ALGORITHMS["onednn"], spec, x, w, this_machine("cpu")) is None:
@@ -127,7 +133,18 @@ def test_bfloat16():
     assert float(jnp.abs(got.astype(jnp.float32) - want).max()) <= 2**-8 * float(jnp.abs(want).max())
 
 
-@needs_onednn
+def test_large_kernels_are_refused():
+    """oneDNN cannot make its code for them, which ends the process."""
+    for groups, taps, supported in ((1, 65, False), (3, 65, False), (1, 64, True)):
+        x = jax.ShapeDtypeStruct((1, 3, 200, 200), jnp.float32)
+        w = jax.ShapeDtypeStruct((3, 3 // groups, taps, taps), jnp.float32)
+        spec = channels_last(SPEC)._replace(groups=groups, padding=((31, 31), (31, 31)))
+        assert (why_unsupported(ALGORITHMS["onednn"], spec, x, w) is None) == supported
+    case = Case("one channel", (1, 1, 512, 512), (1, 1, 63, 63), {"padding": 31})
+    spec, x, w = specs(case)["weight gradient"]
+    assert "not of a depthwise layer" in why_unsupported(ALGORITHMS["onednn"], channels_last(spec), x, w)
+
+
 def test_it_is_what_a_channels_last_layer_runs():
     """With NHWC arrays, the compiled program has the call and no copy of an image."""
 
