@@ -145,6 +145,7 @@ def test_large_kernels_are_refused():
     assert "not of a depthwise layer" in why_unsupported(ALGORITHMS["onednn"], channels_last(spec), x, w)
 
 
+@needs_onednn
 def test_it_is_what_a_channels_last_layer_runs():
     """With NHWC arrays, the compiled program has the call and no copy of an image."""
 
