@@ -30,6 +30,7 @@ MAX_DIMS = 3
 # The largest kernel, along an axis. With 256 taps along two axes, a padding and no groups, oneDNN cannot make its code,
 # which ends the process (jaxlib 0.10.2). With 128 it can. Depthwise kernels, also of 4096 taps along an axis, are safe.
 MAX_TAPS = 64
+MAX_GROUPED_BFLOAT16_TAPS = 7  # along an axis; kernels of 19x29 and of 40 taps never returned
 MAX_GROUPED_PADDING = 3  # elements on a side, with groups
 MAX_IMAGES = 64  # calls of a weight gradient
 # Images of up to so many elements are joined. 3x3, 384 channels on 8 images of 14x14 takes 0.29 ms instead of 0.36, and
@@ -147,9 +148,9 @@ def unsupported(spec, x, w) -> str | None:
     if _spec.is_empty(spec, x, w):
         return "nothing to multiply"
     if spec.hints.layer_weight != "result":
-        taps = _spec.tap_count(w)
-        if max(w.shape[2:]) > MAX_TAPS or taps > MAX_TAPS**2:
-            return f"{taps} taps, more than {MAX_TAPS**2}, or more than {MAX_TAPS} along an axis"
+        most = MAX_GROUPED_BFLOAT16_TAPS if spec.groups > 1 and x.dtype == jnp.bfloat16 else MAX_TAPS
+        if max(w.shape[2:]) > most or _spec.tap_count(w) > MAX_TAPS**2:
+            return f"more than {most} taps along an axis, or {MAX_TAPS**2} taps"
     else:
         if not spec.channels_last or x.shape[0] > 1 or not w.shape[0] == spec.groups > 1:
             return "a weight gradient, but not of a depthwise layer with the channels last"

@@ -120,24 +120,42 @@ def test_windows_that_lie_in_the_padding():
     np.testing.assert_allclose(got, want, rtol=0, atol=1e-5)
 
 
-def test_bfloat16():
+@pytest.mark.parametrize(
+    ("spec", "x", "w"),
+    [
+        (SPEC, (2, 8, 9, 10), (16, 8, 3, 3)),
+        (SPEC._replace(groups=24, stride=(2, 1), padding=((2, 2), (3, 3))), (3, 24, 15, 14), (24, 1, 5, 7)),
+        (SPEC._replace(groups=3, rhs_dilation=(2, 2)), (2, 12, 9, 10), (6, 4, 3, 3)),
+        (ConvSpec((1,), ((6, 0),), (1,), (1,), 32), (2, 32, 200), (32, 1, 7)),
+    ],
+)
+def test_bfloat16(spec, x, w):
     """It is computed, or refused where the processor has no instructions for it: a call would end the process."""
-    x, w = jnp.asarray(X, jnp.bfloat16), jnp.asarray(W, jnp.bfloat16)
+    x, w = (jnp.asarray(normal(n, shape), jnp.bfloat16) for n, shape in enumerate((x, w)))
+    spec = channels_last(spec)
     if "bfloat16" not in HERE.onednn_dtypes:
-        with pytest.raises(NotImplementedError, match="jaxlib has no oneDNN for bfloat16 here"):
-            last_conv(x, w, algorithm="onednn")
+        assert why_unsupported(ALGORITHMS["onednn"], spec, x, w, HERE) == "jaxlib has no oneDNN for bfloat16 here"
         return
-    got = jax.jit(by("onednn", channels_last(SPEC)))(x, w)
-    want = by("xla", SPEC)(x.astype(jnp.float32), w.astype(jnp.float32))
+    got = jax.jit(by("onednn", spec))(x, w)
+    want = jax.jit(by("xla", spec))(x.astype(jnp.float32), w.astype(jnp.float32))
     assert got.dtype == jnp.bfloat16
     assert float(jnp.abs(got.astype(jnp.float32) - want).max()) <= 2**-8 * float(jnp.abs(want).max())
 
 
 def test_large_kernels_are_refused():
-    """oneDNN cannot make its code for them, which ends the process."""
-    for groups, taps, supported in ((1, 65, False), (3, 65, False), (1, 64, True)):
-        x = jax.ShapeDtypeStruct((1, 3, 200, 200), jnp.float32)
-        w = jax.ShapeDtypeStruct((3, 3 // groups, taps, taps), jnp.float32)
+    """oneDNN cannot make its code for them, which ends the process, or never returns."""
+    f32, bf16 = jnp.float32, jnp.bfloat16
+    for groups, taps, dtype, supported in [
+        (1, 65, f32, False),
+        (3, 65, f32, False),
+        (1, 64, f32, True),
+        (1, 64, bf16, True),
+        (3, 64, f32, True),
+        (3, 8, bf16, False),
+        (3, 7, bf16, True),
+    ]:
+        x = jax.ShapeDtypeStruct((1, 3, 200, 200), dtype)
+        w = jax.ShapeDtypeStruct((3, 3 // groups, taps, taps), dtype)
         spec = channels_last(SPEC)._replace(groups=groups, padding=((31, 31), (31, 31)))
         assert (why_unsupported(ALGORITHMS["onednn"], spec, x, w) is None) == supported
     case = Case("one channel", (1, 1, 512, 512), (1, 1, 63, 63), {"padding": 31})
