@@ -45,6 +45,10 @@ class Machine(NamedTuple):
     # The dtypes that the oneDNN in jaxlib computes with on this processor.
     onednn_dtypes: tuple[str, ...] = ()
 
+    def shares_batched_gemm(self, dtype) -> bool:
+        """Whether all cores compute the products of a batch of matrices together."""
+        return self.batched_gemm_is_parallel or str(dtype) in self.onednn_dtypes
+
 
 def generic(platform: str) -> Machine:
     """The description of a platform if nothing else is known: the same in every process and on every machine."""

@@ -17,6 +17,7 @@ from jax import lax
 
 from convjax import _spec
 from convjax._algorithms import _chunks, _gemm, _taps
+from convjax._algorithms._product import matmul
 from convjax._algorithms.algorithm import Kernel, summands
 from convjax._arrays import xla_cpu
 from convjax._arrays.sums import add_all
@@ -58,7 +59,7 @@ def _products_with_weight(w, spec, machine):
 
     def products(x):
         images = lax.optimization_barrier(jnp.moveaxis(x, 0, 2)).reshape(groups, in_channels, -1)
-        return _gemm.grouped_gemm(w, images, spec).reshape(groups, -1, *kernel, x.shape[0], *x.shape[3:])
+        return _gemm.grouped_gemm(w, images, spec, machine).reshape(groups, -1, *kernel, x.shape[0], *x.shape[3:])
 
     return products
 
@@ -74,7 +75,7 @@ def _products_with_unflipped_weight(w, spec, machine):
 
     def products(x):
         images = xla_cpu.materialized(jnp.moveaxis(x[:, 0], 1, -1)).reshape(-1, in_channels)
-        y = lax.dot_general(images, w, (((1,), (0,)), ((), ())), spec.precision, _spec.sum_dtype(x.dtype, spec))
+        y = matmul(images, w, machine, spec.precision, _spec.sum_dtype(x.dtype, spec))
         y = lax.optimization_barrier(y).T  # or XLA swaps the operands
         y = xla_cpu.fusion_barrier(y, machine) if taps else y
         return lax.rev(y.reshape(1, out_channels, *kernel, x.shape[0], *x.shape[3:]), taps)
@@ -145,11 +146,6 @@ def pays_for_flipped_weight(p) -> bool:
     plain = p.groups == 1 and p.spec.dims <= 2 and max(*p.spec.stride, *p.spec.rhs_dilation) == 1 and p.taps <= 25
     heavy = p.in_channels > p.batch * p.input_positions > 1 and (p.taps > 1 or p.batch == 1)
     return p.at_most_float32 and p.spec.hints.flipped_weight and plain and heavy
-
-
-def pays_for_small_images_with_channels_last(p) -> bool:
-    """3x3, stride 2, 512 channels on one image of 14x14: the input gradient takes 2.0 ms instead of 2.9."""
-    return p.at_most_float32 and p.input_dilated and p.groups == 1 and p.batch * p.input_positions < 128 and p.taps > 1
 
 
 ALGORITHM = Kernel(

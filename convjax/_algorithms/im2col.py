@@ -46,9 +46,11 @@ def _forward(x, w, spec, shape, machine):
     def convolve_chunk(first, row=0, start=0, done=0):
         # The groups are split inside the loop. If they were split before it, the loop would copy x.
         part = _chunks.slice_at(x, [first, 0, start], (each, x.shape[1], length, *x.shape[3:]))
-        columns = _columns(_gemm.split_groups(part, spec), spec, spec.stride, spec.rhs_dilation, kernel, band)
+        columns = columns_of(_gemm.split_groups(part, spec), spec, spec.stride, spec.rhs_dilation, kernel, band)
         columns = lax.pad(columns, jnp.zeros((), x.dtype), [(0, 0, 0), (0, 0, 0), (0, more, 0)])
-        y = lax.slice_in_dim(_gemm.grouped_gemm(w, columns, spec), 0, places, axis=2).reshape(groups, -1, each, *band)
+        y = lax.slice_in_dim(_gemm.grouped_gemm(w, columns, spec, machine), 0, places, axis=2).reshape(
+            groups, -1, each, *band
+        )
         return jnp.moveaxis(y, 2, 0).reshape(each, shape[1], *band)
 
     starts = _band_starts(x.shape[0], chunks, counts[0], rows, spec.stride[0])
@@ -71,7 +73,7 @@ def _weight_gradient(x, w, spec, shape, machine):
 
     def convolve_chunk(first, row=0, start=0, done=0):
         part = _chunks.slice_at(x, [first, 0, start], (each, x.shape[1], length, *x.shape[3:]))
-        columns = _columns(_gemm.split_groups(part, spec), spec, spec.rhs_dilation, spec.stride, counts, band)
+        columns = columns_of(_gemm.split_groups(part, spec), spec, spec.rhs_dilation, spec.stride, counts, band)
         cotangent = _chunks.slice_at(w, [first, 0, row], (each, w.shape[1], *band))
         if rows < kernel[0]:  # rows that the band before has summed as well
             row_index = lax.broadcasted_iota(jnp.uint32, cotangent.shape, 2)
@@ -80,8 +82,9 @@ def _weight_gradient(x, w, spec, shape, machine):
         cotangent = cotangent.reshape(*cotangent.shape[:3], -1)
         if few:  # both matrices in the order in which a product reads them
             cotangent = materialized(cotangent.transpose(1, 0, 3, 2)).reshape(groups, -1, out_channels)
-            return _gemm.grouped_gemm(columns, cotangent, spec, first=True)
-        return _gemm.grouped_gemm(jnp.moveaxis(cotangent, 0, 2).reshape(groups, out_channels, -1), columns, spec, 2)
+            return _gemm.grouped_gemm(columns, cotangent, spec, machine, first=True)
+        cotangent = jnp.moveaxis(cotangent, 0, 2).reshape(groups, out_channels, -1)
+        return _gemm.grouped_gemm(cotangent, columns, spec, machine, transposed=True)
 
     sides = batch * math.prod(counts), out_channels
     y = _chunks.zeros_varying_like((groups, *(sides if few else sides[::-1])), _spec.sum_dtype(x.dtype, spec), x)
@@ -122,7 +125,7 @@ def _band_starts(images: int, chunks: int, count: int, rows: int, stride: int) -
     return [(*first, row, row * stride, done) for first in firsts for row, done in bands]
 
 
-def _columns(x, spec, stride, dilation, kernel, counts):
+def columns_of(x, spec, stride, dilation, kernel, counts):
     """x (N, G, C, *n) to (G, C *k, N *counts): the elements that each tap of the kernel meets."""
     dims = spec.dims
     lengths = [m + (k - 1) * r // s for m, k, r, s in zip(counts, kernel, dilation, stride, strict=True)]

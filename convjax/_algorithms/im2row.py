@@ -15,12 +15,17 @@ from jax import lax
 from convjax import _spec
 from convjax._algorithms import _chunks, _gemm, _taps
 from convjax._algorithms._memory_format import channels_first, channels_last
+from convjax._algorithms._product import is_onednn, matmul
 from convjax._algorithms.algorithm import Kernel, definition_multiply_adds, reason_if_input_is_dilated, summands
+from convjax._algorithms.im2col import columns_of
 from convjax._machine import Machine
 
 MAX_SMALL_POSITIONS = 1000  # of all images; for fewer, oneDNN takes longer to start than to compute
 MAX_FEW_POSITIONS = 256
-MAX_FEW_COLUMNS = 32
+# A weight gradient of few channels stacks contiguous images, as `im2col` does, and leaves the cotangent as it is: 27
+# elements at a time are slow to copy. 7x7, stride 2, 3 to 64 channels on 8 images of 224x224 takes 6.7 ms, not 20.
+MAX_COLUMN_CHANNELS = 4
+MAX_COLUMN_COPIES = 256
 MAX_COPIES = 64  # largest number of copies of the input
 # A weight gradient transposes its rows before the product from so many channels on. 640 to 160 channels on 8 images of
 # 14x14 takes 1.00 ms instead of 1.28, and 56 to 168 on 28x28 takes 0.53 instead of 0.36.
@@ -43,7 +48,7 @@ def _forward(x, w, spec, machine):
 
     def convolve_chunk(first):
         rows = _rows(_chunks.slice_at(x, (first,), (each, *x.shape[1:])), layer, taps, counts)
-        y = lax.dot_general(rows, w, (((1,), (int(transposed),)), ((), ())), precision, sum_dtype)
+        y = matmul(rows, w, machine, precision, sum_dtype, transpose_b=transposed)
         return y.reshape(each, *counts, outputs)
 
     chunks = _chunk_count(x, taps, counts, machine)
@@ -60,19 +65,28 @@ def _weight_gradient(x, w, spec, machine):
     x, cotangent = map(channels_last, _gemm.summed_axis_first(x, w, spec))
     columns = math.prod(taps) * inputs
 
+    few = inputs <= MAX_COLUMN_CHANNELS and not _spec.is_non_overlapping(layer, taps)
+
     def sum_chunk(first):
-        rows = _rows(_chunks.slice_at(x, (first,), (each, *x.shape[1:])), layer, taps, counts)
+        part = _chunks.slice_at(x, (first,), (each, *x.shape[1:]))
         ct = _chunks.slice_at(cotangent, (first,), (each, *cotangent.shape[1:])).reshape(-1, outputs)
-        if columns < MIN_TRANSPOSED_COLUMNS:
-            return lax.dot_general(rows, ct, (((0,), (0,)), ((), ())), precision, sum_dtype)
-        return lax.dot_general(lax.optimization_barrier(rows.T), ct, (((1,), (0,)), ((), ())), precision, sum_dtype)
+        if few:
+            part = lax.expand_dims(channels_first(part), (1,))
+            stacked = columns_of(part, spec, layer.stride, layer.rhs_dilation, taps, counts)[0]
+            return matmul(stacked, ct, machine, precision, sum_dtype)
+        rows = _rows(part, layer, taps, counts)
+        by_onednn = is_onednn((), columns, len(rows), outputs, x.dtype, sum_dtype, machine)
+        if by_onednn or columns < MIN_TRANSPOSED_COLUMNS:
+            return matmul(rows, ct, machine, precision, sum_dtype, transpose_a=True)
+        return matmul(lax.optimization_barrier(rows.T), ct, machine, precision, sum_dtype)
 
     chunks = _chunk_count(x, taps, counts, machine)
     each = x.shape[0] // chunks
     y = _chunks.zeros_varying_like((columns, outputs), sum_dtype, x)
     y = _chunks.loop(_chunks.chunk_starts(x.shape[0], chunks), lambda first, y: y + sum_chunk(first), y)
-    y = y.reshape(*taps, inputs, outputs)
-    return y.transpose(y.ndim - 2, y.ndim - 1, *range(y.ndim - 2))
+    if few:
+        return jnp.moveaxis(y.reshape(inputs, *taps, outputs), -1, 1)
+    return jnp.moveaxis(y.reshape(*taps, inputs, outputs), (-2, -1), (0, 1))
 
 
 def _windows(spec, x, w):
@@ -123,8 +137,10 @@ def unsupported(spec, x, w) -> str | None:
     if _spec.is_empty(spec, x, w):
         return "nothing to multiply"
     layer, taps, _ = _windows(spec, x, w)
-    if math.prod(taps) > MAX_COPIES and not _spec.is_non_overlapping(layer, taps):
-        return f"{math.prod(taps)} copies, more than {MAX_COPIES}"
+    few = spec.hints.layer_weight == "result" and x.shape[0] <= MAX_COLUMN_CHANNELS
+    most = MAX_COLUMN_COPIES if few else MAX_COPIES
+    if math.prod(taps) > most and not _spec.is_non_overlapping(layer, taps):
+        return f"{math.prod(taps)} copies, more than {most}"
     return reason_if_input_is_dilated(spec)
 
 
@@ -142,16 +158,20 @@ def pays(p) -> bool:
     return max(p.spec.stride) > 1 or p.batch * p.positions <= MAX_SMALL_POSITIONS or not p.has_onednn
 
 
-def pays_for_few_positions(p) -> bool:
-    """For the weight gradients of a few positions, and of first layers with small kernels.
+def pays_for_weight_gradients(p) -> bool:
+    """For those of first layers, and those whose rows stay in cache.
 
-    3x3, 384 to 256 channels on one image of 13x13 takes 0.86 ms instead of 0.94. 3x3, stride 2, 3 to 24 channels on 8
-    images of 224x224 takes 2.7 ms instead of 3.4, but a Sobel pair on 1080x1920 takes 91 instead of 17.
+    3x3, stride 2, 3 to 32 channels on 8 images of 224x224 takes 1.5 ms instead of 2.6, but a Sobel pair on 1080x1920
+    takes 91 instead of 17. 3x3, stride 2, 64 to 128 channels on 8 images of 56x56 takes 3.5 ms instead of 4.7 by
+    `im2col`, but 3x3 to 230 channels on one volume of 16x56x56 takes 31 instead of 16.
     """
     if p.spec.hints.layer_weight != "result" or p.groups > 1 or not p.at_most_float32:
         return False
-    few_columns = p.batch * p.positions <= MAX_FEW_COLUMNS and p.out_channels >= 16
-    return few_columns or (p.in_channels * p.taps <= MAX_FEW_POSITIONS and p.batch >= 16)
+    if p.batch <= MAX_COLUMN_CHANNELS:
+        return p.out_channels >= 24
+    few = p.in_channels * p.taps <= MAX_FEW_POSITIONS
+    small = p.has_onednn and p.batch * p.positions * p.taps <= 2 * p.machine.chunk_elements and p.out_channels >= 24
+    return p.batch >= 16 and (few or small)
 
 
 ALGORITHM = Kernel(

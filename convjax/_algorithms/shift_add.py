@@ -158,7 +158,7 @@ def has_few_products(p) -> bool:
 def _is_wide_group(p) -> bool:
     """Whether a matrix product for each group is better: it runs on several cores, and slices start inside vectors."""
     channels, positions = min(p.in_channels, p.out_channels), p.batch * p.positions
-    single_core = xla_cpu.gemm_is_single_core(p.machine, positions, p.out_channels, p.summands)
+    single_core = xla_cpu.gemm_is_single_core(p.machine, p.x.dtype, positions, p.out_channels, p.summands)
     vectors = p.w.shape[-1] == 1 or p.spec.rhs_dilation[-1] % 8 == 0 or chwn.pays(p)
     return channels >= 32 and positions >= 256 and not (single_core or vectors)
 

@@ -165,7 +165,7 @@ def pays(p) -> bool:
     pairs = p.batch * p.out_channels
     if p.groups > 1:
         return pairs <= (64 if max(p.spec.rhs_dilation) > 1 else 16)
-    if p.summands >= 1 << 17 and not p.machine.batched_gemm_is_parallel:  # cores do not share long products
+    if p.summands >= 1 << 17 and not p.machine.shares_batched_gemm(p.x.dtype):  # cores do not share long products
         return pairs <= 192 and pairs * p.positions <= 1800
     return pairs <= 64 and pairs * p.positions <= (1000 if p.taps >= 1024 else 100)
 

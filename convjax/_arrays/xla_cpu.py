@@ -141,7 +141,7 @@ def parallel_index(n: jax.Array, machine: Machine | None = None) -> jax.Array:
     return _on_cpu(lambda n: lax.sort(jnp.stack([n, n]))[0], lambda n: n, machine, n)
 
 
-def gemm_is_single_core(machine: Machine, rows: int, columns: int, depth: int) -> bool:
+def gemm_is_single_core(machine: Machine, dtype, rows: int, columns: int, depth: int) -> bool:
     """Whether each matrix product of a batch runs on one core while the others wait, as on a CPU before jax 0.11.
 
     YNNPACK, XLA's library for matrix products, cuts a product into blocks of at least 64 by 64 for which the sum of the
@@ -150,7 +150,7 @@ def gemm_is_single_core(machine: Machine, rows: int, columns: int, depth: int) -
     """
     tall = max(rows, columns) > 4 * min(rows, columns)
     cost = (rows + columns) * min(depth, 1024)
-    if machine.batched_gemm_is_parallel or machine.cores == 1:
+    if machine.shares_batched_gemm(dtype) or machine.cores == 1:
         return False
     return max(rows, columns) <= 64 or cost < 2**16 * (2 if tall else 1.5)
 

@@ -23,6 +23,7 @@ from convjax._algorithms import (
     onednn,
     per_tap,
     polyphase,
+    row2im,
     shift_add,
     space_to_depth,
     subpixel,
@@ -77,15 +78,14 @@ CPU = (
 # the entries is for has contiguous images made for it, and goes on with the entries above.
 CPU_CHANNELS_LAST = (
     Preference("zero_insertion", zero_insertion.pays, "small groups, with the zeros of a dilated input stored"),
-    Preference("col2im", col2im.pays_for_small_images_with_channels_last,
-               "one product for {p.taps} taps of {p.batch} x {p.input_positions} elements, without zeros"),
     Preference("subpixel", subpixel.pays_with_channels_last, "the phases of a dilated input become channels"),
+    Preference("row2im", row2im.pays, "a product for each of {p.taps} taps, with the weight as it is and no zeros"),
     Preference("polyphase", polyphase.pays_with_channels_last, "the phases of {p.taps} taps, without zeros"),
     Preference("im2row", im2row.pays, "a matrix product of the arrays as they are"),
     Preference("winograd", winograd.pays_with_channels_last, "{p.summands} products per result repay the transforms"),
     Preference("fft", fft.pays_with_channels_last, "{p.taps} taps repay the transforms"),
     Preference("onednn", onednn.pays, "oneDNN has its best loops for it"),
-    Preference("im2row", im2row.pays_for_few_positions, "{p.positions} taps of few positions, as rows of a product"),
+    Preference("im2row", im2row.pays_for_weight_gradients, "{p.positions} taps as rows of a product"),
     Preference("xla", xla.pays_with_channels_last, "XLA's own loops are for this order of axes"),
     *CPU,
 )

@@ -117,7 +117,7 @@ def test_dtypes_of_every_algorithm(name, dtype):
     ]:
         x, w = (normal(i, shape, np.complex64 if dtype.kind == "c" else np.float32) for i, shape in enumerate((x, w)))
         x, w = (jnp.asarray(np.round(3 * a) if whole else a).astype(dtype) for a in (x, w))
-        spec = channels_last(spec) if name == "im2row" else spec
+        spec = channels_last(spec) if name in ("im2row", "row2im") else spec
         if why_unsupported(ALGORITHMS[name], spec, x, w, HERE):
             continue
         served += 1

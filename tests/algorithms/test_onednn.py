@@ -15,6 +15,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 import convjax
 from benchmarks.cases import Case
 from convjax._algorithms import ALGORITHMS
+from convjax._algorithms._product import is_onednn
 from convjax._algorithms.onednn import TARGET
 from convjax._choice.choose import why_unsupported
 from convjax._machine import ONEDNN_SWITCH, generic, this_machine
@@ -109,6 +110,59 @@ def test_only_code_that_is_known_to_be_safe_runs():
     assert text.endswith("finished\n")
     assert len(names) > 3
     assert not [name for name in names if "gemm" in name or "ref" in name], names
+
+
+PRODUCTS = """
+import sys
+import jax, jax.numpy as jnp, numpy as np
+from convjax._algorithms._product import matmul
+from convjax._machine import this_machine
+
+machine = this_machine("cpu")
+rng = np.random.default_rng(int(sys.argv[1]) if len(sys.argv) > 1 else 0)
+served = 0
+for _ in range(int(sys.argv[2]) if len(sys.argv) > 2 else 100):
+    dtype = jnp.dtype(str(rng.choice(machine.onednn_dtypes)))
+    out = [None, jnp.float32][rng.integers(2)]
+    batch = rng.choice([1, 2, 3, 16], rng.integers(0, 4))
+    rows, depth, columns = (int(rng.integers(16, most)) for most in rng.choice([20, 60, 300], 3))
+    transposed = (rng.integers(2, size=2) == 1).tolist()
+    shapes = []
+    for sides, flip in (((rows, depth), transposed[0]), ((depth, columns), transposed[1])):
+        own = np.where(rng.random(len(batch)) < 0.8, batch, 1)[rng.integers(0, len(batch) + 1) :]
+        shapes.append([*map(int, own), *sides[:: -1 if flip else 1]])
+    a, b = (jnp.asarray(rng.standard_normal(shape), dtype) for shape in shapes)
+    options = {"dtype": out, "transpose_a": transposed[0], "transpose_b": transposed[1]}
+    product = jax.jit(lambda a, b: matmul(a, b, machine, **options))
+    served += "__onednn$matmul" in product.lower(a, b).as_text()
+    exact = [np.asarray(v, np.float64) for v in (a, b)]
+    want = np.matmul(*[v.swapaxes(-1, -2) if flip else v for v, flip in zip(exact, transposed)])
+    got = np.asarray(product(a, b), np.float64)
+    assert got.shape == want.shape
+    rounded = dtype == jnp.bfloat16 and out is None
+    error = 2.0**-8 * abs(want).max() if rounded else 6e-6 * np.sqrt(depth)
+    assert abs(got - want).max() <= error, (shapes, transposed, dtype, out, abs(got - want).max())
+assert served > 20
+print("finished")
+"""
+
+
+@needs_onednn
+def test_random_products():
+    """By value, and by code that is known to be safe: a product that oneDNN does not have would end the process."""
+    text = run_program(PRODUCTS, ONEDNN_VERBOSE="1")
+    names = {line.split(",")[6] for line in text.splitlines() if ",exec,cpu,matmul," in line}
+    assert text.endswith("finished\n")
+    assert names
+    assert all(name.startswith("brg_matmul") for name in names), names
+
+
+def test_products_that_onednn_has_no_safe_code_for():
+    machine = generic("cpu")._replace(onednn_dtypes=("float32",))
+    assert is_onednn((), 16, 1 << 17, 16, X.dtype, None, machine)
+    for rows, depth, columns in [(16, (1 << 17) + 1, 16), (1 << 21, 16, 16), (16, 16, 1 << 21), (15, 9999, 99)]:
+        assert not is_onednn((), rows, depth, columns, X.dtype, None, machine)
+    assert not is_onednn((), 64, 64, 64, jnp.float16, jnp.float32, machine)
 
 
 @needs_onednn

@@ -10,6 +10,7 @@ import numpy as np
 from jax import lax
 
 from convjax._algorithms import _chunks
+from convjax._algorithms._product import matmul
 from convjax._algorithms.winograd import tiles
 from convjax._algorithms.winograd.matrices import TILE, kron, matrices
 from convjax._arrays.sums import add_all
@@ -26,7 +27,7 @@ def run(x, w, spec, taps, machine: Machine) -> jax.Array:
     tile_elements, tile_count = TILE**tiled_axes * max(out_channels, in_channels), batch * math.prod(counts)
     all_elements, max_elements = tile_elements * tile_count, tiles.max_block_elements(machine)
     heavy = out_channels * in_channels >= max(tile_count * max(out_channels, in_channels), machine.chunk_elements // 64)
-    heavy = heavy and not gemm_is_single_core(machine, tile_count, out_channels, in_channels)
+    heavy = heavy and not gemm_is_single_core(machine, x.dtype, tile_count, out_channels, in_channels)
     one_block = tiles.min_halved_elements(machine) <= all_elements <= max_elements
     by_weight_chunks = spec.dims == 2 and (heavy or (machine.barriers_survive_fusion and batch == 1 and one_block))
     max_elements = all_elements if by_weight_chunks else all_elements // 2 if one_block else max_elements
@@ -37,7 +38,7 @@ def run(x, w, spec, taps, machine: Machine) -> jax.Array:
     # The taps of a volume's first axis join the output channels. Each of them is summed from another slice.
     w = jnp.moveaxis(w.reshape(out_channels, in_channels, depth, -1), 2, 0)
     shape, flat = (-1, depth * out_channels, in_channels), w.reshape(-1, w.shape[3])
-    single_core = gemm_is_single_core(machine, blocks.images * math.prod(block_counts), *shape[1:])
+    single_core = gemm_is_single_core(machine, x.dtype, blocks.images * math.prod(block_counts), *shape[1:])
     parts = 2 if tiled_axes == 2 and single_core else 1
     a_t, g, b_t = zip(*map(matrices, steps[deep:]), strict=True)
     a, g = kron(a_t), kron(g)
@@ -96,7 +97,7 @@ def _products(v, u, order, spec, machine) -> tuple[list[jax.Array], list[jax.Arr
 
     def products(v, u):
         pairs = zip(*((u, v) if order.channels_first else (v, u)), strict=True)
-        return [lax.dot_general(a, b, (((2,), (2,)), ((0,), (0,))), precision=spec.precision) for a, b in pairs]
+        return [matmul(a, b, machine, spec.precision, transpose_b=True) for a, b in pairs]
 
     y, tokens = run_concurrently(machine, products, v, u)
     return [_add_slices(part, order) for part in y], tokens

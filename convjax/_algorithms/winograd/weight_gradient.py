@@ -9,6 +9,7 @@ from jax import lax
 
 from convjax import _spec
 from convjax._algorithms import _chunks, _gemm
+from convjax._algorithms._product import matmul
 from convjax._algorithms.winograd import tiles
 from convjax._algorithms.winograd.matrices import TILE, kron, matrices
 from convjax._arrays.xla_cpu import SEPARATOR_OPERATIONS, gemm_is_single_core, run_concurrently
@@ -43,7 +44,7 @@ def run(x, w, spec, positions, machine: Machine) -> jax.Array:
     swapped = batch >= out_channels or (machine.transposes_in_tiles and batch >= 128)
     sides = (out_channels, batch) if swapped else (batch, out_channels)
     precision = _spec.swap_precision(spec.precision) if swapped else spec.precision
-    single_core = gemm_is_single_core(machine, *sides, blocks.images * math.prod(tile_counts))
+    single_core = gemm_is_single_core(machine, x.dtype, *sides, blocks.images * math.prod(tile_counts))
     parts = 2 if dims == 2 and min(sides) >= 64 and max(sides) < 128 and single_core else 1
 
     def products(v, u):
@@ -51,9 +52,9 @@ def run(x, w, spec, positions, machine: Machine) -> jax.Array:
         # The products of a batch are shared among cores if the contracted axes are last and first. Tiny products are
         # then summed naively.
         ordered = machine.batched_gemm_is_parallel and min(sides) >= _gemm.MIN_BATCHED_SIDE
+        ordered = ordered and str(x.dtype) not in machine.onednn_dtypes
         pairs = [(lax.optimization_barrier(a.swapaxes(1, 2)), b) for a, b in pairs] if ordered else pairs
-        contracted = (2 if ordered else 1,), (1,)
-        return [lax.dot_general(a, b, (contracted, ((0,), (0,))), precision=precision) for a, b in pairs]
+        return [matmul(a, b, machine, precision, transpose_a=not ordered) for a, b in pairs]
 
     def operand(shape, padding, lengths, channels):
         in_two_loops = channels >= MIN_CHANNELS_FOR_TWO_LOOPS and not machine.transposes_in_tiles
