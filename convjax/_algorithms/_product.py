@@ -15,7 +15,7 @@ TARGET = "__onednn$matmul"
 # bfloat16). Below these sizes, one in five is slower, as with jax 0.12.
 MIN_SIDE = 16
 MIN_MULTIPLY_ADDS = 1 << 18
-# From rows of 2^21 bytes on, oneDNN falls back to code that is unsafe (jaxlib 0.10) or takes seconds (0.12). Its sums are
+# From rows of 2^21 bytes on, oneDNN falls back to code that is unsafe (jaxlib 0.10) or slow (0.12). Its sums are
 # sequential, so long ones lose digits as well: 100,000 products err by 2e-5 of a typical result.
 MAX_DEPTH = 1 << 17
 MAX_SIDE = 1 << 20

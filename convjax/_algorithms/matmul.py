@@ -294,7 +294,7 @@ def pays_for_slow_loops(p) -> bool:
         # XLA's own convolution is as fast for an odd number of positions if there are few channels and long sums, or
         # one spatial axis and many channels. oneDNN's products are faster: for 3x3, 3 to 64 channels on 8 images of
         # 224x224 they take 8.8 ms instead of 35.
-        if p.spec.dims == 2 and p.has_onednn:
+        if p.spec.dims == 2 and p.has_onednn and p.positions <= 25:
             return True
         odd = p.positions % 2 and max(*p.spec.stride, *p.spec.rhs_dilation) == 1
         long = p.batch < 20 and p.summands >= 1 << 17

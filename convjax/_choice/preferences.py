@@ -77,7 +77,7 @@ CPU = (
 # If the channels are last in memory. From timings of `benchmarks.layers.TUNING_LAYERS` with such arrays. What none of
 # the entries is for has contiguous images made for it, and goes on with the entries above.
 CPU_CHANNELS_LAST = (
-    Preference("zero_insertion", zero_insertion.pays, "small groups, with the zeros of a dilated input stored"),
+    Preference("zero_insertion", zero_insertion.pays, "a small depthwise image, with its zeros stored"),
     Preference("subpixel", subpixel.pays_with_channels_last, "the phases of a dilated input become channels"),
     Preference("row2im", row2im.pays, "a product for each of {p.taps} taps, with the weight as it is and no zeros"),
     Preference("polyphase", polyphase.pays_with_channels_last, "the phases of {p.taps} taps, without zeros"),
