@@ -11,6 +11,8 @@ import jax
 from jax.experimental.layout import Layout, with_layout_constraint
 
 from convjax._algorithms import _gemm
+from convjax._arrays import xla_cpu
+from convjax._machine import Machine
 
 
 def channels_last(x: jax.Array) -> jax.Array:
@@ -30,6 +32,16 @@ def channels_first(y: jax.Array) -> jax.Array:
 def contiguous(x: jax.Array) -> jax.Array:
     """Return x, whose axes lie in memory in their own order."""
     return with_layout_constraint(x, Layout(tuple(range(x.ndim))))
+
+
+def fusion_barrier(y: jax.Array, spec, machine: Machine) -> jax.Array:
+    """`xla_cpu.fusion_barrier`, on an array whose axes have the order of the images in memory.
+
+    What is passed to a call lies in the order of its axes, so XLA would make contiguous images of the others.
+    """
+    if spec.channels_last:
+        return channels_first(xla_cpu.fusion_barrier(channels_last(y), machine))
+    return xla_cpu.fusion_barrier(y, machine)
 
 
 def with_contiguous_images(run: Callable[..., jax.Array], x: jax.Array, w: jax.Array, spec) -> jax.Array:

@@ -19,9 +19,8 @@ import jax.numpy as jnp
 from jax import lax
 
 from convjax._algorithms import _chunks, subpixel
-from convjax._algorithms._memory_format import channels_first, channels_last
+from convjax._algorithms._memory_format import fusion_barrier
 from convjax._algorithms.algorithm import Rewrite, reason_unless_only_input_is_dilated
-from convjax._arrays.xla_cpu import fusion_barrier
 from convjax._machine import Machine
 
 
@@ -58,10 +57,7 @@ def run(x: jax.Array, w: jax.Array, spec, machine: Machine, convolve) -> jax.Arr
         inner = spec._replace(padding=tuple(part.padding for part in parts), lhs_dilation=(1,) * dims)
         y = convolve(x, kernel.reshape(-1, *kernel.shape[1 + dims :]), inner)  # a group has O v output channels
         # Groups are summed in a loop, which must not be fused into the one that interleaves the phases.
-        if spec.groups > 1 and spec.channels_last:  # the array of the barrier has the order of its axes in memory
-            y = channels_first(fusion_barrier(channels_last(y), machine))
-        elif spec.groups > 1:
-            y = fusion_barrier(y, machine)
+        y = fusion_barrier(y, spec, machine) if spec.groups > 1 else y
         return y.reshape(*shape[:2], *counts, *y.shape[2:])
 
     results = {parts: convolved(parts) for parts in itertools.product(*[axis.parts for axis in axes])}

@@ -15,8 +15,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from convjax._algorithms._memory_format import fusion_barrier
 from convjax._algorithms.algorithm import Rewrite, reason_unless_only_input_is_dilated
-from convjax._arrays.xla_cpu import fusion_barrier
 from convjax._machine import Machine
 
 
@@ -31,7 +31,7 @@ def run(x: jax.Array, w: jax.Array, spec, machine: Machine, convolve) -> jax.Arr
     kernel = kernel.transpose(0, *order[0], 1, *order[1])  # (G O, v, I, t): a group has O v output channels
     y = convolve(x, kernel.reshape(-1, *kernel.shape[1 + dims :]), inner)
     # Groups are summed in a loop, which must not be fused into the one that interleaves the phases.
-    y = fusion_barrier(y, machine) if spec.groups > 1 else y
+    y = fusion_barrier(y, spec, machine) if spec.groups > 1 else y
 
     y = y.reshape(*shape[:2], *spec.lhs_dilation, *y.shape[2:])
     for i, axis in enumerate(axes):
