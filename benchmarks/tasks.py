@@ -174,6 +174,7 @@ def _program_task(program: Program, direction: str, platform: str) -> Task:
 
             if program.family != "network":
                 return None
+            torch.compiler.reset()  # of one place in the code, torch compiles 8 functions, and runs others eagerly
             function = program.torch_function(direction, torch.compile)
             return _torch_ready(function, arrays, "torch channels last", platform)
         if backend in TORCH:
