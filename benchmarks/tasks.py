@@ -154,8 +154,9 @@ def _case_task(case: Case, direction: str, platform: str) -> Task:
 def multiply_adds(case: Case, direction: str) -> dict[str, int]:
     """The multiply-adds of every algorithm that supports this case."""
     operands = [*case.structs(), jax.eval_shape(case, *case.structs())]
-    function = backends.jax_function(backends.conv_of("convjax", case), direction)
-    entry = equation(function, operands)
+    function = backends.jax_function(backends.conv_of("convjax", case._replace(memory_format="contiguous")), direction)
+    spec, *shapes = equation(function, operands)
+    entry = spec._replace(hints=spec.hints._replace(memory_format=case.memory_format)), *shapes
     return {name: each.multiply_adds(*entry) for name, each in ALGORITHMS.items() if each.unsupported(*entry) is None}
 
 

@@ -250,3 +250,10 @@ def test_programs_are_compared_without_names():
     same, again, different = (tasks._jax_ready(f, (np.ones(5),)).program for f in (one, other, lambda x: x * 3 + 1))
     assert same == again
     assert same != different
+
+
+def test_the_algorithms_that_are_timed_suit_the_memory_format():
+    case = Case("strided", (2, 16, 9, 9), (32, 16, 3, 3), {"stride": 2, "padding": 1})
+    for direction, name in (("forward", "im2row"), ("input gradient", "row2im"), ("weight gradient", "im2row")):
+        assert name not in tasks.multiply_adds(case, direction)
+        assert tasks.multiply_adds(case.channels_last(), direction)[name] > 0

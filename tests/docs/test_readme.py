@@ -104,13 +104,27 @@ def test_the_speed_it_claims_is_what_was_measured():
 
 def test_the_speed_with_channels_last_is_what_was_measured():
     results = pathlib.Path(__file__).parents[2] / "benchmarks/results"
-    layers, networks = (json.loads((results / f"cpu-2-cores-{n}.json").read_text()) for n in ("nhwc", "networks"))
-    words = " ".join(README.split())
-    torch, lax = (report.geometric_mean(report.compare(layers, b)[0]) for b in ("torch channels last", "lax"))
-    assert f"take {1 / torch:.2f} times as long as torch with `channels_last`" in words
-    assert f"convjax is {lax:.2f} times as fast as lax on the same arrays" in words
-    assert f"in {len(report.compare(layers, 'lax')[1])} of {len(layers['rows'])} operations" in words
+    read = lambda name: json.loads((results / f"cpu-2-cores-{name}.json").read_text())  # noqa: E731
+    now, start, networks = map(read, ("nhwc", "nhwc-start", "networks"))
+    assert f"| {len(now['rows'])} operations | now | the start |" in README
+    for words, backends in [
+        ("lax on the same arrays", ["lax"]),
+        ("torch, contiguous", ["torch"]),
+        ("torch, channels last", ["torch channels last"]),
+        ("the faster torch", report.TORCH),
+    ]:
+        means = [report.geometric_mean(report.compare(result, *backends)[0]) for result in (now, start)]
+        assert f"| times {words} | {means[0]:.2f} | {means[1]:.2f} |" in README
+    for words, backends in (("0.95 of lax", ["lax"]), ("0.9 of the faster torch", report.TORCH)):
+        slower = [len(report.compare(result, *backends)[1]) for result in (now, start)]
+        assert f"| slower than {words} | {slower[0]} | {slower[1]} |" in README
     assert report.by_row(networks) in README
+    assert now["command"] in README
+    assert networks["command"] in README
+    assert now["runs"] == 2
+    once = "two runs for the layers, the second with `--again`, and of one run for the networks"
+    runs = once if networks["runs"] == 1 else "two runs, the second with `--again`"
+    assert f"Each time is the minimum over {runs}:" in " ".join(README.split())
 
 
 def test_the_speed_against_scipy_is_what_was_measured():
