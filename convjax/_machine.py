@@ -45,9 +45,13 @@ class Machine(NamedTuple):
     # The dtypes that the oneDNN in jaxlib computes with on this processor.
     onednn_dtypes: tuple[str, ...] = ()
 
+    def has_onednn(self, dtype) -> bool:
+        """Whether the oneDNN in jaxlib computes with this dtype here."""
+        return str(dtype) in self.onednn_dtypes
+
     def shares_batched_gemm(self, dtype) -> bool:
         """Whether all cores compute the products of a batch of matrices together."""
-        return self.batched_gemm_is_parallel or str(dtype) in self.onednn_dtypes
+        return self.batched_gemm_is_parallel or self.has_onednn(dtype)
 
 
 def generic(platform: str) -> Machine:

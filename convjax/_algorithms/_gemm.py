@@ -19,9 +19,8 @@ MAX_BATCHED_WEIGHT = 1 << 17
 # Products of images that are summed afterwards, in all. 64x104 of 8 images of 56x56 takes 0.87 ms, and 1.5 if they are
 # joined. 320x128 of 8 images of 28x28 takes 2.1 ms, and 1.4 if they are joined.
 MAX_SUMMED_PRODUCTS = 1 << 18
-MIN_SCANNED_POSITIONS = (
-    1024  # of an image. Larger images are not joined: 256x256 of 8 images of 56x56 takes 8.6 ms for 22
-)
+# From so many positions of an image on, images are not joined: 256x256 of 8 images of 56x56 takes 8.6 ms instead of 22.
+MIN_SCANNED_POSITIONS = 1024
 MIN_SCANNED_COLUMNS = 128  # with fewer, the products of all images are one call, and are summed afterwards
 
 
@@ -36,13 +35,12 @@ def gemm(w, x, spec, machine: Machine, min_positions: int = MIN_POSITIONS_PER_IM
     by_onednn = is_onednn(x.shape[:2], w.shape[1], w.shape[2], length, x.dtype, sum_dtype, machine)
     if by_onednn and (batch == 1 or length >= MIN_BATCHED_POSITIONS or w.size <= MAX_BATCHED_WEIGHT):
         return matmul(w, x, machine, swapped, sum_dtype, transpose_a=transposed)
-    if x.shape[0] == 1:
-        columns = x.shape[-1]
-        if machine.gemm_lanes < columns < MAX_FILLED_COLUMNS:
-            x = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0)] * 3 + [(0, -columns % machine.gemm_lanes, 0)])
+    if batch == 1:
+        if machine.gemm_lanes < length < MAX_FILLED_COLUMNS:
+            x = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0)] * 3 + [(0, -length % machine.gemm_lanes, 0)])
         y = matmul(w, x, machine, swapped, sum_dtype, transpose_a=transposed)
-        return lax.slice_in_dim(y, 0, columns, axis=-1)
-    if x.shape[-1] >= min_positions and spec.groups == 1:
+        return lax.slice_in_dim(y, 0, length, axis=-1)
+    if length >= min_positions and spec.groups == 1:
         w = xla_cpu.fusion_barrier(w, machine)  # stored once, not per image
         return matmul(w, x, machine, swapped, sum_dtype, transpose_a=transposed)
     if spec.groups == 1:
@@ -51,7 +49,7 @@ def gemm(w, x, spec, machine: Machine, min_positions: int = MIN_POSITIONS_PER_IM
         return y.reshape(batch, length, -1).swapaxes(1, 2)
     x = xla_cpu.materialized(x.transpose(1, 0, 3, 2)).reshape(spec.groups, batch * length, -1)
     y = matmul(x, w, machine, spec.precision, sum_dtype, transpose_b=not transposed)
-    return y.reshape(*y.shape[:1], batch, length, y.shape[2]).transpose(1, 0, 3, 2)
+    return y.reshape(spec.groups, batch, length, -1).transpose(1, 0, 3, 2)
 
 
 def grouped_gemm(w, x, spec, machine: Machine, *, transposed: bool = False, first: bool = False):

@@ -1,16 +1,14 @@
 """The matrix product that the algorithms have in common: oneDNN's, where that is faster than XLA's."""
 
-import json
 import math
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from convjax._arrays.sharding import mark_varying, varying_axes
+from convjax._arrays import onednn
 from convjax._machine import Machine
 
-TARGET = "__onednn$matmul"
 # Of 1,000 products of random sizes, oneDNN takes 0.58 of XLA's time (geometric mean; 0.54 with jax 0.12, 0.44 in
 # bfloat16). Below these sizes, one in five is slower, as with jax 0.12.
 MIN_SIDE = 16
@@ -26,23 +24,33 @@ def matmul(a, b, machine: Machine, precision=None, dtype=None, *, transpose_a: b
 
     The axes before the last two are batched, and broadcast.
     """
-    rows, depth = a.shape[-2:][:: -1 if transpose_a else 1]
-    columns = b.shape[-2 if transpose_b else -1]
-    batch = jnp.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    batch, rows, depth, columns = _sizes(a, b, transpose_a, transpose_b)
     if is_onednn(batch, rows, depth, columns, a.dtype, dtype, machine):
-        transposed = {"transpose_a": transpose_a, "transpose_b": transpose_b}
-        a, b = (_with_one_batched_axis(v, batch) for v in (a, b))
-        call = jax.ffi.ffi_call(
-            TARGET,
-            jax.ShapeDtypeStruct((math.prod(batch), rows, columns), dtype or a.dtype),
-            custom_call_api_version=1,
-            legacy_backend_config=json.dumps({"onednn_matmul_config": transposed}),
-        )
-        return mark_varying(call(a, b), varying_axes(a) | varying_axes(b)).reshape(*batch, rows, columns)
+        return by_onednn(a, b, dtype, transpose_a, transpose_b)
+    return by_xla(a, b, precision, dtype, transpose_a, transpose_b)
+
+
+def by_onednn(a, b, dtype, transpose_a: bool, transpose_b: bool) -> jax.Array:
+    batch, rows, _, columns = _sizes(a, b, transpose_a, transpose_b)
+    transposed = {"transpose_a": transpose_a, "transpose_b": transpose_b}
+    a, b = (_with_one_batched_axis(v, batch) for v in (a, b))
+    shape = math.prod(batch), rows, columns
+    y = onednn.call(onednn.MATMUL, shape, dtype or a.dtype, {"onednn_matmul_config": transposed}, a, b)
+    return y.reshape(*batch, rows, columns)
+
+
+def by_xla(a, b, precision, dtype, transpose_a: bool, transpose_b: bool) -> jax.Array:
+    batch = _sizes(a, b, transpose_a, transpose_b)[0]
     a, b = (jnp.broadcast_to(v, (*batch, *v.shape[-2:])) for v in (a, b))
     dims = len(batch)
     contracted = (dims + (not transpose_a),), (dims + transpose_b,)
     return lax.dot_general(a, b, (contracted, (tuple(range(dims)),) * 2), precision, dtype)
+
+
+def _sizes(a, b, transpose_a: bool, transpose_b: bool) -> tuple[tuple[int, ...], int, int, int]:
+    """The batch, and the rows, the depth and the columns of the product."""
+    rows, depth = a.shape[-2:][:: -1 if transpose_a else 1]
+    return jnp.broadcast_shapes(a.shape[:-2], b.shape[:-2]), rows, depth, b.shape[-2 if transpose_b else -1]
 
 
 def _with_one_batched_axis(v: jax.Array, batch: tuple[int, ...]) -> jax.Array:
@@ -58,7 +66,7 @@ def _with_one_batched_axis(v: jax.Array, batch: tuple[int, ...]) -> jax.Array:
 
 def is_onednn(batch, rows: int, depth: int, columns: int, dtype, sum_dtype, machine: Machine) -> bool:
     """Whether `matmul` is oneDNN's for these sizes."""
-    if str(dtype) not in machine.onednn_dtypes or sum_dtype not in (None, dtype, jnp.float32):
+    if not machine.has_onednn(dtype) or sum_dtype not in (None, dtype, jnp.float32):
         return False
     large = math.prod(batch) * rows * depth * columns >= MIN_MULTIPLY_ADDS
     return large and min(rows, depth, columns) >= MIN_SIDE and depth <= MAX_DEPTH and max(rows, columns) <= MAX_SIDE

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 import jax
 
+from convjax import _spec
+
 
 def _always_local(spec, x, w) -> bool:
     return True
@@ -80,6 +82,15 @@ def summands(spec, x, w):
 def reason_if_input_is_dilated(spec) -> str | None:
     """Why an algorithm without lhs_dilation does not support a spec."""
     return "the input is dilated" if any(a > 1 for a in spec.lhs_dilation) else None
+
+
+def reason_unless_dense_with_channels_last(spec, x, w) -> str | None:
+    """Why an algorithm for one group of images with the channels last does not support a call."""
+    if spec.groups > 1:
+        return "groups"
+    if not spec.channels_last:
+        return "the channels are not last in memory"
+    return "nothing to multiply" if _spec.is_empty(spec, x, w) else None
 
 
 def reason_unless_only_input_is_dilated(spec) -> str | None:

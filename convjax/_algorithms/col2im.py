@@ -90,13 +90,11 @@ def _add_at_results(y, spec, counts):
     positions = [-(-m // a) for m, a in zip(counts, dilation, strict=True)]
     zero = jnp.zeros((), y.dtype)
     phases = []
-    for phase in itertools.product(*map(range, dilation)):
-        axes = zip(phase, spec.padding, dilation, kernel, strict=True)
-        taps = [[(j, (v + j - low) // a) for j in range((low - v) % a, k, a)] for v, (low, _), a, k in axes]
+    for taps in taps_of_phases(spec, kernel):
         parts = []
-        for at in itertools.product(*taps):
-            moved = [(-shift, m - n + shift, 0) for (_, shift), m, n in zip(at, positions, lengths, strict=True)]
-            parts.append(lax.pad(y[(slice(None), slice(None), *[j for j, _ in at])], zero, [(0, 0, 0)] * 3 + moved))
+        for tap, shifts in taps:
+            moved = [(-shift, m - n + shift, 0) for shift, m, n in zip(shifts, positions, lengths, strict=True)]
+            parts.append(lax.pad(y[(slice(None), slice(None), *tap)], zero, [(0, 0, 0)] * 3 + moved))
         phases.append(
             add_all(parts)
             if parts
@@ -106,6 +104,16 @@ def _add_at_results(y, spec, counts):
     y = y.transpose(dims + 2, dims, dims + 1, *[axis for i in range(dims) for axis in (dims + 3 + i, i)])
     y = lax.optimization_barrier(y).reshape(*y.shape[:3], *[a * m for a, m in zip(dilation, positions, strict=True)])
     return lax.slice(y, [0] * y.ndim, (*y.shape[:3], *counts))
+
+
+def taps_of_phases(spec, kernel) -> list[list[tuple[tuple[int, ...], ...]]]:
+    """For every phase of the results, in row order: the taps that it sums, with how far the products of each move."""
+    phases = []
+    for phase in itertools.product(*map(range, spec.lhs_dilation)):
+        axes = zip(phase, spec.padding, spec.lhs_dilation, kernel, strict=True)
+        along = [[(j, (v + j - low) // a) for j in range((low - v) % a, k, a)] for v, (low, _), a, k in axes]
+        phases.append([tuple(zip(*pairs, strict=True)) for pairs in itertools.product(*along)])
+    return phases
 
 
 def unsupported(spec, x, w) -> str | None:

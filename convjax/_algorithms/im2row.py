@@ -16,7 +16,13 @@ from convjax import _spec
 from convjax._algorithms import _chunks, _gemm, _taps
 from convjax._algorithms._memory_format import channels_first, channels_last
 from convjax._algorithms._product import is_onednn, matmul
-from convjax._algorithms.algorithm import Kernel, definition_multiply_adds, reason_if_input_is_dilated, summands
+from convjax._algorithms.algorithm import (
+    Kernel,
+    definition_multiply_adds,
+    reason_if_input_is_dilated,
+    reason_unless_dense_with_channels_last,
+    summands,
+)
 from convjax._algorithms.im2col import columns_of
 from convjax._machine import Machine
 
@@ -130,12 +136,9 @@ def _patches(x, taps, counts):
 
 
 def unsupported(spec, x, w) -> str | None:
-    if spec.groups > 1:
-        return "groups"
-    if not spec.channels_last:
-        return "the channels are not last in memory"
-    if _spec.is_empty(spec, x, w):
-        return "nothing to multiply"
+    reason = reason_unless_dense_with_channels_last(spec, x, w)
+    if reason is not None:
+        return reason
     layer, taps, _ = _windows(spec, x, w)
     few = spec.hints.layer_weight == "result" and x.shape[0] <= MAX_COLUMN_CHANNELS
     most = MAX_COLUMN_COPIES if few else MAX_COPIES

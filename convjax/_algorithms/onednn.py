@@ -6,12 +6,7 @@ dilated input, and no negative padding, which is cropped first.
 
 Where its compiled kernels do not serve a convolution, oneDNN falls back to code that writes outside of its memory when
 XLA calls it ("x64:gemm:jit" of ONEDNN_VERBOSE=1, jaxlib 0.10.2). What is supported here stays clear of that.
-
-A mistake in its configuration ends the process. So `Machine.onednn_dtypes` names the dtypes that it may be used with,
-and is empty where CI has not run it.
 """
-
-import json
 
 import jax
 import jax.numpy as jnp
@@ -21,11 +16,10 @@ from convjax import _spec
 from convjax._algorithms import _gemm, _taps
 from convjax._algorithms._memory_format import channels_first, channels_last
 from convjax._algorithms.algorithm import Kernel, definition_multiply_adds, reason_if_input_is_dilated, summands
-from convjax._arrays.sharding import mark_varying, varying_axes
+from convjax._arrays import onednn
 from convjax._arrays.sums import add_all
 from convjax._machine import Machine
 
-TARGET = "__onednn$convolution"
 MAX_DIMS = 3
 # The largest kernel, along an axis. With 256 taps along two axes, a padding and no groups, oneDNN cannot make its code,
 # which ends the process (jaxlib 0.10.2). With 128 it can. Depthwise kernels, also of 4096 taps along an axis, are safe.
@@ -92,13 +86,7 @@ def _convolve(x, w, spec, shape, transposed: bool = False):
     if any(map(any, around)):
         x = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *around, (0, 0, 0)])
     configuration = _configuration(spec, padding, x.ndim, transposed)
-    call = jax.ffi.ffi_call(
-        TARGET,
-        jax.ShapeDtypeStruct(shape, x.dtype),
-        custom_call_api_version=1,
-        legacy_backend_config=json.dumps({"onednn_conv_config": configuration}),
-    )
-    return mark_varying(call(x, w), varying_axes(x))
+    return onednn.call(onednn.CONVOLUTION, shape, x.dtype, {"onednn_conv_config": configuration}, x, w)
 
 
 def _split_padding(sizes, kernel, counts, spec):
@@ -162,7 +150,7 @@ def unsupported(spec, x, w) -> str | None:
 
 
 def unavailable(x, machine: Machine) -> str | None:
-    return None if str(x.dtype) in machine.onednn_dtypes else f"jaxlib has no oneDNN for {x.dtype} here"
+    return None if machine.has_onednn(x.dtype) else f"jaxlib has no oneDNN for {x.dtype} here"
 
 
 def pays(p) -> bool:

@@ -5,22 +5,19 @@ memory, so an input gradient neither flips nor transposes it. That pays for heav
 multiplied.
 """
 
-import itertools
-
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from convjax import _spec
 from convjax._algorithms import _chunks
 from convjax._algorithms._memory_format import channels_first, channels_last
 from convjax._algorithms._product import matmul
-from convjax._algorithms.algorithm import Kernel, summands
-from convjax._algorithms.col2im import multiply_adds
+from convjax._algorithms.algorithm import Kernel, reason_unless_dense_with_channels_last, summands
+from convjax._algorithms.col2im import MAX_TAPS, multiply_adds, taps_of_phases
 from convjax._arrays.sums import add_all
 from convjax._machine import Machine
-
-MAX_TAPS = 64  # largest number of taps, whose products are added one by one
 
 
 def run(x: jax.Array, w: jax.Array, spec, machine: Machine) -> jax.Array:
@@ -33,33 +30,32 @@ def run(x: jax.Array, w: jax.Array, spec, machine: Machine) -> jax.Array:
     pixels = x.reshape(1, -1, x.shape[-1])
     sum_dtype = _spec.sum_dtype(x.dtype, spec)
     products = matmul(pixels, w, machine, spec.precision, sum_dtype, transpose_b=True)
-    products = products.reshape(*kernel, *x.shape[:-1], shape[1])
-    if flipped:
-        at = lambda tap: products[tuple(k - 1 - j for j, k in zip(tap, kernel, strict=True))]  # noqa: E731
-    else:
-        at = lambda tap: products[tap]  # noqa: E731
-    y = _add_at_results(at, (x.shape[0], *shape[2:], shape[1]), x, kernel, spec)
+    products = products.reshape(-1, *x.shape[:-1], shape[1])
+    order = np.arange(len(products)).reshape(kernel)
+    order = np.flip(order) if flipped else order
+    y = _add_at_results(products, order, (x.shape[0], *shape[2:], shape[1]), spec)
     return channels_first(y).astype(spec.out_dtype or x.dtype)
 
 
-def _add_at_results(product, shape, x, kernel, spec):
-    """The sum of product(tap) (N, *n, O) over all taps, each moved to its results, as (N, *m, O)."""
-    counts, sizes, dilation = shape[1:-1], x.shape[1:-1], spec.lhs_dilation
+def _add_at_results(products, order, shape, spec):
+    """The sum of the products of all taps, (taps, N, *n, O), each moved to its results, as (N, *m, O).
+
+    `order` has the number of every tap in `products`.
+    """
+    counts, sizes, dilation = shape[1:-1], products.shape[2:-1], spec.lhs_dilation
     positions = [-(-m // a) for m, a in zip(counts, dilation, strict=True)]
-    phases = []
-    for phase in itertools.product(*map(range, dilation)):
-        axes = zip(phase, spec.padding, dilation, kernel, strict=True)
-        taps = [[(j, (v + j - low) // a) for j in range((low - v) % a, k, a)] for v, (low, _), a, k in axes]
-        parts = []
-        for tap in itertools.product(*taps):
-            moved = [(-shift, m - n + shift, 0) for (_, shift), m, n in zip(tap, positions, sizes, strict=True)]
-            y = product(tuple(j for j, _ in tap))
-            parts.append(lax.pad(y, jnp.zeros((), y.dtype), [(0, 0, 0), *moved, (0, 0, 0)]))
-        phases.append(
-            add_all(parts)
-            if parts
-            else _chunks.zeros_varying_like((shape[0], *positions, shape[-1]), _spec.sum_dtype(x.dtype, spec), x)
-        )
+    zero = jnp.zeros((), products.dtype)
+    none = (shape[0], *positions, shape[-1])
+
+    def moved(tap, shifts):
+        y = lax.index_in_dim(products, int(order[tap]), keepdims=False)
+        around = [(-shift, m - n + shift, 0) for shift, m, n in zip(shifts, positions, sizes, strict=True)]
+        return lax.pad(y, zero, [(0, 0, 0), *around, (0, 0, 0)])
+
+    phases = [
+        add_all([moved(*each) for each in taps]) if taps else _chunks.zeros_varying_like(none, products.dtype, products)
+        for taps in taps_of_phases(spec, order.shape)
+    ]
     if len(phases) == 1:
         return phases[0]
     dims = len(counts)
@@ -70,12 +66,9 @@ def _add_at_results(product, shape, x, kernel, spec):
 
 
 def unsupported(spec, x, w) -> str | None:
-    if spec.groups > 1:
-        return "groups"
-    if not spec.channels_last:
-        return "the channels are not last in memory"
-    if _spec.is_empty(spec, x, w):
-        return "nothing to multiply"
+    reason = reason_unless_dense_with_channels_last(spec, x, w)
+    if reason is not None:
+        return reason
     if _spec.tap_count(w) > MAX_TAPS:
         return f"{_spec.tap_count(w)} taps, more than {MAX_TAPS}"
     return "a stride or a dilated kernel" if any(n > 1 for n in (*spec.stride, *spec.rhs_dilation)) else None

@@ -74,7 +74,7 @@ class Problem:
     @property
     def has_onednn(self) -> bool:
         """Whether the oneDNN in jaxlib computes with this dtype on this machine."""
-        return str(self.x.dtype) in self.machine.onednn_dtypes
+        return self.machine.has_onednn(self.x.dtype)
 
     @property
     def gradient_like(self) -> bool:

@@ -16,7 +16,7 @@ import convjax
 from benchmarks.cases import Case
 from convjax._algorithms import ALGORITHMS
 from convjax._algorithms._product import is_onednn
-from convjax._algorithms.onednn import TARGET
+from convjax._arrays.onednn import CONVOLUTION
 from convjax._choice.choose import why_unsupported
 from convjax._machine import ONEDNN_SWITCH, generic, this_machine
 from convjax._spec import ConvSpec
@@ -32,7 +32,7 @@ last_conv = partial(convjax.conv2d, padding=1, memory_format="channels_last")
 
 
 def onednn_calls(text: str) -> int:
-    return text.count(TARGET)
+    return text.count(CONVOLUTION)
 
 
 @needs_onednn

@@ -11,6 +11,7 @@ import convjax
 from benchmarks.cases import BY_NAME, ROWS
 from convjax._algorithms import ALGORITHMS
 from convjax._algorithms.algorithm import Kernel, Rewrite
+from convjax._arrays.onednn import MATMUL
 from convjax._choice.choose import choose, why_unsupported
 from convjax._choice.preferences import CPU_CHANNELS_LAST, PREFERENCES, Preference
 from convjax._choice.problem import Problem
@@ -155,7 +156,7 @@ def test_what_is_chosen_is_what_is_compiled(case):
         if name not in OPERATIONS and name != "shift_add":
             continue
         text = jax.jit(lambda x, w, spec=spec: convolve(x, w, spec)).lower(x, w).as_text()
-        text = text.replace("stablehlo.custom_call @__onednn$matmul", "stablehlo.dot_general")
+        text = text.replace(f"stablehlo.custom_call @{MATMUL}", "stablehlo.dot_general")
         found = {op for op in OPERATIONS.values() if op in text}
         wanted = {OPERATIONS[name]} if name in OPERATIONS else set()
         assert found - {"stablehlo.reduce"} == wanted - {"stablehlo.reduce"}

@@ -51,8 +51,8 @@ def run(x, w, spec, positions, machine: Machine) -> jax.Array:
         pairs = [*zip(*((u, v) if swapped else (v, u)), strict=True)]
         # The products of a batch are shared among cores if the contracted axes are last and first. Tiny products are
         # then summed naively.
-        ordered = machine.batched_gemm_is_parallel and min(sides) >= _gemm.MIN_BATCHED_SIDE
-        ordered = ordered and str(x.dtype) not in machine.onednn_dtypes
+        ordered = machine.batched_gemm_is_parallel and not machine.has_onednn(x.dtype)
+        ordered = ordered and min(sides) >= _gemm.MIN_BATCHED_SIDE
         pairs = [(lax.optimization_barrier(a.swapaxes(1, 2)), b) for a, b in pairs] if ordered else pairs
         return [matmul(a, b, machine, precision, transpose_a=not ordered) for a, b in pairs]
 
