@@ -48,10 +48,8 @@ def _forward(x, w, spec, shape, machine):
         part = _chunks.slice_at(x, [first, 0, start], (each, x.shape[1], length, *x.shape[3:]))
         columns = columns_of(_gemm.split_groups(part, spec), spec, spec.stride, spec.rhs_dilation, kernel, band)
         columns = lax.pad(columns, jnp.zeros((), x.dtype), [(0, 0, 0), (0, 0, 0), (0, more, 0)])
-        y = lax.slice_in_dim(_gemm.grouped_gemm(w, columns, spec, machine), 0, places, axis=2).reshape(
-            groups, -1, each, *band
-        )
-        return jnp.moveaxis(y, 2, 0).reshape(each, shape[1], *band)
+        y = lax.slice_in_dim(_gemm.grouped_gemm(w, columns, spec, machine), 0, places, axis=2)
+        return jnp.moveaxis(y.reshape(groups, -1, each, *band), 2, 0).reshape(each, shape[1], *band)
 
     starts = _band_starts(x.shape[0], chunks, counts[0], rows, spec.stride[0])
     y = _chunks.zeros_varying_like(shape, _spec.sum_dtype(x.dtype, spec), x)
