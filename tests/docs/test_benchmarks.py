@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 from cases import CASES
 
-from benchmarks import __main__, backends, report, tasks, timing
+from benchmarks import __main__, backends, products, report, tasks, timing
 from benchmarks.cases import ROWS, Case
 from benchmarks.filters import FILTERS
 from benchmarks.networks import NETWORKS, Weights
 from benchmarks.programs import OPS, PROGRAMS
+from convjax._machine import this_machine
 
 ROOT = pathlib.Path(__file__).parents[2]
 FAST_COMPILE = {"xla_backend_optimization_level": 0}
@@ -257,3 +258,13 @@ def test_the_algorithms_that_are_timed_suit_the_memory_format():
     for direction, name in (("forward", "im2row"), ("input gradient", "row2im"), ("weight gradient", "im2row")):
         assert name not in tasks.multiply_adds(case, direction)
         assert tasks.multiply_adds(case.channels_last(), direction)[name] > 0
+
+
+def test_products_of_random_sizes_are_timed(capsys):
+    arguments = ["--count", "3"]
+    if not this_machine("cpu").has_onednn("float32"):
+        with pytest.raises(SystemExit):
+            products.main(arguments)
+        return
+    assert products.main(arguments) == 0
+    assert "| 0 to 50000 | 3 |" in capsys.readouterr().out
