@@ -54,6 +54,7 @@ CPU = (
                "one product for {p.taps} taps of a dilated input, without its zeros"),
     Preference("subpixel", subpixel.pays, "the phases of {p.taps} taps, without the zeros of a dilated input"),
     Preference("polyphase", polyphase.pays, "the phases of {p.taps} taps, without the zeros of a dilated input"),
+    Preference("onednn", onednn.pays_for_contiguous, "oneDNN has its best loops for it"),
     Preference("col2im", col2im.pays_for_flipped_weight,
                "{p.in_channels} channels of {p.input_positions} elements: the weight need not be flipped"),
     Preference("matmul", matmul.needs_no_copies, "a matrix product of the arrays as they are"),
@@ -72,6 +73,7 @@ CPU = (
     Preference("depth_slices", depth_slices.pays, "the slices of a volume as images, for {p.positions} positions"),
     Preference("im2col", im2col.pays, "{p.summands} products per result, with the windows as columns"),
     Preference("matmul", matmul.pays_for_slow_loops, "a matrix product, because XLA's own loops are slow here"),
+    Preference("onednn", onednn.pays_for_slow_loops, "oneDNN's loops are faster than XLA's own"),
 )
 
 # If the channels are last in memory. From timings of `benchmarks.layers.TUNING_LAYERS` with such arrays. What none of

@@ -70,20 +70,22 @@ def test_random_weight_gradients_of_depthwise_layers(seed):
 
 
 SEARCH = """
-import jax, numpy as np
+import sys
+import jax, jax.numpy as jnp, numpy as np
 from cases import by, channels_last, normal, specs
 from benchmarks.cases import Case
 from convjax._algorithms import ALGORITHMS
 from convjax._choice.choose import why_unsupported
 from convjax._machine import this_machine
 
-rng = np.random.default_rng(5)
+machine = this_machine("cpu")
+rng = np.random.default_rng(int(sys.argv[1]) if len(sys.argv) > 1 else 5)
 cases = [
     Case("long", (9, 100, 1813), (100, 1, 45), {"groups": 100, "stride": 5, "padding": 22}),
     Case("longer", (2, 33, 2437), (33, 1, 6), {"groups": 33, "padding": 3}),
     Case("dilated", (2, 3, 33, 33), (3, 1, 3, 3), {"groups": 3, "padding": 18, "dilation": 18}),
 ]
-for _ in range(40):
+for _ in range(int(sys.argv[2]) if len(sys.argv) > 2 else 40):
     dims, groups = int(rng.integers(1, 4)), int(rng.choice([1, 2, 8, 16, 17]))
     inputs, outputs = (1, int(rng.choice([1, 1, 2]))) if rng.random() < 0.6 else rng.choice([1, 3, 8, 16], 2).tolist()
     kernel, stride = (tuple(rng.integers(1, most, dims).tolist()) for most in (5, 4))
@@ -94,10 +96,15 @@ for _ in range(40):
     options = {"groups": groups, "stride": stride, "padding": padding, "dilation": dilation}
     cases.append(Case("any", (2, groups * inputs, *sizes), (groups * outputs, inputs, *kernel), options))
 for case in cases:
+    dtype = jnp.dtype(str(rng.choice(machine.onednn_dtypes)))
     for direction, (spec, x, w) in specs(case).items():
-        spec = channels_last(spec)
-        if why_unsupported(ALGORITHMS["onednn"], spec, x, w, this_machine("cpu")) is None:
-            jax.jit(by("onednn", spec))(normal(0, x.shape), normal(1, w.shape)).block_until_ready()
+        x, w = (jnp.asarray(normal(n, a.shape), dtype) for n, a in enumerate((x, w)))
+        for s in (spec, channels_last(spec)):
+            if why_unsupported(ALGORITHMS["onednn"], s, x, w, machine) is None:
+                got = jax.jit(by("onednn", s))(x, w).astype("float32")
+                want = jax.jit(by("xla", s))(x.astype("float32"), w.astype("float32"))
+                error = float(abs(got - want).max()) / max(float(abs(want).max()), 1)
+                assert error <= (2**-8 if dtype == jnp.bfloat16 else 3e-6), (s, x.shape, w.shape, dtype, error)
 print("finished")
 """
 
@@ -163,6 +170,24 @@ def test_products_that_onednn_has_no_safe_code_for():
     for rows, depth, columns in [(16, (1 << 17) + 1, 16), (1 << 21, 16, 16), (16, 16, 1 << 21), (15, 9999, 99)]:
         assert not is_onednn((), rows, depth, columns, X.dtype, None, machine)
     assert not is_onednn((), 64, 64, 64, jnp.float16, jnp.float32, machine)
+
+
+@needs_onednn
+@pytest.mark.parametrize("stride", [(1, 3), (3, 2), (2, 1)])
+@pytest.mark.parametrize("kernel", [(1, 5), (5, 1), (3, 3), (5, 5)])
+def test_strides_where_there_is_one_position(stride, kernel):
+    """With one input channel, oneDNN itself takes the stride along the last axis for one of the rows."""
+    padding = tuple((low, k - n - low) for low, k, n in zip((0, 1), kernel, (9, 4), strict=True))
+    for one in (0, 1):
+        pads = tuple(
+            p if axis == one else (k // 2, k // 2) for axis, (p, k) in enumerate(zip(padding, kernel, strict=True))
+        )
+        spec = ConvSpec(stride, pads, (1, 1), (1, 1))
+        x, w = normal(0, (3, 1, 9, 4)), normal(1, (16, 1, *kernel))
+        for s in (spec, channels_last(spec)):
+            if why_unsupported(ALGORITHMS["onednn"], s, x, w, HERE) is None:
+                got, want = (jax.jit(by(name, s))(x, w) for name in ("onednn", "xla"))
+                np.testing.assert_allclose(got, want, rtol=0, atol=1e-5)
 
 
 @needs_onednn
