@@ -30,7 +30,11 @@ def channels_first(y: jax.Array) -> jax.Array:
 
 
 def contiguous(x: jax.Array) -> jax.Array:
-    """Return x, whose axes lie in memory in their own order."""
+    """Return x, whose axes lie in memory in their own order.
+
+    This is for the lowering of the primitive alone. In a function that `jax.jit` traces, and returns the result of, the
+    layouts of its other results become free, and jax 0.10 reads them wrongly.
+    """
     return with_layout_constraint(x, Layout(tuple(range(x.ndim))))
 
 

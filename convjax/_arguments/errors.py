@@ -313,3 +313,17 @@ def not_a_number(function: str, argument: str, value: Any) -> Exception:
         got:      {_repr_with_type(value)}
         expected: a number, or a traced scalar
         try:      {argument}=1.0""")
+
+
+def not_static(function: str, path: str, value: Any) -> Exception:
+    return _type_error(f"""convjax.{function}: an argument of the function is neither an array nor hashable.
+        got:      {_repr_with_type(value)} at [args, kwargs]{path}
+        expected: pytrees of arrays and numbers. All other leaves are static, and have to be hashable
+        try:      pass it as a pytree of arrays, or close over it: accelerate(lambda x: f(x, value))""")
+
+
+def has_state(function: str, argument: str, model: Any, remedy: str) -> Exception:
+    return _type_error(f"""convjax.{function}: `{argument}` is a model that holds its arrays as state.
+        got:      a {type(model).__module__.split(".")[0]} model, {type(model).__name__}
+        expected: a function of arrays. The arrays of this model would become constants, and updates of them be lost
+        try:      {remedy}""")

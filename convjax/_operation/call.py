@@ -44,7 +44,7 @@ def _run(check, function, dims, x, weight, bias, arguments):
 
 def _checked_call(check, function, dims, x, weight, bias, arguments):
     call = check(function, dims, x, weight, bias, *arguments)
-    call = call._replace(algorithm=_checked_algorithm(function, call.algorithm))
+    call = call._replace(algorithm=checked_algorithm(function, call.algorithm))
     if call.algorithm in ALGORITHMS:
         shapes = (jax.ShapeDtypeStruct(a.shape, a.dtype) for a in (x, weight))  # without any sharding
         lhs, rhs = jax.eval_shape(partial(primitive_operands, call=call), *shapes)
@@ -54,7 +54,7 @@ def _checked_call(check, function, dims, x, weight, bias, arguments):
     return jitted_call(call)
 
 
-def _checked_algorithm(function: str, value: Any) -> str | Recorded:
+def checked_algorithm(function: str, value: Any) -> str | Recorded:
     """Return the name of an algorithm, or a record of `tune` with its lists made tuples. Raise an error for others."""
     if not isinstance(value, (tuple, list)):
         check_name(function, "algorithm", value, (*SELECTION_MODES, *ALGORITHMS))
