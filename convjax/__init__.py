@@ -1,7 +1,8 @@
 """Convolution in JAX: torch's answers, explicit NCHW / OIHW, every derivative, on CPU, GPU and TPU."""
 
-from convjax import edges, kernels, ndimage, signal
+from convjax import edges, kernels, lax, ndimage, signal
 from convjax._machine import Machine
+from convjax.accelerate import accelerate
 from convjax.functional import (
     conv,
     conv1d,
@@ -24,6 +25,7 @@ __all__ = [
     "ConvParams",
     "Machine",
     "Plan",
+    "accelerate",
     "conv",
     "conv1d",
     "conv2d",
@@ -37,6 +39,7 @@ __all__ = [
     "fold",
     "init_conv",
     "kernels",
+    "lax",
     "ndimage",
     "plan",
     "signal",

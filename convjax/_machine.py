@@ -44,6 +44,9 @@ class Machine(NamedTuple):
     strided_convolution_is_fast: bool = False
     # The dtypes that the oneDNN in jaxlib computes with on this processor.
     onednn_dtypes: tuple[str, ...] = ()
+    # Whether a program may ask XLA for an order of axes in memory. Exported ones may not: jax guarantees nothing for
+    # that call.
+    constrains_layouts: bool = True
 
     def has_onednn(self, dtype) -> bool:
         """Whether the oneDNN in jaxlib computes with this dtype here."""
@@ -107,12 +110,14 @@ def default_platform() -> str:
     return "rocm" if "rocm" in jax.devices()[0].client.platform_version.lower() else "cuda"
 
 
-def machine_for_lowering(platform: str, *, may_run_elsewhere: bool, partitioned: bool) -> Machine:
+def machine_for_lowering(platform: str, *, exported: bool, partitioned: bool) -> Machine:
     """The machine to lower a program for.
 
     A program that runs on several hosts, or on another host, must not depend on the machine that lowers it, because all
     processes have to lower the same program. In a partitioned program, XLA would gather the operands of a call of
     oneDNN.
     """
+    may_run_elsewhere = exported or jax.process_count() > 1
     machine = generic(platform) if may_run_elsewhere else this_machine(platform)
+    machine = machine._replace(constrains_layouts=not exported)
     return machine._replace(onednn_dtypes=()) if partitioned else machine

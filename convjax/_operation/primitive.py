@@ -85,9 +85,9 @@ PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 
 def _lower(ctx, *operands, platform: str, spec: ConvSpec, algorithm: str | Recorded):
     module = ctx.module_context
-    may_run_elsewhere = module.lowering_parameters.for_export or jax.process_count() > 1
     partitioned = is_partitioned(module.axis_context)
-    machine = machine_for_lowering(platform, may_run_elsewhere=may_run_elsewhere, partitioned=partitioned)
+    exported = module.lowering_parameters.for_export
+    machine = machine_for_lowering(platform, exported=exported, partitioned=partitioned)
     run = partial(run_chosen, spec=spec, machine=machine, algorithm=algorithm, partitioned=partitioned)
     return mlir.lower_fun(run, multiple_results=False)(ctx, *operands)
 
@@ -106,7 +106,8 @@ def run_algorithm(
     """Run one algorithm. If it is a rewrite, an algorithm is chosen for each operation that it makes."""
     if isinstance(chosen, Kernel):
         run = partial(chosen.run, spec=spec, machine=machine)
-        if chosen.memory_format in (None, "channels_last" if spec.channels_last else "contiguous"):
+        as_they_are = chosen.memory_format in (None, "channels_last" if spec.channels_last else "contiguous")
+        if as_they_are or not machine.constrains_layouts:
             return run(x, w)
         return with_contiguous_images(run, x, w, spec)
     algorithm = "local" if algorithm == "local" else "auto"

@@ -98,3 +98,15 @@ def test_plan_shows_it():
     plan = convjax.plan(normal(0, (2, 6, 9, 8)), normal(1, (5, 6, 3, 3)), memory_format="channels_last")
     assert "memory_format='channels_last'" in str(plan)
     assert {step.spec.hints.memory_format for step in plan.steps} == {"channels_last"}
+
+
+def test_exported_programs_ask_for_no_layout():
+    """jax.export takes no constraint of a layout: it is a call that may change."""
+    x, w = normal(0, (2, 4, 8, 9)), normal(1, (4, 1, 3, 3))
+
+    def f(x, w):
+        return jax.vjp(lambda *a: convjax.conv2d(*a, groups=4, memory_format="channels_last"), x, w)[1](x[..., 2:, 2:])
+
+    read = jax.export.deserialize(jax.export.export(jax.jit(f))(x, w).serialize())
+    for got, want in zip(read.call(x, w), f(x, w), strict=True):
+        np.testing.assert_allclose(got, want, rtol=0, atol=1e-4)

@@ -1,0 +1,1 @@
+"""Traced programs of others, with their convolutions replaced by convjax's."""

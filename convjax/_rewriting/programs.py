@@ -1,0 +1,136 @@
+"""Traced programs in which some equations are replaced, also in the functions that they call.
+
+A program is not run again to be rewritten. Equations are taken out of it, and others put in their place. So all that is
+not replaced stays as it was: effects, source lines, name scopes, donated buffers, and the meshes around it.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import jax
+from jax.extend import linear_util
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var, jaxpr_as_fun
+
+Made = Mapping[Var, JaxprEqn]  # the equation that made a variable
+
+
+class Rule(Protocol):
+    """What to compute instead of an equation: a function of its operands, or None to keep it."""
+
+    def __call__(self, equation: JaxprEqn, made_by: Made, /) -> Callable | None: ...
+
+
+def rewritten(program: ClosedJaxpr, rule: Rule) -> ClosedJaxpr:
+    """The program with every equation replaced for which `rule` returns a function.
+
+    The rules of `jax.custom_jvp` and `jax.custom_vjp` are rewritten too, when they are traced.
+    """
+    return _Rewriting(rule).closed(program)
+
+
+class _Rewriting:
+    """One rewriting. A program that several equations call is rewritten once, so that XLA compiles it once."""
+
+    def __init__(self, rule: Rule):
+        self._rule = rule
+        self._done: dict[
+            int, tuple[Any, Any]
+        ] = {}  # by the id of a program: the program, which keeps the id, and its new one
+
+    def closed(self, program: ClosedJaxpr) -> ClosedJaxpr:
+        jaxpr = self._once(program.jaxpr)
+        return program if jaxpr is program.jaxpr else ClosedJaxpr(jaxpr, program.consts)
+
+    def _once(self, jaxpr: Jaxpr) -> Jaxpr:
+        if id(jaxpr) not in self._done:
+            self._done[id(jaxpr)] = (jaxpr, self._jaxpr(jaxpr))
+        return self._done[id(jaxpr)][1]
+
+    def _jaxpr(self, jaxpr: Jaxpr) -> Jaxpr:
+        made_by: dict[Var, JaxprEqn] = {}
+        equations: list[JaxprEqn] = []
+        for equation in jaxpr.eqns:
+            function = self._rule(equation, made_by)
+            equations += [self._inside(equation)] if function is None else _equations(function, equation)
+            made_by.update(dict.fromkeys(equation.outvars, equation))
+        same = len(equations) == len(jaxpr.eqns) and all(map(lambda a, b: a is b, equations, jaxpr.eqns))
+        return jaxpr if same else jaxpr.replace(eqns=equations)
+
+    def _inside(self, equation: JaxprEqn) -> JaxprEqn:
+        """The equation with the programs among its parameters rewritten."""
+        changed = {name: new for name, old in equation.params.items() if (new := self._parameter(name, old)) is not old}
+        return equation.replace(params=equation.params | changed) if changed else equation
+
+    def _parameter(self, name: str, value: Any) -> Any:
+        if isinstance(value, ClosedJaxpr):
+            return self.closed(value)
+        if isinstance(value, Jaxpr):
+            return self._once(value)
+        if isinstance(value, tuple) and any(isinstance(v, (Jaxpr, ClosedJaxpr)) for v in value):
+            new = tuple(self._parameter(name, v) for v in value)
+            return value if all(map(lambda a, b: a is b, new, value)) else new
+        if name in _TRACED_LATER and isinstance(value, linear_util.WrappedFun):
+            return linear_util.wrap_init(_TRACED_LATER[name](self, value.call_wrapped), debug_info=value.debug_info)
+        return value
+
+    # The rules of custom_jvp and custom_vjp are traced when somebody differentiates. jvp_jaxpr_fun and fwd_jaxpr_thunk
+    # return a Jaxpr, its constants, and more. bwd computes.
+
+    def _program_later(self, function: Callable) -> Callable:
+        def run(*zeros):
+            jaxpr, *rest = function(*zeros)
+            return (self._once(jaxpr), *rest)
+
+        return run
+
+    def _computation_later(self, function: Callable) -> Callable:
+        def run(*args):
+            return run_rewritten(function, args, self._rule)
+
+        return run
+
+
+_TRACED_LATER = {
+    "jvp_jaxpr_fun": _Rewriting._program_later,
+    "fwd_jaxpr_thunk": _Rewriting._program_later,
+    "bwd": _Rewriting._computation_later,
+}
+
+
+def run_rewritten(function: Callable, args: tuple, rule: Rule) -> Any:
+    """function(*args), traced and rewritten. Arguments and results that are no arrays are left as they are."""
+    is_array = [isinstance(a, jax.Array) for a in args]
+    others: list[Any] = []
+
+    def arrays_to_arrays(*arrays):
+        left = iter(arrays)
+        results = function(*[next(left) if is_one else a for a, is_one in zip(args, is_array, strict=True)])
+        others[:] = [None if isinstance(r, jax.Array) else r for r in results]
+        return [r for r in results if isinstance(r, jax.Array)]
+
+    arrays = [a for a, is_one in zip(args, is_array, strict=True) if is_one]
+    program = rewritten(jax.make_jaxpr(arrays_to_arrays)(*arrays), rule)
+    left = iter(jaxpr_as_fun(program)(*arrays))
+    return [next(left) if r is None else r for r in others]
+
+
+def _equations(function: Callable, equation: JaxprEqn) -> list[JaxprEqn]:
+    """The equations of a function, with the operands and results of `equation`, and said to stand where it stands."""
+    with equation.ctx.manager:
+        made = jax.make_jaxpr(function)(*[v.aval for v in equation.invars])
+    assert not made.consts
+    renamed = dict(zip(made.jaxpr.invars, equation.invars, strict=True))
+    renamed |= dict(zip(made.jaxpr.outvars, equation.outvars, strict=True))
+
+    def rename(v: Var | Literal) -> Var | Literal:
+        return v if isinstance(v, Literal) else renamed.get(v, v)
+
+    return [
+        e.replace(
+            invars=[rename(v) for v in e.invars],
+            outvars=[rename(v) for v in e.outvars],
+            source_info=equation.source_info,
+            ctx=equation.ctx,
+        )
+        for e in made.jaxpr.eqns
+    ]

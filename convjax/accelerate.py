@@ -1,0 +1,186 @@
+"""`accelerate`: existing JAX code, with its convolutions computed by convjax."""
+
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax.extend.core import jaxpr_as_fun
+
+from convjax._arguments import errors, values
+from convjax._arguments.images import checked_function
+from convjax._choice.recorded import Recorded
+from convjax._operation.call import checked_algorithm
+from convjax._rewriting import convolutions
+from convjax._rewriting.programs import rewritten
+
+
+def accelerate(
+    f: Callable,
+    *,
+    static_argnums: int | Sequence[int] = (),
+    static_argnames: str | Sequence[str] = (),
+    algorithm: str | Recorded = "auto",
+) -> Callable:
+    """`jax.jit(f)`, with every convolution in it computed by convjax: a model needs no other change.
+
+    f is traced, once for a signature, as `jax.jit` traces it. In the traced program every convolution of `jax.lax` is
+    replaced, wherever it is called: under `jax.jit`, in scans, loops and branches, `jax.checkpoint`, the rules of
+    `jax.custom_jvp` and `jax.custom_vjp`, and `jax.shard_map`. All other operations stay as they are. So whole models
+    and training steps of Flax, Equinox, Haiku and others can be accelerated, inside or outside of `jax.grad`,
+    `jax.vmap` and `jax.jit`.
+
+    Args:
+      f: a function that `jax.jit` could compile.
+      static_argnums, static_argnames: as in `jax.jit`.
+      algorithm: "auto", or another choice of `convjax.conv`, or a record of `convjax.tune`.
+
+    Returns:
+      A function with the signature of f. Its arguments and results are pytrees. Leaves that are neither arrays nor
+      numbers, such as the activation functions of an Equinox module, are taken as static. They must be hashable.
+
+    Raises:
+      TypeError, ValueError: if f is not callable, for an unknown algorithm, for an argument that is neither an array
+        nor hashable, and for models that hold their arrays as state (Flax NNX, Keras).
+
+    Differences from `jax.jit(f)`: results are rounded otherwise, as those of `convjax.conv` are. Convolutions without a
+    spatial dimension, or with operands of two dtypes, stay as they are.
+
+    >>> import convjax, jax, jax.numpy as jnp
+    >>> def layer(x, w):  # NHWC, as Flax has it
+    ...     return jax.lax.conv_general_dilated(x, w, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    >>> fast = convjax.accelerate(layer)
+    >>> fast(jnp.ones((1, 4, 4, 1)), jnp.ones((3, 3, 1, 1)))[0, :, :, 0]
+    Array([[4., 6., 6., 4.],
+           [6., 9., 9., 6.],
+           [6., 9., 9., 6.],
+           [4., 6., 6., 4.]], dtype=float32)
+    """
+    checked_function("accelerate", "f", f)
+    _refuse_state("f", getattr(f, "__self__", f))
+    static = _static_arguments(f, static_argnums, static_argnames)
+    rule = convolutions.rule(checked_algorithm("accelerate", algorithm))
+
+    def run(given: _Split):
+        def call(given: _Split) -> _Split:
+            args, kwargs = given.value()
+            _refuse_state("an argument", (args, kwargs))
+            return _Split.of(f(*args, **kwargs))
+
+        program, result = jax.make_jaxpr(call, return_shape=True)(given)
+        arrays = jaxpr_as_fun(rewritten(program, rule))(*given.arrays)
+        return jax.tree.unflatten(jax.tree.structure(result), arrays)
+
+    run.__name__ = run.__qualname__ = getattr(f, "__name__", type(f).__name__)
+    run = jax.jit(run)
+
+    @functools.wraps(f, updated=())
+    def accelerated(*args, **kwargs):
+        if static:
+            args = tuple(_Kept(a) if n in static else a for n, a in enumerate(args))
+            kwargs = {name: _Kept(a) if name in static else a for name, a in kwargs.items()}
+        return run(_Split.of((args, kwargs))).value()
+
+    return accelerated
+
+
+class _Kept:
+    """A leaf that is no array. Two are equal if their values are, and are of one type: 1 is not True here."""
+
+    def __init__(self, value: Any):
+        self.value = value
+
+    def __eq__(self, other: Any) -> bool:
+        return type(self.value) is type(other.value) and self.value == other.value
+
+    def __hash__(self) -> int:
+        return hash(self.value)
+
+
+@jax.tree_util.register_pytree_node_class
+class _Split:
+    """A pytree in two parts: its arrays, which are the children of this node, and the rest, which is static."""
+
+    def __init__(self, arrays: Sequence[Any], static: tuple):
+        self.arrays, self._static = arrays, static
+
+    @classmethod
+    def of(cls, tree: Any) -> "_Split":
+        leaves, structure = jax.tree.flatten(tree)
+        kept = tuple((n, _kept(leaf, tree, n)) for n, leaf in enumerate(leaves) if not isinstance(leaf, _ARRAYS))
+        return cls([leaf for leaf in leaves if isinstance(leaf, _ARRAYS)], (structure, kept))
+
+    def value(self) -> Any:
+        structure, kept = self._static
+        leaves = list(self.arrays)
+        for n, leaf in kept:
+            leaves.insert(n, leaf.value)
+        return jax.tree.unflatten(structure, leaves)
+
+    def tree_flatten(self):
+        return self.arrays, self._static
+
+    @classmethod
+    def tree_unflatten(cls, static, arrays):
+        return cls(arrays, static)
+
+
+_ARRAYS = (jax.Array, np.ndarray, np.generic, bool, int, float, complex)
+
+
+def _kept(leaf: Any, tree: Any, n: int) -> _Kept:
+    kept = leaf if isinstance(leaf, _Kept) else _Kept(leaf)
+    try:
+        hash(kept)
+    except TypeError:
+        path = jax.tree_util.keystr(jax.tree_util.tree_flatten_with_path(tree)[0][n][0])
+        raise errors.not_static("accelerate", path, kept.value) from None
+    return kept
+
+
+# Models that hold their arrays as state: the package, the class that they inherit from, and how to pass them.
+_STATEFUL = (
+    (
+        "flax.nnx",
+        "Module",
+        "graphdef, state = nnx.split(model); accelerate(lambda state, x: nnx.merge(graphdef, state)(x))",
+    ),
+    ("keras", "Layer", "accelerate(model.stateless_call), or `with convjax.patched():` around model.fit"),
+)
+
+
+def _refuse_state(argument: str, tree: Any) -> None:
+    """Raise an error for a model with state: its arrays would be constants, and what is assigned to them be lost."""
+    for node in jax.tree.leaves(tree, is_leaf=lambda node: _stateful(node) is not None):
+        if (remedy := _stateful(node)) is not None:
+            raise errors.has_state("accelerate", argument, node, remedy)
+
+
+def _stateful(node: Any) -> str | None:
+    bases = [(f"{cls.__module__}.", cls.__name__) for cls in type(node).__mro__]
+    for package, name, remedy in _STATEFUL:
+        if any(module.startswith(f"{package}.") and base == name for module, base in bases):
+            return remedy
+    return None
+
+
+def _static_arguments(f: Callable, argnums: Any, argnames: Any) -> set[int | str]:
+    """The static arguments, by position and by name: each of the two follows from the other."""
+    argnums = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    argnames = (argnames,) if isinstance(argnames, str) else tuple(argnames)
+    if not argnums and not argnames:
+        return set()
+    parameters = inspect.signature(f).parameters
+    names = [name for name, p in parameters.items() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        for name in argnames:
+            values.check_name("accelerate", "static_argnames", name, tuple(parameters))
+    positions = {n + len(names) if n < 0 else n for n in argnums}
+    return {
+        *positions,
+        *argnames,
+        *(names[n] for n in positions if n < len(names)),
+        *(names.index(name) for name in argnames if name in names),
+    }
