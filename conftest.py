@@ -51,7 +51,7 @@ def pytest_collection_modifyitems(config, items):
 
 
 def pytest_ignore_collect(collection_path, config):
-    """What needs torch runs by name only: the parity suite, and the script that records torch's numbers."""
-    if collection_path.name in ("parity", "golden"):
+    """What needs more packages runs by name only: parity, the script that records torch's numbers, and models."""
+    if collection_path.name in ("parity", "golden", "models"):
         return not any(collection_path.name in argument for argument in config.args) or None
     return None

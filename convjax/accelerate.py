@@ -39,7 +39,8 @@ def accelerate(
 
     Returns:
       A function with the signature of f. Its arguments and results are pytrees. Leaves that are neither arrays nor
-      numbers, such as the activation functions of an Equinox module, are taken as static. They must be hashable.
+      numbers, such as activation functions, are taken as static, and must be hashable. So are the Python numbers in
+      modules of Equinox, as `equinox.filter_jit` takes them.
 
     Raises:
       TypeError, ValueError: if f is not callable, for an unknown algorithm, for an argument that is neither an array
@@ -109,8 +110,11 @@ class _Split:
     @classmethod
     def of(cls, tree: Any) -> "_Split":
         leaves, structure = jax.tree.flatten(tree)
-        kept = tuple((n, _kept(leaf, tree, n)) for n, leaf in enumerate(leaves) if not isinstance(leaf, _ARRAYS))
-        return cls([leaf for leaf in leaves if isinstance(leaf, _ARRAYS)], (structure, kept))
+        is_array = [isinstance(leaf, _ARRAYS) for leaf in leaves]
+        if any(isinstance(leaf, _NUMBERS) for leaf in leaves):
+            is_array = [a and not s for a, s in zip(is_array, _static_numbers(tree), strict=True)]
+        kept = tuple((n, _kept(leaves[n], tree, n)) for n, found in enumerate(is_array) if not found)
+        return cls([leaf for leaf, found in zip(leaves, is_array, strict=True) if found], (structure, kept))
 
     def value(self) -> Any:
         structure, kept = self._static
@@ -127,7 +131,19 @@ class _Split:
         return cls(arrays, static)
 
 
-_ARRAYS = (jax.Array, np.ndarray, np.generic, bool, int, float, complex)
+_NUMBERS = (bool, int, float, complex)
+_ARRAYS = (jax.Array, np.ndarray, np.generic, jax.ShapeDtypeStruct, *_NUMBERS)
+
+
+def _static_numbers(tree: Any) -> list[bool]:
+    """For each leaf, whether it is a Python number in a module of Equinox, which means it to be static."""
+    parts = jax.tree.leaves(tree, is_leaf=_is_equinox)
+    each = [(_is_equinox(part), jax.tree.leaves(part)) for part in parts]
+    return [static and isinstance(leaf, _NUMBERS) for static, leaves in each for leaf in leaves]
+
+
+def _is_equinox(node: Any) -> bool:
+    return _inherits(type(node), "equinox", "Module")
 
 
 def _kept(leaf: Any, tree: Any, n: int) -> _Kept:
@@ -159,11 +175,12 @@ def _refuse_state(argument: str, tree: Any) -> None:
 
 
 def _stateful(node: Any) -> str | None:
-    bases = [(f"{cls.__module__}.", cls.__name__) for cls in type(node).__mro__]
-    for package, name, remedy in _STATEFUL:
-        if any(module.startswith(f"{package}.") and base == name for module, base in bases):
-            return remedy
-    return None
+    return next((remedy for package, name, remedy in _STATEFUL if _inherits(type(node), package, name)), None)
+
+
+@functools.cache
+def _inherits(kind: type, package: str, name: str) -> bool:
+    return any(f"{cls.__module__}.".startswith(f"{package}.") and cls.__name__ == name for cls in kind.__mro__)
 
 
 def _static_arguments(f: Callable, argnums: Any, argnames: Any) -> set[int | str]:

@@ -100,18 +100,21 @@ _TRACED_LATER = {
 def run_rewritten(function: Callable, args: tuple, rule: Rule) -> Any:
     """function(*args), traced and rewritten. Arguments and results that are no arrays are left as they are."""
     is_array = [isinstance(a, jax.Array) for a in args]
-    others: list[Any] = []
+    kept: list[Any] = []  # the results, and _REPLACED for an array
 
     def arrays_to_arrays(*arrays):
         left = iter(arrays)
         results = function(*[next(left) if is_one else a for a, is_one in zip(args, is_array, strict=True)])
-        others[:] = [None if isinstance(r, jax.Array) else r for r in results]
+        kept[:] = [_REPLACED if isinstance(r, jax.Array) else r for r in results]
         return [r for r in results if isinstance(r, jax.Array)]
 
     arrays = [a for a, is_one in zip(args, is_array, strict=True) if is_one]
     program = rewritten(jax.make_jaxpr(arrays_to_arrays)(*arrays), rule)
     left = iter(jaxpr_as_fun(program)(*arrays))
-    return [next(left) if r is None else r for r in others]
+    return [next(left) if r is _REPLACED else r for r in kept]
+
+
+_REPLACED = object()
 
 
 def _equations(function: Callable, equation: JaxprEqn) -> list[JaxprEqn]:

@@ -15,9 +15,9 @@ import convjax
 ROOT = pathlib.Path(convjax.__file__).parent
 
 NAMES = {
-    "ConvParams", "Machine", "Plan", "accelerate", "conv", "conv1d", "conv2d", "conv3d", "conv_output_shape", "conv_transpose",
-    "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "edges", "fold", "init_conv", "kernels", "lax",
-    "ndimage", "plan", "signal", "tune", "unfold",
+    "ConvParams", "Machine", "Plan", "accelerate", "conv", "conv1d", "conv2d", "conv3d", "conv_output_shape",
+    "conv_transpose", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "edges", "fold", "init_conv",
+    "kernels", "lax", "ndimage", "plan", "signal", "tune", "unfold",
 }  # fmt: skip
 
 CONV = "x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, *, padding_mode='zeros', "
