@@ -143,7 +143,7 @@ def _static_numbers(tree: Any) -> list[bool]:
 
 
 def _is_equinox(node: Any) -> bool:
-    return _inherits(type(node), "equinox", "Module")
+    return _is_a(node, "equinox", "Module")
 
 
 def _kept(leaf: Any, tree: Any, n: int) -> _Kept:
@@ -175,7 +175,12 @@ def _refuse_state(argument: str, tree: Any) -> None:
 
 
 def _stateful(node: Any) -> str | None:
-    return next((remedy for package, name, remedy in _STATEFUL if _inherits(type(node), package, name)), None)
+    return next((remedy for package, name, remedy in _STATEFUL if _is_a(node, package, name)), None)
+
+
+def _is_a(node: Any, package: str, name: str) -> bool:
+    """Whether a node inherits from the class of this name in a package, which need not be imported for that."""
+    return _inherits(type(node), package, name)  # type: ignore[arg-type]
 
 
 @functools.cache

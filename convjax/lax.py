@@ -68,10 +68,9 @@ def _traced(function: Callable, operands: dict[str, jax.Array], options: dict[st
     names = list(operands)
 
     def call(*arrays):
-        return [function(**dict(zip(names, arrays, strict=True)), **options)]
+        return function(**dict(zip(names, arrays, strict=True)), **options)
 
-    (result,) = run_rewritten(call, tuple(operands.values()), _RULE)
-    return result
+    return run_rewritten(call, tuple(operands.values()), _RULE)
 
 
 @functools.lru_cache(maxsize=1024)

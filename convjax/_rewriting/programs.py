@@ -4,10 +4,11 @@ A program is not run again to be rewritten. Equations are taken out of it, and o
 not replaced stays as it was: effects, source lines, name scopes, donated buffers, and the meshes around it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 import jax
+import numpy as np
 from jax.extend import linear_util
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var, jaxpr_as_fun
 
@@ -98,23 +99,30 @@ _TRACED_LATER = {
 
 
 def run_rewritten(function: Callable, args: tuple, rule: Rule) -> Any:
-    """function(*args), traced and rewritten. Arguments and results that are no arrays are left as they are."""
-    is_array = [isinstance(a, jax.Array) for a in args]
-    kept: list[Any] = []  # the results, and _REPLACED for an array
+    """function(*args), traced and rewritten. Leaves that are no arrays, of arguments and results, stay as they are."""
+    leaves, structure = jax.tree.flatten(args)
+    returned: list[Any] = []  # the structure of the result, and its leaves, with _TRACED in place of an array
 
-    def arrays_to_arrays(*arrays):
-        left = iter(arrays)
-        results = function(*[next(left) if is_one else a for a, is_one in zip(args, is_array, strict=True)])
-        kept[:] = [_REPLACED if isinstance(r, jax.Array) else r for r in results]
-        return [r for r in results if isinstance(r, jax.Array)]
+    def call(*arrays):
+        result = function(*jax.tree.unflatten(structure, _merged(arrays, leaves)))
+        found, tree = jax.tree.flatten(result)
+        returned[:] = tree, [_TRACED if isinstance(leaf, jax.Array) else leaf for leaf in found]
+        return [leaf for leaf in found if isinstance(leaf, jax.Array)]
 
-    arrays = [a for a, is_one in zip(args, is_array, strict=True) if is_one]
-    program = rewritten(jax.make_jaxpr(arrays_to_arrays)(*arrays), rule)
-    left = iter(jaxpr_as_fun(program)(*arrays))
-    return [next(left) if r is _REPLACED else r for r in kept]
+    arrays = [leaf for leaf in leaves if isinstance(leaf, (jax.Array, np.ndarray))]
+    leaves = [_TRACED if isinstance(leaf, (jax.Array, np.ndarray)) else leaf for leaf in leaves]
+    program = rewritten(jax.make_jaxpr(call)(*arrays), rule)
+    results = jaxpr_as_fun(program)(*arrays)
+    tree, others = returned
+    return jax.tree.unflatten(tree, _merged(results, others))
 
 
-_REPLACED = object()
+_TRACED = object()
+
+
+def _merged(arrays: Iterable[Any], leaves: Iterable[Any]) -> list[Any]:
+    left = iter(arrays)
+    return [next(left) if leaf is _TRACED else leaf for leaf in leaves]
 
 
 def _equations(function: Callable, equation: JaxprEqn) -> list[JaxprEqn]:
