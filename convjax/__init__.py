@@ -16,6 +16,7 @@ from convjax.functional import (
     unfold,
 )
 from convjax.init import ConvParams, init_conv
+from convjax.patched import patched
 from convjax.plan import Plan, conv_output_shape, plan
 from convjax.tune import tune
 
@@ -41,6 +42,7 @@ __all__ = [
     "kernels",
     "lax",
     "ndimage",
+    "patched",
     "plan",
     "signal",
     "tune",

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.lax import conv_general_dilated  # here, so that `convjax.patched` does not replace it
 
 from convjax._algorithms import _gemm
 from convjax._algorithms._memory_format import channels_first, channels_last
@@ -27,7 +28,7 @@ def run(x: jax.Array, w: jax.Array, spec, machine: Machine | None = None) -> jax
         layout = layout._replace(lhs_spec=image, out_spec=image)
     if spec.hints.flipped_weight and spec.groups == 1:  # transposed back: XLA then reads the original weight
         w, layout = swap_channels(w), layout._replace(rhs_spec=(1, 0, *layout.rhs_spec[2:]))
-    y = lax.conv_general_dilated(
+    y = conv_general_dilated(
         x,
         w,
         window_strides=spec.stride,

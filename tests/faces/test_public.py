@@ -17,7 +17,7 @@ ROOT = pathlib.Path(convjax.__file__).parent
 NAMES = {
     "ConvParams", "Machine", "Plan", "accelerate", "conv", "conv1d", "conv2d", "conv3d", "conv_output_shape",
     "conv_transpose", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "edges", "fold", "init_conv",
-    "kernels", "lax", "ndimage", "plan", "signal", "tune", "unfold",
+    "kernels", "lax", "ndimage", "patched", "plan", "signal", "tune", "unfold",
 }  # fmt: skip
 
 CONV = "x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, *, padding_mode='zeros', "
@@ -33,6 +33,7 @@ SIGNATURES = {
     "init_conv": "key, in_channels, out_channels, kernel_size, *, groups=1, bias=True, transpose=False, dtype=float32",
     "plan": "x, weight, *args, function=conv, platform=None, machine=None, **options",
     "accelerate": "f, *, static_argnums=(), static_argnames=(), algorithm='auto'",
+    "patched": "",
     "tune": "function, *args, rounds=5",
     "conv_output_shape": "x_shape, *args, function=conv, **options",
 }

@@ -3,6 +3,8 @@
 They need an environment with the extra `models`: `pytest tests/models`.
 """
 
+import contextlib
+
 import equinox as eqx
 import haiku as hk
 import jax
@@ -14,6 +16,7 @@ import pytest
 from flax import nnx
 from jax.extend.core import subjaxprs
 
+import convjax.lax
 from convjax import accelerate
 
 pytestmark = [pytest.mark.filterwarnings(f"ignore:::{module}") for module in ("haiku", "keras", "flax", "equinox")]
@@ -169,8 +172,6 @@ def test_the_argument_of_flax():
     """Flax takes a function in place of lax's."""
     import flax.linen as nn
 
-    import convjax.lax
-
     x = images("float64")
     ours, theirs = (
         nn.Conv(4, (3, 3), strides=2, conv_general_dilated=f) for f in (convjax.lax.conv_general_dilated, None)
@@ -178,3 +179,21 @@ def test_the_argument_of_flax():
     parameters = theirs.init(jax.random.key(0), x)
     assert "convjax_conv" in names(ours.apply, parameters, x)
     np.testing.assert_allclose(ours.apply(parameters, x), theirs.apply(parameters, x), rtol=1e-5, atol=1e-6)
+
+
+def test_keras_fits_while_patched():
+    """Its `fit` traces itself. The losses are those of the model itself."""
+    keras.config.set_floatx("float64")
+    losses, counts = [], []
+    for patching in (contextlib.nullcontext, convjax.patched):
+        keras.utils.set_random_seed(0)
+        layers = [keras.layers.Conv2D(4, 3, padding="same"), keras.layers.DepthwiseConv2D(3, strides=2)]
+        model = keras.Sequential([keras.Input((16, 16, 3)), *layers, keras.layers.Flatten(), keras.layers.Dense(1)])
+        model.compile("adam", "mse")
+        x, y = images("float64", 16, 8), jnp.arange(8.0)[:, None]
+        with patching():
+            losses.append(model.fit(x, y, batch_size=4, epochs=2, verbose=0).history["loss"])
+            predict = lambda x, model=model: model(x)  # noqa: E731
+            counts.append(names(predict, x).count("convjax_conv"))
+    assert counts == [0, 2]
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-9)
