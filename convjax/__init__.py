@@ -3,6 +3,8 @@
 from convjax import edges, kernels, lax, ndimage, signal
 from convjax._machine import Machine
 from convjax.accelerate import accelerate
+from convjax.compare import Comparison, compare
+from convjax.explain import Explanation, explain
 from convjax.functional import (
     conv,
     conv1d,
@@ -23,10 +25,13 @@ from convjax.tune import tune
 __version__ = "0.1.0"
 
 __all__ = [
+    "Comparison",
     "ConvParams",
+    "Explanation",
     "Machine",
     "Plan",
     "accelerate",
+    "compare",
     "conv",
     "conv1d",
     "conv2d",
@@ -37,6 +42,7 @@ __all__ = [
     "conv_transpose2d",
     "conv_transpose3d",
     "edges",
+    "explain",
     "fold",
     "init_conv",
     "kernels",

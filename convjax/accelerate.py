@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.extend.core import jaxpr_as_fun
+from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
 from convjax._arguments import errors, values
 from convjax._arguments.images import checked_function
@@ -60,31 +60,58 @@ def accelerate(
            [4., 6., 6., 4.]], dtype=float32)
     """
     checked_function("accelerate", "f", f)
-    _refuse_state("f", getattr(f, "__self__", f))
-    static = _static_arguments(f, static_argnums, static_argnames)
     rule = convolutions.rule(checked_algorithm("accelerate", algorithm))
+    return compiled("accelerate", f, static_argnums, static_argnames, lambda program: rewritten(program, rule))
+
+
+def compiled(
+    caller: str,
+    f: Callable,
+    static_argnums: Any,
+    static_argnames: Any,
+    change: Callable[[ClosedJaxpr], ClosedJaxpr] = lambda program: program,
+) -> Callable:
+    """The function f under `jax.jit`, with its traced program changed."""
+    split, call = _in_parts(caller, f, static_argnums, static_argnames)
 
     def run(given: _Split):
-        def call(given: _Split) -> _Split:
-            args, kwargs = given.value()
-            _refuse_state("an argument", (args, kwargs))
-            return _Split.of(f(*args, **kwargs))
-
         program, result = jax.make_jaxpr(call, return_shape=True)(given)
-        arrays = jaxpr_as_fun(rewritten(program, rule))(*given.arrays)
+        arrays = jaxpr_as_fun(change(program))(*given.arrays)
         return jax.tree.unflatten(jax.tree.structure(result), arrays)
 
     run.__name__ = run.__qualname__ = getattr(f, "__name__", type(f).__name__)
     run = jax.jit(run)
 
     @functools.wraps(f, updated=())
-    def accelerated(*args, **kwargs):
+    def call_compiled(*args, **kwargs):
+        return run(split(args, kwargs)).value()
+
+    return call_compiled
+
+
+def traced(caller: str, f: Callable, static_argnums: Any, static_argnames: Any) -> Callable[..., ClosedJaxpr]:
+    """A function of the arguments of f that returns its program."""
+    split, call = _in_parts(caller, f, static_argnums, static_argnames)
+    return lambda *args, **kwargs: jax.make_jaxpr(call)(split(args, kwargs))
+
+
+def _in_parts(caller: str, f: Callable, static_argnums: Any, static_argnames: Any) -> tuple[Callable, Callable]:
+    """What splits the arguments of f, and f as a function of such a split to a split of its results."""
+    _refuse_state(caller, "f", getattr(f, "__self__", f))
+    static = _static_arguments(caller, f, static_argnums, static_argnames)
+
+    def split(args: tuple, kwargs: dict) -> _Split:
         if static:
             args = tuple(_Kept(a) if n in static else a for n, a in enumerate(args))
             kwargs = {name: _Kept(a) if name in static else a for name, a in kwargs.items()}
-        return run(_Split.of((args, kwargs))).value()
+        return _Split.of(caller, (args, kwargs))
 
-    return accelerated
+    def call(given: _Split) -> _Split:
+        args, kwargs = given.value()
+        _refuse_state(caller, "an argument", (args, kwargs))
+        return _Split.of(caller, f(*args, **kwargs))
+
+    return split, call
 
 
 class _Kept:
@@ -108,12 +135,12 @@ class _Split:
         self.arrays, self._static = arrays, static
 
     @classmethod
-    def of(cls, tree: Any) -> "_Split":
+    def of(cls, caller: str, tree: Any) -> "_Split":
         leaves, structure = jax.tree.flatten(tree)
         is_array = [isinstance(leaf, _ARRAYS) for leaf in leaves]
         if any(isinstance(leaf, _NUMBERS) for leaf in leaves):
             is_array = [a and not s for a, s in zip(is_array, _static_numbers(tree), strict=True)]
-        kept = tuple((n, _kept(leaves[n], tree, n)) for n, found in enumerate(is_array) if not found)
+        kept = tuple((n, _kept(caller, leaves[n], tree, n)) for n, found in enumerate(is_array) if not found)
         return cls([leaf for leaf, found in zip(leaves, is_array, strict=True) if found], (structure, kept))
 
     def value(self) -> Any:
@@ -146,13 +173,13 @@ def _is_equinox(node: Any) -> bool:
     return _is_a(node, "equinox", "Module")
 
 
-def _kept(leaf: Any, tree: Any, n: int) -> _Kept:
+def _kept(caller: str, leaf: Any, tree: Any, n: int) -> _Kept:
     kept = leaf if isinstance(leaf, _Kept) else _Kept(leaf)
     try:
         hash(kept)
     except TypeError:
         path = jax.tree_util.keystr(jax.tree_util.tree_flatten_with_path(tree)[0][n][0])
-        raise errors.not_static("accelerate", path, kept.value) from None
+        raise errors.not_static(caller, path, kept.value) from None
     return kept
 
 
@@ -167,11 +194,11 @@ _STATEFUL = (
 )
 
 
-def _refuse_state(argument: str, tree: Any) -> None:
+def _refuse_state(caller: str, argument: str, tree: Any) -> None:
     """Raise an error for a model with state: its arrays would be constants, and what is assigned to them be lost."""
     for node in jax.tree.leaves(tree, is_leaf=lambda node: _stateful(node) is not None):
         if (remedy := _stateful(node)) is not None:
-            raise errors.has_state("accelerate", argument, node, remedy)
+            raise errors.has_state(caller, argument, node, remedy)
 
 
 def _stateful(node: Any) -> str | None:
@@ -188,7 +215,7 @@ def _inherits(kind: type, package: str, name: str) -> bool:
     return any(f"{cls.__module__}.".startswith(f"{package}.") and cls.__name__ == name for cls in kind.__mro__)
 
 
-def _static_arguments(f: Callable, argnums: Any, argnames: Any) -> set[int | str]:
+def _static_arguments(caller: str, f: Callable, argnums: Any, argnames: Any) -> set[int | str]:
     """The static arguments, by position and by name: each of the two follows from the other."""
     argnums = (argnums,) if isinstance(argnums, int) else tuple(argnums)
     argnames = (argnames,) if isinstance(argnames, str) else tuple(argnames)
@@ -198,7 +225,7 @@ def _static_arguments(f: Callable, argnums: Any, argnames: Any) -> set[int | str
     names = [name for name, p in parameters.items() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         for name in argnames:
-            values.check_name("accelerate", "static_argnames", name, tuple(parameters))
+            values.check_name(caller, "static_argnames", name, tuple(parameters))
     positions = {n + len(names) if n < 0 else n for n in argnums}
     return {
         *positions,

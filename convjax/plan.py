@@ -17,7 +17,7 @@ from convjax._choice.choose import Choice, choose, why_unsupported
 from convjax._choice.problem import Problem
 from convjax._machine import Machine, default_platform, this_machine
 from convjax._operation.measure import convolutions, problem_of
-from convjax._operation.primitive import PLATFORMS
+from convjax._operation.primitive import PLATFORMS, conv_p
 from convjax._spec import ConvSpec, sum_dtype
 
 
@@ -64,16 +64,16 @@ class Step(NamedTuple):
 
     def __str__(self) -> str:
         name = self.algorithm if self.kernel == self.algorithm else f"{self.algorithm} + {self.kernel}"
-        work = f"{_scaled(self.multiply_adds)} multiply-adds"
+        work = f"{scaled(self.multiply_adds)} multiply-adds"
         if self.multiply_adds != self.definition_multiply_adds:
-            work += f" instead of {_scaled(self.definition_multiply_adds)}"
+            work += f" instead of {scaled(self.definition_multiply_adds)}"
         time = "" if self.seconds is None else f", {1e3 * self.seconds:.3g} ms"
         return f"{self.direction:<16} {name:<25} {work}{time}: {self.because}"
 
     def explain(self) -> str:
         """The same, with the error, the bytes, and every other algorithm with its cost or the reason against it."""
         error = "exact" if self.error is None else f"error below {self.error:.2g} of {self.relative_to}"
-        lines = [str(self), f"{ALGORITHMS[self.algorithm].summary}; {error}; {_scaled(self.bytes)}B of arrays"]
+        lines = [str(self), f"{ALGORITHMS[self.algorithm].summary}; {error}; {scaled(self.bytes)}B of arrays"]
         if not self.is_local and self.direction != "weight gradient":
             lines.append("spreads a NaN to results whose window does not contain it; algorithm='local' does not")
         lines += [f"not {name}: {why}" for name, why in self.others.items()]
@@ -110,7 +110,8 @@ class Plan(NamedTuple):
         return "\n".join(lines)
 
 
-def _scaled(number: Any) -> str:
+def scaled(number: Any) -> str:
+    """A number with a unit: 1.2 G."""
     if not isinstance(number, int):
         return f"{number}"  # a symbolic size
     for factor, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
@@ -231,6 +232,18 @@ def _chosen(problem: Problem, algorithm: str, below_rank: int | None = None) -> 
     return [(choice, problem), *_chosen(restated[-1], algorithm, choice.algorithm.rank)]
 
 
+def steps_of(equation: Any, machine: Machine, direction: str | None = None) -> tuple[Step, ...]:
+    """The step of an equation of the primitive, and those of its gradients if it has no direction of its own."""
+    if direction is not None:
+        return (_step(machine, direction, equation),)
+
+    def call(x, w):
+        return conv_p.bind(x, w, **equation.params)
+
+    x, w = (jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in equation.invars)
+    return tuple(_step(machine, *each) for each in _trace(call, x, w)[1].items())
+
+
 def _step(machine: Machine, direction: str, equation) -> Step:
     problem = problem_of(equation, machine)
     spec, x, w = problem.spec, problem.x, problem.w
@@ -240,7 +253,7 @@ def _step(machine: Machine, direction: str, equation) -> Step:
     assert isinstance(kernel, Kernel)
     y = equation.outvars[0].aval
     others = {
-        name: why_unsupported(other, spec, x, w, machine) or f"{_scaled(other.multiply_adds(spec, x, w))} multiply-adds"
+        name: why_unsupported(other, spec, x, w, machine) or f"{scaled(other.multiply_adds(spec, x, w))} multiply-adds"
         for name, other in ALGORITHMS.items()
         if name != choice.algorithm.name
     }

@@ -15,9 +15,10 @@ import convjax
 ROOT = pathlib.Path(convjax.__file__).parent
 
 NAMES = {
-    "ConvParams", "Machine", "Plan", "accelerate", "conv", "conv1d", "conv2d", "conv3d", "conv_output_shape",
-    "conv_transpose", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "edges", "fold", "init_conv",
-    "kernels", "lax", "ndimage", "patched", "plan", "signal", "tune", "unfold",
+    "Comparison", "ConvParams", "Explanation", "Machine", "Plan", "accelerate", "compare", "conv", "conv1d",
+    "conv2d", "conv3d", "conv_output_shape", "conv_transpose", "conv_transpose1d", "conv_transpose2d",
+    "conv_transpose3d", "edges", "explain", "fold", "init_conv", "kernels", "lax", "ndimage", "patched", "plan",
+    "signal", "tune", "unfold",
 }  # fmt: skip
 
 CONV = "x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, *, padding_mode='zeros', "
@@ -34,6 +35,8 @@ SIGNATURES = {
     "plan": "x, weight, *args, function=conv, platform=None, machine=None, **options",
     "accelerate": "f, *, static_argnums=(), static_argnames=(), algorithm='auto'",
     "patched": "",
+    "compare": "f, *, static_argnums=(), static_argnames=(), rounds=5",
+    "explain": "f, *, static_argnums=(), static_argnames=(), machine=None",
     "tune": "function, *args, rounds=5",
     "conv_output_shape": "x_shape, *args, function=conv, **options",
 }
