@@ -6,41 +6,68 @@ from jax import lax
 from jax.lax import conv_general_dilated  # here, so that `convjax.patched` does not replace it
 
 from convjax._algorithms import _gemm
-from convjax._algorithms._memory_format import channels_first, channels_last
 from convjax._algorithms._taps import swap_channels
 from convjax._algorithms.algorithm import Kernel, definition_multiply_adds, summands
 from convjax._machine import Machine
 
 
 def run(x: jax.Array, w: jax.Array, spec, machine: Machine | None = None) -> jax.Array:
-    layout = lax.ConvDimensionNumbers(*[tuple(range(spec.dims + 2))] * 3)  # (N, C, *n), (O, I, *k), (N, O, *m)
     groups = {"feature_group_count": spec.groups}
-    last = spec.channels_last and spec.hints.layer_weight == "kernel"
+    x_order, w_order, y_order = _orders(spec)
     if spec.groups > 1 and spec.hints.layer_weight == "result" and machine and machine.platform != "cpu":
         # The weight gradient as lax has it, with the groups in the batch: cuDNN has a call for it. On an H200
         # (jax 0.11.2), 3x3 with 32 groups of 4 channels on 8 images of 56x56 takes 0.19 ms instead of 2.3.
-        x, w = _gemm.summed_axis_first(x, w, spec)
-        swapped = (1, 0, *range(2, x.ndim))
-        layout, groups = layout._replace(lhs_spec=swapped, rhs_spec=swapped), {"batch_group_count": spec.groups}
+        x, w = (a.swapaxes(0, 1) for a in _gemm.summed_axis_first(x, w, spec))
+        groups = {"batch_group_count": spec.groups}
     x, spec = _crop(*_predilate(x, w, spec))
-    if last:  # XLA then reads and writes images whose channels are last in memory without a copy
-        x, image = channels_last(x), (0, x.ndim - 1, *range(1, x.ndim - 1))
-        layout = layout._replace(lhs_spec=image, out_spec=image)
-    if spec.hints.flipped_weight and spec.groups == 1:  # transposed back: XLA then reads the original weight
-        w, layout = swap_channels(w), layout._replace(rhs_spec=(1, 0, *layout.rhs_spec[2:]))
+    w = w.transpose(w_order) if not _reads_before_flip(spec) else _flipped_last(w, w_order)
     y = conv_general_dilated(
-        x,
+        x.transpose(x_order),
         w,
         window_strides=spec.stride,
         padding=spec.padding,
         lhs_dilation=spec.lhs_dilation,
         rhs_dilation=spec.rhs_dilation,
-        dimension_numbers=layout,
+        dimension_numbers=lax.ConvDimensionNumbers(*map(_inverse, (x_order, w_order, y_order))),
         precision=spec.precision,
         preferred_element_type=spec.out_dtype,
         **groups,
     )
-    return channels_first(y) if last else y
+    return y.transpose(_inverse(y_order))
+
+
+def _orders(spec) -> tuple[tuple[int, ...], ...]:
+    """The orders of the axes of x, w and the result in which a layer of lax would have them.
+
+    What the caller transposed is transposed back, so that XLA reads and writes the arrays of the caller: NHWC images
+    with HWIO weights if the channels are last, and the weight of an input gradient as it is, but for the flip.
+    """
+    space = tuple(range(2, spec.dims + 2))
+    transposed = _reads_before_flip(spec)
+    last = spec.channels_last
+    if last and spec.hints.layer_weight == "kernel":
+        image = (0, *space, 1)
+        return image, (*space, 0, 1) if transposed else (*space, 1, 0), image
+    if spec.hints.layer_weight == "result":  # its batch are the channels of a layer, and its channels the images
+        image = (1, *space, 0) if last else (1, 0, *space)
+        return image, image, (*space, 0, 1) if last else (1, 0, *space)
+    same = (0, 1, *space)
+    return same, (1, 0, *space) if transposed else same, same
+
+
+def _reads_before_flip(spec) -> bool:
+    return spec.hints.flipped_weight and spec.groups == 1
+
+
+def _flipped_last(w: jax.Array, order: tuple[int, ...]) -> jax.Array:
+    """The weight w in this order of axes, flipped after the transposition. XLA removes two flips that meet."""
+    space = tuple(range(2, w.ndim))
+    before = lax.rev(swap_channels(w), space).transpose([(1, 0, *space)[axis] for axis in order])
+    return lax.rev(before, [order.index(axis) for axis in space])
+
+
+def _inverse(order: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(order.index(axis) for axis in range(len(order)))
 
 
 def _predilate(x: jax.Array, w: jax.Array, spec):

@@ -5,7 +5,7 @@ not replaced stays as it was: effects, source lines, name scopes, donated buffer
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import numpy as np
@@ -15,14 +15,21 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var, jaxpr_as
 Made = Mapping[Var, JaxprEqn]  # the equation that made a variable
 
 
-class Rule(Protocol):
-    """What to compute instead of an equation: a function of its operands, or None to keep it."""
+class Replacement(NamedTuple):
+    """What to compute instead of an equation: a function, and its operands among the variables made before."""
 
-    def __call__(self, equation: JaxprEqn, made_by: Made, /) -> Callable | None: ...
+    function: Callable
+    operands: list[Any]
+
+
+class Rule(Protocol):
+    """The replacement of an equation, or None to keep it."""
+
+    def __call__(self, equation: JaxprEqn, made_by: Made, /) -> Replacement | None: ...
 
 
 def rewritten(program: ClosedJaxpr, rule: Rule) -> ClosedJaxpr:
-    """The program with every equation replaced for which `rule` returns a function.
+    """The program with every equation replaced for which `rule` returns a replacement.
 
     The rules of `jax.custom_jvp` and `jax.custom_vjp` are rewritten too, when they are traced.
     """
@@ -51,8 +58,8 @@ class _Rewriting:
         made_by: dict[Var, JaxprEqn] = {}
         equations: list[JaxprEqn] = []
         for equation in jaxpr.eqns:
-            function = self._rule(equation, made_by)
-            equations += [self._inside(equation)] if function is None else _equations(function, equation)
+            replacement = self._rule(equation, made_by)
+            equations += [self._inside(equation)] if replacement is None else _equations(replacement, equation)
             made_by.update(dict.fromkeys(equation.outvars, equation))
         same = len(equations) == len(jaxpr.eqns) and all(map(lambda a, b: a is b, equations, jaxpr.eqns))
         return jaxpr if same else jaxpr.replace(eqns=equations)
@@ -125,12 +132,12 @@ def _merged(arrays: Iterable[Any], leaves: Iterable[Any]) -> list[Any]:
     return [next(left) if leaf is _TRACED else leaf for leaf in leaves]
 
 
-def _equations(function: Callable, equation: JaxprEqn) -> list[JaxprEqn]:
-    """The equations of a function, with the operands and results of `equation`, and said to stand where it stands."""
+def _equations(replacement: Replacement, equation: JaxprEqn) -> list[JaxprEqn]:
+    """The equations of a replacement, with the results of `equation`, and said to stand where it stands."""
     with equation.ctx.manager:
-        made = jax.make_jaxpr(function)(*[v.aval for v in equation.invars])
+        made = jax.make_jaxpr(replacement.function)(*[v.aval for v in replacement.operands])
     assert not made.consts
-    renamed = dict(zip(made.jaxpr.invars, equation.invars, strict=True))
+    renamed = dict(zip(made.jaxpr.invars, replacement.operands, strict=True))
     renamed |= dict(zip(made.jaxpr.outvars, equation.outvars, strict=True))
 
     def rename(v: Var | Literal) -> Var | Literal:

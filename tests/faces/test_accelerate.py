@@ -2,6 +2,7 @@
 
 import functools
 import json
+import re
 from typing import Any, NamedTuple
 
 import jax
@@ -367,3 +368,37 @@ def test_a_sharded_jit():
     for change in (lambda f: f, gradient):
         got, want = jax.jit(change(accelerate(plain)))(*placed), change(plain)(X, W, V)
         jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-9, atol=1e-9), got, want)
+
+
+# ---- XLA's own convolution, which runs where no algorithm has been measured ----
+
+
+def optimized(f, *args) -> list[str]:
+    """The instructions of the compiled program, without names and places."""
+    text = jax.jit(f).lower(*args).compile().as_text()
+    text = re.sub(r", (metadata|frontend_attributes|backend_config)=\{[^\n]*", "", text)
+    return sorted(re.sub(r"%[\w.-]+", "%", line).strip() for line in text.splitlines() if " = " in line)
+
+
+@pytest.mark.parametrize("groups", [1, 4])
+@pytest.mark.parametrize("numbers", [NHWC, ("NCHW", "OIHW", "NCHW")], ids=str)
+@pytest.mark.parametrize("stride", [1, 2])
+def test_the_program_of_lax(numbers, stride, groups):
+    """The optimized program has lax's convolution, and no transposition or copy that lax's has not."""
+    x, w = (jnp.asarray(a, jnp.float32) for a in (X, W[:, :, : 4 // groups]))
+    if numbers != NHWC:
+        x, w = x.transpose(0, 3, 1, 2), w.transpose(3, 2, 0, 1)
+
+    def f(x, w):
+        strides = (stride, stride)
+        options = {"dimension_numbers": numbers, "feature_group_count": groups}
+        return lax.conv_general_dilated(x, w, strides, "SAME", **options)
+
+    y = f(x, w)
+    assert optimized(accelerate(f, algorithm="xla"), x, w) == optimized(f, x, w)
+    dx = lambda f: lambda w, y: jax.vjp(lambda x: f(x, w), x)[1](y)[0]  # noqa: E731
+    dw = lambda f: lambda x, y: jax.vjp(lambda w: f(x, w), w)[1](y)[0]  # noqa: E731
+    for by, other in ((dx, w), (dw, x)):
+        if groups == 1:  # on CPUs, lax's gradients of groups are not XLA's fastest form
+            assert optimized(by(accelerate(f, algorithm="xla")), other, y) == optimized(by(f), other, y)
+            assert optimized(accelerate(by(f), algorithm="xla"), other, y) == optimized(by(f), other, y)
