@@ -26,9 +26,24 @@ def _defaults():
         yield
 
 
+BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+LINE, TEN_LINES, NHWC, SCIPY, RECORDS = BLOCKS
+
+
+def test_the_one_line_runs(capsys):
+    scope = {}
+    exec(LINE, scope)
+    printed = capsys.readouterr().out
+    assert "weight gradient" in printed
+    assert "times as fast" in printed
+    np.testing.assert_allclose(
+        scope["predict"](scope["params"], scope["x"]), scope["model"](scope["params"], scope["x"])
+    )
+
+
 def test_the_ten_lines_run(capsys):
     scope = {}
-    exec(block("python"), scope)
+    exec(TEN_LINES, scope)
     assert scope["y"].shape == (8, 64, 16, 16)
     assert scope["up"].shape == (8, 3, 32, 32)
     assert scope["edges"].shape == (8, 6, 32, 32)
@@ -39,9 +54,8 @@ def test_the_ten_lines_run(capsys):
 
 def test_the_scipy_example_runs():
     scope = {}
-    first, _, scipy_block, _ = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    exec(first, scope)
-    exec(scipy_block, scope)
+    exec(TEN_LINES, scope)
+    exec(SCIPY, scope)
     image = np.asarray(scope["image"])
     np.testing.assert_allclose(
         scope["blurred"], scipy.ndimage.gaussian_filter(image, 2.0, mode="mirror"), rtol=1e-5, atol=1e-6
@@ -53,17 +67,15 @@ def test_the_scipy_example_runs():
 
 def test_the_lines_about_channels_last_run():
     scope = {}
-    first, nhwc, _, _ = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    exec(first, scope)
-    exec(nhwc, scope)
+    exec(TEN_LINES, scope)
+    exec(NHWC, scope)
     np.testing.assert_array_equal(scope["last"], np.full((8, 30, 30, 64), 27.0))
 
 
 def test_the_lines_about_records_run():
     scope = {}
-    first, _, _, last = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    exec(first, scope)
-    exec(last, scope)
+    exec(TEN_LINES, scope)
+    exec(RECORDS, scope)
     assert len(scope["recorded"]) >= 2
     assert scope["same"].shape == (8, 64, 32, 32)
 
@@ -125,6 +137,11 @@ def test_the_speed_with_channels_last_is_what_was_measured():
     once = "two runs for the layers, the second with `--again`, and of one run for the networks"
     runs = once if networks["runs"] == 1 else "two runs, the second with `--again`"
     assert f"Each time is the minimum over {runs}:" in " ".join(README.split())
+
+
+def test_the_times_of_models_are_what_was_measured():
+    result = (pathlib.Path(__file__).parents[2] / "benchmarks/results/cpu-2-cores-models.md").read_text()
+    assert result[result.index("| 8 images") :] in README
 
 
 def test_the_speed_against_scipy_is_what_was_measured():
