@@ -13,8 +13,8 @@ from convjax._arguments import errors, values
 from convjax._arguments.images import checked_function
 from convjax._choice.recorded import Recorded
 from convjax._operation.call import checked_algorithm
-from convjax._rewriting import convolutions
-from convjax._rewriting.programs import rewritten
+from convjax._rewriting import convolutions, pooling
+from convjax._rewriting.programs import first_of, rewritten
 
 
 def accelerate(
@@ -28,7 +28,8 @@ def accelerate(
 
     f is traced, once for a signature, as `jax.jit` traces it. In the traced program every convolution of `jax.lax` is
     replaced, wherever it is called: under `jax.jit`, in scans, loops and branches, `jax.checkpoint`, the rules of
-    `jax.custom_jvp` and `jax.custom_vjp`, and `jax.shard_map`. All other operations stay as they are. So whole models
+    `jax.custom_jvp` and `jax.custom_vjp`, and `jax.shard_map`. On CPUs the gradient of max and min pooling is replaced
+    too, if it is part of f: XLA computes it in a loop on one core. All other operations stay as they are. So whole models
     and training steps of Flax, Equinox, Haiku and others can be accelerated, inside or outside of `jax.grad`,
     `jax.vmap` and `jax.jit`.
 
@@ -60,7 +61,7 @@ def accelerate(
            [4., 6., 6., 4.]], dtype=float32)
     """
     checked_function("accelerate", "f", f)
-    rule = convolutions.rule(checked_algorithm("accelerate", algorithm))
+    rule = first_of(convolutions.rule(checked_algorithm("accelerate", algorithm)), pooling.rule)
     return compiled("accelerate", f, static_argnums, static_argnames, lambda program: rewritten(program, rule))
 
 

@@ -10,7 +10,7 @@ from jax.extend.core import JaxprEqn
 from convjax._arguments.images import checked_function
 from convjax._machine import Machine, default_platform, this_machine
 from convjax._operation.primitive import conv_p
-from convjax._rewriting import convolutions, listing
+from convjax._rewriting import convolutions, listing, pooling
 from convjax._rewriting.programs import rewritten
 from convjax.accelerate import traced
 from convjax.plan import Step, scaled, steps_of
@@ -54,7 +54,7 @@ class Explanation(NamedTuple):
 def _cells(row: Convolution, total: int) -> tuple[str, ...]:
     direction = row.steps[0].direction if row.steps else ""
     what = {"forward": "convolution", "": row.kind}.get(direction, direction)
-    first = row.steps[0].algorithm if row.steps else f"kept: {row.why_kept}"
+    first = row.steps[0].algorithm if row.steps else f"kept: {row.why_kept}" if row.why_kept else "comparisons"
     return (
         f"{row.source} {'/'.join(row.scope.split('/')[-2:])}".strip(),
         what,
@@ -133,11 +133,13 @@ def _row(found: listing.Found, machine: Machine) -> Convolution:
         found.times,
         found.in_while,
         _steps(equation, machine) if is_convolution else (),
-        None if is_convolution else _why_kept(equation),
+        None if is_convolution else _why_kept(equation, machine),
     )
 
 
-def _why_kept(equation: JaxprEqn) -> str | None:
+def _why_kept(equation: JaxprEqn, machine: Machine) -> str | None:
+    if equation.primitive.name == pooling.PRIMITIVE and pooling.is_replaced(equation) and machine.platform == "cpu":
+        return None
     if equation.primitive.name in _POOLING:
         return "pooling of lax"
     return convolutions.why_kept(equation)

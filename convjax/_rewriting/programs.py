@@ -28,6 +28,15 @@ class Rule(Protocol):
     def __call__(self, equation: JaxprEqn, made_by: Made, /) -> Replacement | None: ...
 
 
+def first_of(*rules: Rule) -> Rule:
+    """The rule that takes the first replacement of several rules."""
+
+    def rule(equation: JaxprEqn, made_by: Made) -> Replacement | None:
+        return next((found for each in rules if (found := each(equation, made_by)) is not None), None)
+
+    return rule
+
+
 def rewritten(program: ClosedJaxpr, rule: Rule) -> ClosedJaxpr:
     """The program with every equation replaced for which `rule` returns a replacement.
 
@@ -148,7 +157,6 @@ def _equations(replacement: Replacement, equation: JaxprEqn) -> list[JaxprEqn]:
             invars=[rename(v) for v in e.invars],
             outvars=[rename(v) for v in e.outvars],
             source_info=equation.source_info,
-            ctx=equation.ctx,
         )
         for e in made.jaxpr.eqns
     ]

@@ -96,12 +96,23 @@ def differentiated(x, w, v):
     return jax.grad(lambda x, w: (plain(x, w, v) ** 2).sum(), argnums=(0, 1))(x, w)
 
 
+def pooled(x, w, v):
+    """A layer, max and min pooling, and their gradients."""
+
+    def f(x, w):
+        y = layer(x, w)
+        y = lax.reduce_window(y, -jnp.inf, lax.max, (1, 3, 2, 1), (1, 2, 1, 1), ((0, 0), (1, 1), (0, 1), (0, 0)))
+        return jnp.sin(lax.reduce_window(y, jnp.inf, lax.min, (1, 2, 2, 1), (1, 1, 2, 1), "SAME")).sum()
+
+    return jax.grad(f, argnums=(0, 1))(x, w)
+
+
 def transposed(x, w, v):
     return lax.conv_transpose(x, w, (2, 2), "SAME", dimension_numbers=NHWC)
 
 
 PROGRAMS = (plain, jitted, scanned, looped, branched, rematerialized, vmapped, with_own_vjp, with_own_jvp)
-PROGRAMS += (differentiated, transposed)
+PROGRAMS += (differentiated, pooled, transposed)
 
 
 def total(f):
@@ -242,6 +253,42 @@ def test_what_it_does_not_replace():
     a, b = jnp.ones((2, 3)), jnp.ones((4, 3))
     np.testing.assert_array_equal(accelerate(f)(a, b), f(a, b))
     assert "conv_general_dilated" in names(accelerate(f), a, b)
+
+
+# ---- pooling ----
+
+
+@pytest.mark.parametrize("seed", range(16))
+def test_the_gradient_of_pooling(seed):
+    """To the last number that of XLA: the same element of each window, also of equal ones, infinities and NaN."""
+    rng = np.random.default_rng(seed)
+    for _ in range(4):
+        dims = int(rng.integers(1, 4))
+        axes = rng.permutation(dims + 2)
+        sizes = [2, 3, *rng.integers(3, 9 if dims < 3 else 6, dims)]
+        window = [1, 1, *rng.integers(1, 4, dims)]
+        strides = [1, 1, *rng.integers(1, 4, dims)]
+        padding = [(0, 0), (0, 0), *[tuple(rng.integers(0, k, 2)) for k in window[2:]]]
+        sizes, window, strides = ([int(values[axis]) for axis in axes] for values in (sizes, window, strides))
+        padding = [tuple(map(int, padding[axis])) for axis in axes]
+        x = rng.integers(-3, 3, sizes).astype(rng.choice(["float32", "float64", "float16"]))
+        for value in (np.nan, np.inf, -np.inf):
+            x[rng.random(sizes) < 0.1 * rng.integers(2)] = value
+        start, choose = [(-np.inf, lax.max), (np.inf, lax.min)][rng.integers(2)]
+        start = x.dtype.type(start)
+        f = functools.partial(
+            lax.reduce_window, init_value=start, computation=choose, window_dimensions=window, window_strides=strides
+        )
+        f = functools.partial(f, padding=padding)
+        y, pull = jax.vjp(f, x)
+        ct = rng.integers(-9, 9, y.shape).astype(x.dtype)
+        fast = accelerate(lambda x, ct, f=f: jax.vjp(f, x)[1](ct)[0])
+        np.testing.assert_array_equal(fast(x, ct), pull(ct)[0])
+        assert "select_and_scatter(" not in optimized_text(fast, x, ct)
+
+
+def optimized_text(f, *args) -> str:
+    return jax.jit(f).lower(*args).compile().as_text().replace("-", "_")
 
 
 # ---- arguments ----

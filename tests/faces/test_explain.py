@@ -82,6 +82,13 @@ def test_for_another_machine():
     assert {step.platform for step in row.steps} == {"tpu"}
 
 
+def test_pooling():
+    f = lambda x: lax.reduce_window(x, -jnp.inf, lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID").sum()  # noqa: E731
+    for machine, why in ((convjax.Machine("cpu"), None), (convjax.Machine("tpu"), "pooling of lax")):
+        (row,) = convjax.explain(jax.grad(f), machine=machine)(X).rows[-1:]
+        assert (row.kind, row.why_kept) == ("select_and_scatter_add", why)
+
+
 def test_errors():
     with pytest.raises(TypeError, match=r"convjax\.explain: `f`"):
         convjax.explain(3)

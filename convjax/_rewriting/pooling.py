@@ -1,0 +1,103 @@
+"""The gradient of max and min pooling in a traced program, without XLA's loop over the windows.
+
+XLA:CPU computes `select_and_scatter_add` window by window, on one core. Here every window finds the tap that it takes,
+by comparing. Then every element sums the windows that took it. The elements of one phase of the stride lie at the same
+taps of their windows. So both steps are a few elementwise passes, which XLA fuses.
+"""
+
+import itertools
+import math
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.extend.core import JaxprEqn
+
+from convjax._arrays.xla_cpu import fusion_barrier
+from convjax._rewriting.programs import Made, Replacement
+
+PRIMITIVE = "select_and_scatter_add"
+MAX_TAPS = 49  # more would make the program long
+
+
+def rule(equation: JaxprEqn, made_by: Made) -> Replacement | None:
+    """The rule for `programs.rewritten`: on CPUs, the loop is replaced."""
+    if equation.primitive.name != PRIMITIVE or not is_replaced(equation):
+        return None
+    names = {"window_dimensions": "window", "window_strides": "strides", "padding": "padding"}
+    options = {ours: equation.params[theirs] for theirs, ours in names.items()}
+    by_comparing = partial(scatter_to_taken, largest=equation.params["select_prim"].name == "ge", **options)
+    by_xla = partial(equation.primitive.bind, **equation.params)
+    run = partial(lax.platform_dependent, cpu=by_comparing, default=by_xla)
+    return Replacement(run, list(equation.invars))
+
+
+def is_replaced(equation: JaxprEqn) -> bool:
+    """Whether an equation of the primitive is one that is replaced."""
+    dtype = equation.outvars[0].aval.dtype  # type: ignore[attr-defined]
+    few = math.prod(equation.params["window_dimensions"]) <= MAX_TAPS
+    return few and equation.params["select_prim"].name in ("ge", "le") and jnp.issubdtype(dtype, jnp.floating)
+
+
+def scatter_to_taken(source: jax.Array, operand: jax.Array, *, largest: bool, window, strides, padding) -> jax.Array:
+    """`select_and_scatter_add`: at each element, the sum of `source` over the windows that take this element.
+
+    A window takes its largest element, or its smallest, and the first of equal ones in row order. `source` has an
+    element for each window.
+    """
+    # XLA would compute it again for every tap below: 3x3 on 8 images of 28x28x192 takes 1.9 ms instead of 68.
+    taken = fusion_barrier(_taken(operand, source.shape, largest, window, strides, padding))
+    zero = jnp.zeros((), source.dtype)
+    sizes = [-(-(low + n) // s) for n, s, (low, _) in zip(operand.shape, strides, padding, strict=True)]
+    phases = {}
+    for phase in itertools.product(*map(range, strides)):
+        # The element u s + phase is the tap phase + j s of the window u - j.
+        steps = [range(-(-(k - p) // s)) for k, s, p in zip(window, strides, phase, strict=True)]
+        sums = jnp.zeros(sizes, source.dtype)
+        for step in itertools.product(*steps):
+            tap = [p + j * s for p, j, s in zip(phase, step, strides, strict=True)]
+            to_tap = jnp.where(taken == _number(tap, window), source, zero)
+            sums += lax.pad(
+                to_tap, zero, [(j, u - m - j, 0) for j, u, m in zip(step, sizes, source.shape, strict=True)]
+            )
+        phases[phase] = sums
+    whole = _interleaved(phases, strides)
+    starts = [low for low, _ in padding]
+    return lax.slice(whole, starts, [low + n for low, n in zip(starts, operand.shape, strict=True)])
+
+
+def _taken(operand, windows, largest: bool, window, strides, padding) -> jax.Array:
+    """For each window, the number of the tap that it takes. Padding loses against every number, as in jax."""
+    dims = zip(operand.shape, windows, window, strides, padding, strict=True)
+    around = [(low, (m - 1) * s + k - n - low, 0) for n, m, k, s, (low, _) in dims]
+    padded = lax.pad(operand, jnp.asarray(-jnp.inf if largest else jnp.inf, operand.dtype), around)
+    compare = lax.ge if largest else lax.le
+
+    def candidate(tap):
+        limits = [t + (m - 1) * s + 1 for t, m, s in zip(tap, windows, strides, strict=True)]
+        return lax.slice(padded, tap, limits, strides)
+
+    first, *others = itertools.product(*map(range, window))
+    best, taken = candidate(first), jnp.zeros(windows, jnp.int32)
+    for tap in others:
+        keep = compare(best, candidate(tap))
+        best = jnp.where(keep, best, candidate(tap))
+        taken = jnp.where(keep, taken, jnp.int32(_number(tap, window)))
+    return taken
+
+
+def _number(tap, window) -> int:
+    return sum(t * math.prod(window[axis + 1 :]) for axis, t in enumerate(tap))
+
+
+def _interleaved(phases: dict[tuple[int, ...], jax.Array], strides) -> jax.Array:
+    """The array whose element u s + phase is the element u of that phase."""
+    for axis in reversed(range(len(strides))):
+        merged = {}
+        for phase in dict.fromkeys(phase[:-1] for phase in phases):
+            parts = [phases[*phase, n] for n in range(strides[axis])]
+            y = jnp.stack(parts, axis + 1) if len(parts) > 1 else parts[0]
+            merged[phase] = y.reshape(*parts[0].shape[:axis], -1, *parts[0].shape[axis + 1 :])
+        phases = merged
+    return phases[()]
