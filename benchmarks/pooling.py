@@ -1,0 +1,92 @@
+"""`python -m benchmarks.pooling`: the gradient of max pooling, by XLA's loop, by comparing, and torch's.
+
+Pools of ResNet, VGG, Inception and YOLO, with NHWC and NCHW arrays, float32.
+"""
+
+import functools
+import os
+import sys
+
+from benchmarks.__main__ import ALLOCATOR
+from benchmarks.timing import fastest
+
+POOLS = {  # images (N, C, H, W), window, stride, padding
+    "3x3 s2 p1 (ResNet)": ((8, 64, 112, 112), 3, 2, 1),
+    "2x2 s2 (VGG)": ((8, 64, 112, 112), 2, 2, 0),
+    "3x3 s1 p1 (Inception)": ((8, 192, 28, 28), 3, 1, 1),
+    "5x5 s1 p2 (YOLO)": ((8, 256, 20, 20), 5, 1, 2),
+}
+
+
+def calls(shape, window, stride, padding, last: bool) -> dict:
+    """Calls of the backward pass of lax and of convjax, and of both passes of these and of torch."""
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+    import torch
+
+    import convjax
+
+    space = (1, 2) if last else (2, 3)
+    by_axis = lambda value, rest: tuple(value if axis in space else rest for axis in range(4))  # noqa: E731
+    pool = functools.partial(
+        jax.lax.reduce_window,
+        init_value=-jnp.inf,
+        computation=jax.lax.max,
+        window_dimensions=by_axis(window, 1),
+        window_strides=by_axis(stride, 1),
+        padding=by_axis((padding, padding), (0, 0)),
+    )
+    rng = np.random.default_rng(0)
+    images = rng.standard_normal(shape, np.float32)
+    x = jnp.asarray(images.transpose(0, 2, 3, 1) if last else images)
+    ct = jnp.asarray(rng.standard_normal(jax.eval_shape(pool, x).shape, np.float32))
+    backward = lambda x, ct: jax.vjp(pool, x)[1](ct)[0]  # noqa: E731
+    both = lambda x, ct: (lambda y, pull: (y, pull(ct)[0]))(*jax.vjp(pool, x))  # noqa: E731
+    made = {
+        "lax backward": jax.jit(backward),
+        "convjax backward": convjax.accelerate(backward),
+        "lax both": jax.jit(both),
+        "convjax both": convjax.accelerate(both),
+    }
+    ready = {name: functools.partial(_wait, f, x, ct) for name, f in made.items()}
+    np.testing.assert_array_equal(made["lax backward"](x, ct), made["convjax backward"](x, ct))
+    tensor = torch.from_numpy(images)
+    tensor = (tensor.to(memory_format=torch.channels_last) if last else tensor).requires_grad_()
+    grad = torch.from_numpy(np.array(ct.transpose(0, 3, 1, 2) if last else ct))
+    grad = grad.to(memory_format=torch.channels_last) if last else grad
+    ready["torch both"] = functools.partial(_torch, tensor, grad, window, stride, padding)
+    return ready
+
+
+def _wait(f, *args) -> None:
+    import jax
+
+    jax.block_until_ready(f(*args))
+
+
+def _torch(x, grad, window, stride, padding) -> None:
+    import torch
+
+    torch.autograd.grad(torch.nn.functional.max_pool2d(x, window, stride, padding), x, grad)
+
+
+def main() -> int:
+    print("| pool | backward, lax | convjax | times | both passes, lax | convjax | torch | times torch |")
+    print("|---|---|---|---|---|---|---|---|")
+    for last in (True, False):
+        for name, pool in POOLS.items():
+            seconds = {k: 1e3 * s for k, s in fastest(calls(*pool, last), rounds=7).items()}
+            cells = [f"{name}, {'NHWC' if last else 'NCHW'}", f"{seconds['lax backward']:.1f}"]
+            cells += [f"{seconds['convjax backward']:.1f}"]
+            cells += [f"{seconds['lax backward'] / seconds['convjax backward']:.1f}", f"{seconds['lax both']:.1f}"]
+            cells += [f"{seconds['convjax both']:.1f}", f"{seconds['torch both']:.1f}"]
+            cells += [f"{seconds['torch both'] / seconds['convjax both']:.2f}"]
+            print("|", " | ".join(cells), "|", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    if any(os.environ.get(k) != v for k, v in ALLOCATOR.items()):
+        os.execve(sys.executable, [sys.executable, "-m", "benchmarks.pooling", *sys.argv[1:]], os.environ | ALLOCATOR)
+    sys.exit(main())
