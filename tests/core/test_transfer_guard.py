@@ -14,9 +14,13 @@ EVERY = {
     *(
         name
         for name in convjax.__all__
-        if name not in ("ConvParams", "Machine", "Plan", "edges", "kernels", "ndimage", "signal")
+        if name[0].islower() and name not in ("edges", "kernels", "lax", "ndimage", "signal")
     ),
-    *(f"{module}.{name}" for module in ("kernels", "ndimage", "signal") for name in getattr(convjax, module).__all__),
+    *(
+        f"{module}.{name}"
+        for module in ("kernels", "lax", "ndimage", "signal")
+        for name in getattr(convjax, module).__all__
+    ),
     *("edges.gradient", "edges.canny"),
 }
 
@@ -65,6 +69,13 @@ CALLS = [
     *(called(f"signal.{name}", SHORT, LINE, "same") for name in ("correlate", "fftconvolve", "oaconvolve")),
     called("signal.convolve", BYTES, BYTES, method="fft"),
     called("tune", convjax.conv2d, X[2], KERNEL[2], rounds=1),
+    *(called(name, convjax.conv2d) for name in ("accelerate", "compare", "explain")),
+    called("patched"),
+    *(called(f"lax.{name}", X[2], KERNEL[2], (1, 1), "SAME") for name in ("conv", "conv_general_dilated")),
+    called("lax.conv_transpose", X[2], KERNEL[2], (2, 2), "SAME", dimension_numbers=("NCHW", "OIHW", "NCHW")),
+    called("lax.conv_with_general_padding", X[2], KERNEL[2], (1, 1), "SAME", None, None),
+    called("lax.conv_general_dilated_patches", X[2], (3, 3), (1, 1), "SAME"),
+    called("lax.conv_general_dilated_local", X[2], on_device(2, 18, 4, 4), (1, 1), "VALID", (3, 3)),
     called("signal.choose_conv_method", LINE, SHORT, measure=True),
     *(called(f"signal.{name}2d", IMAGE, SQUARE) for name in ("convolve", "correlate")),
     *(called(f"signal.{name}2d", IMAGE, SQUARE, "same", fillvalue=2) for name in ("convolve", "correlate")),
@@ -80,6 +91,14 @@ def test_own_constants_are_not_implicit_transfers():
     with jax.transfer_guard("disallow"):
         for call in CALLS:
             jax.block_until_ready(call())
+
+
+def test_functions_of_functions():
+    f = lambda x, w: jax.lax.conv(x, w, (1, 1), "SAME") * 2.0  # noqa: E731
+    with jax.transfer_guard("disallow"):
+        jax.block_until_ready(convjax.accelerate(f)(X[2], KERNEL[2]))
+        assert len(convjax.explain(f)(X[2], KERNEL[2]).rows) == 1
+        assert convjax.compare(f, rounds=1)(X[2], KERNEL[2]).difference < 1e-5
 
 
 def test_integer_images_without_64_bit_types():
