@@ -1,10 +1,11 @@
-"""The gradient of max and min pooling in a traced program, without XLA's loop over the windows.
+"""Max and min pooling in a traced program, and their gradient, without XLA's loops over windows.
 
 XLA:CPU computes `select_and_scatter_add` window by window, on one core. Here every window finds the tap that it takes,
 by comparing. Then every element sums the windows that took it. The elements of one phase of the stride lie at the same
-taps of their windows. So both steps are a few elementwise passes, which XLA fuses.
+taps of their windows. So both steps are a few elementwise passes, which XLA fuses. The pooling itself is one.
 """
 
+import functools
 import itertools
 import math
 from functools import partial
@@ -17,27 +18,46 @@ from jax.extend.core import JaxprEqn
 from convjax._arrays.xla_cpu import fusion_barrier
 from convjax._rewriting.programs import Made, Replacement
 
-PRIMITIVE = "select_and_scatter_add"
 MAX_TAPS = 49  # more would make the program long
+_POOLING = {"reduce_window_max": True, "reduce_window_min": False}  # whether a window takes its largest element
+_GRADIENT = "select_and_scatter_add"
+_LARGEST = {"ge": True, "le": False}  # by the comparison of a gradient
 
 
 def rule(equation: JaxprEqn, made_by: Made) -> Replacement | None:
-    """The rule for `programs.rewritten`: on CPUs, the loop is replaced."""
-    if equation.primitive.name != PRIMITIVE or not is_replaced(equation):
+    """The rule for `programs.rewritten`: on CPUs, the loops are replaced."""
+    if not is_replaced(equation):
         return None
     names = {"window_dimensions": "window", "window_strides": "strides", "padding": "padding"}
     options = {ours: equation.params[theirs] for theirs, ours in names.items()}
-    by_comparing = partial(scatter_to_taken, largest=equation.params["select_prim"].name == "ge", **options)
     by_xla = partial(equation.primitive.bind, **equation.params)
-    run = partial(lax.platform_dependent, cpu=by_comparing, default=by_xla)
+    if equation.primitive.name == _GRADIENT:
+        by_comparing = partial(scatter_to_taken, largest=_LARGEST[equation.params["select_prim"].name], **options)
+        return Replacement(partial(lax.platform_dependent, cpu=by_comparing, default=by_xla), list(equation.invars))
+    by_comparing = partial(pool, largest=_POOLING[equation.primitive.name], **options)
+    run = jax.custom_jvp(partial(lax.platform_dependent, cpu=by_comparing, default=by_xla))
+    run.defjvp(lambda primals, tangents: jax.jvp(by_xla, primals, tangents))  # equal elements share no gradient
     return Replacement(run, list(equation.invars))
 
 
 def is_replaced(equation: JaxprEqn) -> bool:
-    """Whether an equation of the primitive is one that is replaced."""
+    """Whether an equation pools, or is the gradient of that, and is replaced on CPUs."""
+    name, params = equation.primitive.name, equation.params
+    if name not in (*_POOLING, _GRADIENT):
+        return False
     dtype = equation.outvars[0].aval.dtype  # type: ignore[attr-defined]
-    few = math.prod(equation.params["window_dimensions"]) <= MAX_TAPS
-    return few and equation.params["select_prim"].name in ("ge", "le") and jnp.issubdtype(dtype, jnp.floating)
+    dilated = max(*params.get("base_dilation", (1,)), *params.get("window_dilation", (1,)), 1) > 1
+    comparison = name in _POOLING or params["select_prim"].name in _LARGEST
+    few = math.prod(params["window_dimensions"]) <= MAX_TAPS
+    return few and comparison and not dilated and jnp.issubdtype(dtype, jnp.floating)
+
+
+def pool(operand: jax.Array, *, largest: bool, window, strides, padding) -> jax.Array:
+    """`reduce_window` by the maximum, or the minimum: one loop over the taps."""
+    dims = zip(operand.shape, window, strides, padding, strict=True)
+    windows = [(low + n + high - k) // s + 1 for n, k, s, (low, high) in dims]
+    taps = _taps(operand, windows, largest, window, strides, padding)
+    return functools.reduce(lax.max if largest else lax.min, taps)
 
 
 def scatter_to_taken(source: jax.Array, operand: jax.Array, *, largest: bool, window, strides, padding) -> jax.Array:
@@ -68,23 +88,26 @@ def scatter_to_taken(source: jax.Array, operand: jax.Array, *, largest: bool, wi
 
 
 def _taken(operand, windows, largest: bool, window, strides, padding) -> jax.Array:
-    """For each window, the number of the tap that it takes. Padding loses against every number, as in jax."""
+    """For each window, the number of the tap that it takes."""
+    compare = lax.ge if largest else lax.le
+    best, *others = _taps(operand, windows, largest, window, strides, padding)
+    taken = jnp.zeros(windows, jnp.int32)
+    for number, candidate in enumerate(others, start=1):
+        keep = compare(best, candidate)
+        best, taken = jnp.where(keep, best, candidate), jnp.where(keep, taken, jnp.int32(number))
+    return taken
+
+
+def _taps(operand, windows, largest: bool, window, strides, padding) -> list[jax.Array]:
+    """For each tap, in row order, its element in every window. Padding loses against every number, as in jax."""
     dims = zip(operand.shape, windows, window, strides, padding, strict=True)
     around = [(low, (m - 1) * s + k - n - low, 0) for n, m, k, s, (low, _) in dims]
     padded = lax.pad(operand, jnp.asarray(-jnp.inf if largest else jnp.inf, operand.dtype), around)
-    compare = lax.ge if largest else lax.le
-
-    def candidate(tap):
+    taps = []
+    for tap in itertools.product(*map(range, window)):
         limits = [t + (m - 1) * s + 1 for t, m, s in zip(tap, windows, strides, strict=True)]
-        return lax.slice(padded, tap, limits, strides)
-
-    first, *others = itertools.product(*map(range, window))
-    best, taken = candidate(first), jnp.zeros(windows, jnp.int32)
-    for tap in others:
-        keep = compare(best, candidate(tap))
-        best = jnp.where(keep, best, candidate(tap))
-        taken = jnp.where(keep, taken, jnp.int32(_number(tap, window)))
-    return taken
+        taps.append(lax.slice(padded, tap, limits, strides))
+    return taps
 
 
 def _number(tap, window) -> int:
