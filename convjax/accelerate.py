@@ -28,10 +28,10 @@ def accelerate(
 
     f is traced, once for a signature, as `jax.jit` traces it. In the traced program every convolution of `jax.lax` is
     replaced, wherever it is called: under `jax.jit`, in scans, loops and branches, `jax.checkpoint`, the rules of
-    `jax.custom_jvp` and `jax.custom_vjp`, and `jax.shard_map`. On CPUs max and min pooling are replaced too, and
-    their gradients where they are part of f: XLA computes these in a loop on one core. All other operations stay as they are. So models
-    and training steps of Flax, Equinox, Haiku and others can be accelerated, inside or outside of `jax.grad`,
-    `jax.vmap` and `jax.jit`.
+    `jax.custom_jvp` and `jax.custom_vjp`, and `jax.shard_map`. On CPUs max and min pooling are replaced too, and their
+    gradients where they are part of f: XLA computes these in a loop on one core. All other operations stay as they
+    are. So models and training steps of Flax, Equinox, Haiku and others can be accelerated, inside or outside of
+    `jax.grad`, `jax.vmap` and `jax.jit`.
 
     Args:
       f: a function that `jax.jit` could compile.
