@@ -50,9 +50,7 @@ class _Rewriting:
 
     def __init__(self, rule: Rule):
         self._rule = rule
-        self._done: dict[
-            int, tuple[Any, Any]
-        ] = {}  # by the id of a program: the program, which keeps the id, and its new one
+        self._done: dict[int, tuple[Jaxpr, Jaxpr]] = {}  # by id: a program, which keeps its id taken, and the new one
 
     def closed(self, program: ClosedJaxpr) -> ClosedJaxpr:
         jaxpr = self._once(program.jaxpr)
@@ -84,8 +82,10 @@ class _Rewriting:
         if isinstance(value, Jaxpr):
             return self._once(value)
         if isinstance(value, tuple) and any(isinstance(v, (Jaxpr, ClosedJaxpr)) for v in value):
-            new = tuple(self._parameter(name, v) for v in value)
-            return value if all(map(lambda a, b: a is b, new, value)) else new
+            new = [self._parameter(name, v) for v in value]
+            if all(map(lambda a, b: a is b, new, value)):
+                return value
+            return type(value)(*new) if hasattr(value, "_fields") else tuple(new)
         if name in _TRACED_LATER and isinstance(value, linear_util.WrappedFun):
             return linear_util.wrap_init(_TRACED_LATER[name](self, value.call_wrapped), debug_info=value.debug_info)
         return value
