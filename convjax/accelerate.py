@@ -10,7 +10,6 @@ import numpy as np
 from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
 from convjax._arguments import errors, values
-from convjax._arguments.images import checked_function
 from convjax._choice.recorded import Recorded
 from convjax._operation.call import checked_algorithm
 from convjax._rewriting import convolutions, pooling
@@ -60,7 +59,6 @@ def accelerate(
            [6., 9., 9., 6.],
            [4., 6., 6., 4.]], dtype=float32)
     """
-    checked_function("accelerate", "f", f)
     rule = first_of(convolutions.rule(checked_algorithm("accelerate", algorithm)), pooling.rule)
     return compiled("accelerate", f, static_argnums, static_argnames, lambda program: rewritten(program, rule))
 
@@ -98,6 +96,8 @@ def traced(caller: str, f: Callable, static_argnums: Any, static_argnames: Any) 
 
 def _in_parts(caller: str, f: Callable, static_argnums: Any, static_argnames: Any) -> tuple[Callable, Callable]:
     """What splits the arguments of f, and f as a function of such a split to a split of its results."""
+    if not callable(f):
+        raise errors.not_traceable(caller, "f", f)
     _refuse_state(caller, "f", getattr(f, "__self__", f))
     static = _static_arguments(caller, f, static_argnums, static_argnames)
 
@@ -110,9 +110,20 @@ def _in_parts(caller: str, f: Callable, static_argnums: Any, static_argnames: An
     def call(given: _Split) -> _Split:
         args, kwargs = given.value()
         _refuse_state(caller, "an argument", (args, kwargs))
-        return _Split.of(caller, f(*args, **kwargs))
+        try:
+            return _Split.of(caller, f(*args, **kwargs))
+        except _NOT_STATIC as error:
+            error.add_note(errors.static_hint(caller))
+            raise
 
     return split, call
+
+
+_NOT_STATIC = (
+    jax.errors.ConcretizationTypeError,
+    jax.errors.TracerArrayConversionError,
+    jax.errors.TracerIntegerConversionError,
+)
 
 
 class _Kept:
@@ -219,6 +230,8 @@ def _inherits(kind: type, package: str, name: str) -> bool:
 def _static_arguments(caller: str, f: Callable, argnums: Any, argnames: Any) -> set[int | str]:
     """The static arguments, by position and by name: each of the two follows from the other."""
     argnums = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    for n in argnums:
+        values.integer(caller, "static_argnums", n, -len(inspect.signature(f).parameters))
     argnames = (argnames,) if isinstance(argnames, str) else tuple(argnames)
     if not argnums and not argnames:
         return set()

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from convjax._arguments.images import checked_function
 from convjax._arguments.values import integer
 from convjax._operation.measure import time_batch
 from convjax.accelerate import accelerate, compiled
@@ -54,7 +53,6 @@ def compare(
     >>> found.difference < 1e-6
     True
     """
-    checked_function("compare", "f", f)
     rounds = integer("compare", "rounds", rounds, 1)
     before = compiled("compare", f, static_argnums, static_argnames)
     after = accelerate(f, static_argnums=static_argnums, static_argnames=static_argnames)

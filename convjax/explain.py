@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 from jax.extend.core import JaxprEqn
 
-from convjax._arguments.images import checked_function
 from convjax._machine import Machine, default_platform, this_machine
 from convjax._operation.primitive import conv_p
 from convjax._rewriting import convolutions, listing, pooling
@@ -103,12 +102,12 @@ def explain(
     >>> [(row.times, row.steps[0].algorithm, row.multiply_adds) for row in found.rows]
     [(1, 'xla', 462422016)]
     """
-    checked_function("explain", "f", f)
+    program_of = traced("explain", f, static_argnums, static_argnames)
     machine = this_machine(default_platform()) if machine is None else machine
 
     @functools.wraps(f, updated=())
     def explained(*args, **kwargs) -> Explanation:
-        program = traced("explain", f, static_argnums, static_argnames)(*args, **kwargs)
+        program = program_of(*args, **kwargs)
         names = (conv_p.name, "conv_general_dilated", *_POOLING)
         rows: dict[tuple, Convolution] = {}
         for each in listing.found(rewritten(program, convolutions.rule()).jaxpr, names):

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from convjax._arguments.images import checked_function
+from convjax._arguments import errors
 from convjax._arguments.suggestions import explain_unknown_arguments
 from convjax._arguments.values import integer
 from convjax._choice.recorded import Recorded
@@ -43,5 +43,6 @@ def tune(function: Callable, *args: Any, rounds: int = 5) -> Recorded:
     >>> convjax.conv2d(x, weight, algorithm=recorded).shape
     (1, 4, 14, 14)
     """
-    checked_function("tune", "function", function)
+    if not callable(function):
+        raise errors.not_traceable("tune", "function", function)
     return measure(function, args, integer("tune", "rounds", rounds, 1))

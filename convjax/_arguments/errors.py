@@ -327,3 +327,18 @@ def has_state(function: str, argument: str, model: Any, remedy: str) -> Exceptio
         got:      a {type(model).__module__.split(".")[0]} model, {type(model).__name__}
         expected: a function of arrays. The arrays of this model would become constants, and updates of them be lost
         try:      {remedy}""")
+
+
+def not_traceable(function: str, argument: str, value: Any) -> Exception:
+    return _type_error(f"""convjax.{function}: `{argument}` is not a function.
+        got:      {_repr_with_type(value)}
+        expected: a function of arrays that jax.jit could compile
+        try:      {argument}=model.apply, or lambda params, x: model(params, x)""")
+
+
+def static_hint(function: str) -> str:
+    """What to add to an error that jax raises while it traces a function."""
+    return (
+        f"convjax.{function} traces the function, as jax.jit does. If its shapes or its branches depend on an argument,"
+        f" name it: {function}(f, static_argnames=...)"
+    )

@@ -387,6 +387,7 @@ Stateful.__name__ = "Module"
         (lambda: accelerate(layer, algorithm="fast"), ValueError, "'auto'"),
         (lambda: accelerate(layer, static_argnums=2, algorithm="winograd")(X, W, 2), ValueError, "winograd"),
         (lambda: accelerate(layer, static_argnames="strid"), ValueError, "'stride'"),
+        (lambda: accelerate(layer, static_argnums="2"), TypeError, "static_argnums"),
         (lambda: accelerate(lambda o: 0)([{1, 2}]), TypeError, r"\[0\]\[0\]\[0\]"),
         (lambda: accelerate(Stateful()), TypeError, "nnx.split"),
         (lambda: accelerate(lambda m, x: m(x))(Stateful(), X), TypeError, "nnx.split"),
@@ -396,6 +397,12 @@ def test_errors(call, kind, text):
     with pytest.raises(kind, match=text) as raised:
         call()
     assert all(word in str(raised.value) for word in ("convjax.accelerate", "got:", "expected:", "try:"))
+
+
+def test_an_error_of_tracing_says_what_helps():
+    with pytest.raises(jax.errors.TracerArrayConversionError) as raised:
+        accelerate(layer)(X, W, 2)
+    assert "static_argnames" in raised.value.__notes__[0]
 
 
 # ---- programs ----

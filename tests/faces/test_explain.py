@@ -93,4 +93,4 @@ def test_errors():
     with pytest.raises(TypeError, match=r"convjax\.explain: `f`"):
         convjax.explain(3)
     with pytest.raises(ValueError, match=r"convjax\.explain"):
-        convjax.explain(layer, static_argnames="strides")(X, W)
+        convjax.explain(layer, static_argnames="strides")
