@@ -20,11 +20,11 @@ from convjax._machine import Machine, generic
 SEPARATOR_OPERATIONS = 10
 
 
-def _on_cpu(on_cpu: Callable, otherwise: Callable, machine: Machine | None, *operands):
-    """on_cpu(*operands) on a CPU, otherwise(*operands) on other platforms. Without a machine, lowering decides."""
+def on_cpu(function: Callable, otherwise: Callable, machine: Machine | None, *operands):
+    """function(*operands) on a CPU, otherwise(*operands) on other platforms. Without a machine, lowering decides."""
     if machine is None:
-        return lax.platform_dependent(*operands, cpu=on_cpu, default=otherwise)
-    return (on_cpu if machine.platform == "cpu" else otherwise)(*operands)
+        return lax.platform_dependent(*operands, cpu=function, default=otherwise)
+    return (function if machine.platform == "cpu" else otherwise)(*operands)
 
 
 def _machine_or_generic(machine: Machine | None) -> Machine:
@@ -40,7 +40,7 @@ def fusion_barrier(x: jax.Array, machine: Machine | None = None, reuse_buffer: b
     """
     if _machine_or_generic(machine).barriers_survive_fusion:
         return lax.optimization_barrier(x)
-    return _on_cpu(_branch if reuse_buffer else _call, lax.optimization_barrier, machine, x)
+    return on_cpu(_branch if reuse_buffer else _call, lax.optimization_barrier, machine, x)
 
 
 def _branch(x: jax.Array) -> jax.Array:
@@ -92,7 +92,7 @@ def isolate(machine: Machine | None, make, *operands, other=None):
     taken = lambda *operands: lax.cond(  # noqa: E731
         lax.optimization_barrier(False), other or placeholder, make, *operands
     )
-    return _on_cpu(taken, make, machine, *operands)
+    return on_cpu(taken, make, machine, *operands)
 
 
 def run_concurrently(machine: Machine, products, *operands) -> tuple[list[jax.Array], list[jax.Array]]:
@@ -138,7 +138,7 @@ def parallel_index(n: jax.Array, machine: Machine | None = None) -> jax.Array:
     """
     if not _machine_or_generic(machine).loops_are_single_core:
         return n
-    return _on_cpu(lambda n: lax.sort(jnp.stack([n, n]))[0], lambda n: n, machine, n)
+    return on_cpu(lambda n: lax.sort(jnp.stack([n, n]))[0], lambda n: n, machine, n)
 
 
 def gemm_is_single_core(machine: Machine, dtype, rows: int, columns: int, depth: int) -> bool:

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.extend.core import JaxprEqn
 
-from convjax._arrays.xla_cpu import fusion_barrier
+from convjax._arrays.xla_cpu import fusion_barrier, on_cpu
 from convjax._rewriting.programs import Made, Replacement
 
 MAX_TAPS = 49  # more would make the program long
@@ -33,9 +33,9 @@ def rule(equation: JaxprEqn, made_by: Made) -> Replacement | None:
     by_xla = partial(equation.primitive.bind, **equation.params)
     if equation.primitive.name == _GRADIENT:
         by_comparing = partial(scatter_to_taken, largest=_LARGEST[equation.params["select_prim"].name], **options)
-        return Replacement(partial(lax.platform_dependent, cpu=by_comparing, default=by_xla), list(equation.invars))
+        return Replacement(partial(on_cpu, by_comparing, by_xla, None), list(equation.invars))
     by_comparing = partial(pool, largest=_POOLING[equation.primitive.name], **options)
-    run = jax.custom_jvp(partial(lax.platform_dependent, cpu=by_comparing, default=by_xla))
+    run = jax.custom_jvp(partial(on_cpu, by_comparing, by_xla, None))
     run.defjvp(lambda primals, tangents: jax.jvp(by_xla, primals, tangents))  # equal elements share no gradient
     return Replacement(run, list(equation.invars))
 
