@@ -66,12 +66,6 @@ def _cells(row: Convolution, total: int) -> tuple[str, ...]:
     )
 
 
-_POOLING = (
-    *("reduce_window_max", "reduce_window_min", "reduce_window_sum", "reduce_window"),
-    *("select_and_scatter_add", "select_and_gather_add"),
-)
-
-
 def explain(
     f: Callable,
     *,
@@ -108,7 +102,7 @@ def explain(
     @functools.wraps(f, updated=())
     def explained(*args, **kwargs) -> Explanation:
         program = program_of(*args, **kwargs)
-        names = (conv_p.name, "conv_general_dilated", *_POOLING)
+        names = (conv_p.name, "conv_general_dilated", *pooling.PRIMITIVES)
         rows: dict[tuple, Convolution] = {}
         for each in listing.found(rewritten(program, convolutions.rule()).jaxpr, names):
             row = _row(each, machine)
@@ -139,7 +133,7 @@ def _row(found: listing.Found, machine: Machine) -> Convolution:
 def _why_kept(equation: JaxprEqn, machine: Machine) -> str | None:
     if machine.platform == "cpu" and pooling.is_replaced(equation):
         return None
-    if equation.primitive.name in _POOLING:
+    if equation.primitive.name in pooling.PRIMITIVES:
         return "pooling of lax"
     return convolutions.why_kept(equation)
 

@@ -1,9 +1,9 @@
 """What a traced program runs: the equations of some primitives, where they stand in the source, and how often."""
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
+from jax.extend.core import Jaxpr, JaxprEqn, jaxprs_in_params
 
 
 class Found(NamedTuple):
@@ -28,16 +28,8 @@ def _found(jaxpr: Jaxpr, names: tuple[str, ...], scope: str, times: int, in_whil
         if name in names:
             yield Found(equation, _source(equation), inner, times, in_while)
         repeated = times * equation.params["length"] if name == "scan" else times
-        for program in _programs(equation.params.values()):
+        for program in jaxprs_in_params(equation.params):
             yield from _found(program, names, inner, repeated, in_while or name == "while")
-
-
-def _programs(values: Any) -> Iterator[Jaxpr]:
-    for value in values:
-        if isinstance(value, tuple):
-            yield from _programs(value)
-        elif isinstance(value, (Jaxpr, ClosedJaxpr)):
-            yield value.jaxpr if isinstance(value, ClosedJaxpr) else value
 
 
 def _source(equation: JaxprEqn) -> str:

@@ -12,6 +12,7 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.extend.core import JaxprEqn
 
@@ -21,6 +22,7 @@ from convjax._rewriting.programs import Made, Replacement
 MAX_TAPS = 49  # more would make the program long
 _POOLING = {"reduce_window_max": True, "reduce_window_min": False}  # whether a window takes its largest element
 _GRADIENT = "select_and_scatter_add"
+PRIMITIVES = (*_POOLING, _GRADIENT, "reduce_window_sum", "reduce_window", "select_and_gather_add")  # all that pool
 _LARGEST = {"ge": True, "le": False}  # by the comparison of a gradient
 
 
@@ -66,7 +68,7 @@ def scatter_to_taken(source: jax.Array, operand: jax.Array, *, largest: bool, wi
     A window takes its largest element, or its smallest, and the first of equal ones in row order. `source` has an
     element for each window.
     """
-    # XLA would compute it again for every tap below: 3x3 on 8 images of 28x28x192 takes 1.9 ms instead of 68.
+    # XLA would compute it again for every tap below.
     taken = fusion_barrier(_taken(operand, source.shape, largest, window, strides, padding))
     zero = jnp.zeros((), source.dtype)
     sizes = [-(-(low + n) // s) for n, s, (low, _) in zip(operand.shape, strides, padding, strict=True)]
@@ -77,7 +79,7 @@ def scatter_to_taken(source: jax.Array, operand: jax.Array, *, largest: bool, wi
         sums = jnp.zeros(sizes, source.dtype)
         for step in itertools.product(*steps):
             tap = [p + j * s for p, j, s in zip(phase, step, strides, strict=True)]
-            to_tap = jnp.where(taken == _number(tap, window), source, zero)
+            to_tap = jnp.where(taken == int(np.ravel_multi_index(tap, window)), source, zero)
             sums += lax.pad(
                 to_tap, zero, [(j, u - m - j, 0) for j, u, m in zip(step, sizes, source.shape, strict=True)]
             )
@@ -108,10 +110,6 @@ def _taps(operand, windows, largest: bool, window, strides, padding) -> list[jax
         limits = [t + (m - 1) * s + 1 for t, m, s in zip(tap, windows, strides, strict=True)]
         taps.append(lax.slice(padded, tap, limits, strides))
     return taps
-
-
-def _number(tap, window) -> int:
-    return sum(t * math.prod(window[axis + 1 :]) for axis, t in enumerate(tap))
 
 
 def _interleaved(phases: dict[tuple[int, ...], jax.Array], strides) -> jax.Array:
