@@ -217,6 +217,15 @@ def _check_ranks(function: str, dims: int | None, x: Sizes, weight: Sizes, layou
     if len(weight) < 3 or (dims is not None and len(weight) != dims + 2):
         raise errors.wrong_weight_rank(function, weight, dims, layout)
     dims = len(weight) - 2
+    batched = check_image(function, x, dims)
+    for axis, size in enumerate(weight):
+        if size == 0:
+            raise errors.empty_axis(function, "weight", weight, f"axis {axis}")
+    return dims, batched
+
+
+def check_image(function: str, x: Sizes, dims: int) -> bool:
+    """Check the shape of an image, or of a batch of images. Returns whether it is a batch."""
     if len(x) not in (dims + 1, dims + 2):
         raise errors.wrong_input_rank(function, x, dims)
     batched = len(x) == dims + 2
@@ -224,10 +233,7 @@ def _check_ranks(function: str, dims: int | None, x: Sizes, weight: Sizes, layou
         if certainly(eq, size, 0):
             name = "a channel axis" if axis == 0 else f"spatial axis {axis - 1}"
             raise errors.empty_axis(function, "x", x, name)
-    for axis, size in enumerate(weight):
-        if size == 0:
-            raise errors.empty_axis(function, "weight", weight, f"axis {axis}")
-    return dims, batched
+    return batched
 
 
 def _memory_format(function: str, options: Options) -> str:

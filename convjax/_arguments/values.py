@@ -92,6 +92,12 @@ def check_name(function: str, argument: str, value: Any, known: Iterable[str]) -
         raise suggestions.unknown_name(function, argument, value, known)
 
 
+def flag(function: str, argument: str, value: Any) -> bool:
+    if not isinstance(value, (bool, np.bool_)):
+        raise errors.not_a_flag(function, argument, value)
+    return bool(value)
+
+
 _PRECISIONS = tuple(level.name.lower() for level in jax.lax.Precision)
 
 
