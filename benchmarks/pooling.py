@@ -1,6 +1,6 @@
-"""`python -m benchmarks.pooling`: the gradient of max pooling, by XLA's loop, by comparing, and torch's.
+"""`python -m benchmarks.pooling`: pooling of lax and its gradient, the same with `accelerate`, and torch's.
 
-Pools of ResNet, VGG, Inception and YOLO, with NHWC and NCHW arrays, float32.
+Poolings of ResNet, VGG, Inception, YOLO and DenseNet, with NHWC and NCHW arrays, float32.
 """
 
 import functools
@@ -10,15 +10,18 @@ import sys
 from benchmarks.__main__ import ALLOCATOR
 from benchmarks.timing import fastest
 
-POOLS = {  # images (N, C, H, W), window, stride, padding
-    "3x3 s2 p1 (ResNet)": ((8, 64, 112, 112), 3, 2, 1),
-    "2x2 s2 (VGG)": ((8, 64, 112, 112), 2, 2, 0),
-    "3x3 s1 p1 (Inception)": ((8, 192, 28, 28), 3, 1, 1),
-    "5x5 s1 p2 (YOLO)": ((8, 256, 20, 20), 5, 1, 2),
+POOLS = {  # kind, images (N, C, H, W), window, stride, padding
+    "max 3x3 s2 p1 (ResNet)": ("max", (8, 64, 112, 112), 3, 2, 1),
+    "max 2x2 s2 (VGG)": ("max", (8, 64, 112, 112), 2, 2, 0),
+    "max 3x3 s1 p1 (Inception)": ("max", (8, 192, 28, 28), 3, 1, 1),
+    "max 5x5 s1 p2 (YOLO)": ("max", (8, 256, 20, 20), 5, 1, 2),
+    "mean 3x3 s1 p1 (Inception)": ("avg", (8, 192, 28, 28), 3, 1, 1),
+    "mean 2x2 s2 (DenseNet)": ("avg", (8, 128, 56, 56), 2, 2, 0),
+    "mean 3x3 s2 p1": ("avg", (8, 128, 56, 56), 3, 2, 1),
 }
 
 
-def calls(shape, window, stride, padding, last: bool) -> dict:
+def calls(kind, shape, window, stride, padding, last: bool) -> dict:
     """Calls of the backward pass of lax and of convjax, and of both passes of these and of torch."""
     import jax
     import jax.numpy as jnp
@@ -29,14 +32,16 @@ def calls(shape, window, stride, padding, last: bool) -> dict:
 
     space = (1, 2) if last else (2, 3)
     by_axis = lambda value, rest: tuple(value if axis in space else rest for axis in range(4))  # noqa: E731
-    pool = functools.partial(
+    start, reduce, scale = {"max": (-np.inf, jax.lax.max, 1), "avg": (0.0, jax.lax.add, 1 / window**2)}[kind]
+    reduced = functools.partial(
         jax.lax.reduce_window,
-        init_value=-jnp.inf,
-        computation=jax.lax.max,
+        init_value=start,
+        computation=reduce,
         window_dimensions=by_axis(window, 1),
         window_strides=by_axis(stride, 1),
         padding=by_axis((padding, padding), (0, 0)),
     )
+    pool = lambda x: scale * reduced(x)  # noqa: E731
     rng = np.random.default_rng(0)
     images = rng.standard_normal(shape, np.float32)
     x = jnp.asarray(images.transpose(0, 2, 3, 1) if last else images)
@@ -56,7 +61,7 @@ def calls(shape, window, stride, padding, last: bool) -> dict:
     tensor = (tensor.to(memory_format=torch.channels_last) if last else tensor).requires_grad_()
     grad = torch.from_numpy(np.array(ct.transpose(0, 3, 1, 2) if last else ct))
     grad = grad.to(memory_format=torch.channels_last) if last else grad
-    ready["torch both"] = functools.partial(_torch, tensor, grad, window, stride, padding)
+    ready["torch both"] = functools.partial(_torch, kind, tensor, grad, window, stride, padding)
     return ready
 
 
@@ -66,10 +71,11 @@ def _wait(f, *args) -> None:
     jax.block_until_ready(f(*args))
 
 
-def _torch(x, grad, window, stride, padding) -> None:
+def _torch(kind, x, grad, window, stride, padding) -> None:
     import torch
 
-    torch.autograd.grad(torch.nn.functional.max_pool2d(x, window, stride, padding), x, grad)
+    function = getattr(torch.nn.functional, f"{kind}_pool2d")
+    torch.autograd.grad(function(x, window, stride, padding), x, grad)
 
 
 def main() -> int:

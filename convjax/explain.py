@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from jax.extend.core import JaxprEqn
 
 from convjax._machine import Machine, default_platform, this_machine
+from convjax._operation.pool_primitives import FORMS
 from convjax._operation.primitive import conv_p
 from convjax._rewriting import convolutions, listing, pooling
 from convjax._rewriting.programs import rewritten
@@ -20,7 +21,7 @@ class Convolution(NamedTuple):
 
     source: str  # file:line
     scope: str  # the names of modules and scopes around it
-    kind: str  # "convolution", or the name of a primitive of JAX that pools, or of one that stays as it is
+    kind: str  # "convolution", or the name of a primitive that pools, or of one that stays as it is
     shapes: tuple[tuple[int, ...], ...]  # of the operands, as the program has them
     times: int  # how often it runs when the function runs once
     in_while: bool  # whether that is for one turn of a while loop
@@ -53,7 +54,7 @@ class Explanation(NamedTuple):
 def _cells(row: Convolution, total: int) -> tuple[str, ...]:
     direction = row.steps[0].direction if row.steps else ""
     what = {"forward": "convolution", "": row.kind}.get(direction, direction)
-    first = row.steps[0].algorithm if row.steps else f"kept: {row.why_kept}" if row.why_kept else "comparisons"
+    first = row.steps[0].algorithm if row.steps else f"kept: {row.why_kept}" if row.why_kept else "elementwise"
     return (
         f"{row.source} {'/'.join(row.scope.split('/')[-2:])}".strip(),
         what,
@@ -102,7 +103,7 @@ def explain(
     @functools.wraps(f, updated=())
     def explained(*args, **kwargs) -> Explanation:
         program = program_of(*args, **kwargs)
-        names = (conv_p.name, "conv_general_dilated", *pooling.PRIMITIVES)
+        names = (conv_p.name, "conv_general_dilated", *pooling.PRIMITIVES, *(p.name for p in FORMS))
         rows: dict[tuple, Convolution] = {}
         for each in listing.found(rewritten(program, convolutions.rule()).jaxpr, names):
             row = _row(each, machine)
@@ -131,7 +132,7 @@ def _row(found: listing.Found, machine: Machine) -> Convolution:
 
 
 def _why_kept(equation: JaxprEqn, machine: Machine) -> str | None:
-    if machine.platform == "cpu" and pooling.is_replaced(equation):
+    if equation.primitive in FORMS or (machine.platform == "cpu" and pooling.is_replaced(equation)):
         return None
     if equation.primitive.name in pooling.PRIMITIVES:
         return "pooling of lax"

@@ -34,6 +34,10 @@ NAMES = {
         "full": "padding=dilation * (kernel - 1)",
         "causal": "padding=((dilation * (kernel - 1), 0),)",
     },
+    "memory_format": {
+        **dict.fromkeys(("nhwc", "nwc", "nlc", "ndhwc", "last", "channels_last_3d"), "channels_last"),
+        **dict.fromkeys(("nchw", "ncw", "ncl", "ncdhw", "first", "channels_first", "preserve"), "contiguous"),
+    },
     "algorithm": {
         **dict.fromkeys(("direct", "lax", "default", "cudnn", "native", "naive"), "xla"),
         **dict.fromkeys(("unfold", "patches"), "im2col"),

@@ -16,6 +16,7 @@ does not where there is a NaN.)
 import functools
 import itertools
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -27,6 +28,9 @@ from convjax._arrays.xla_cpu import fusion_barrier
 from convjax._spec import Pads, Sizes, extent
 
 MAX_UNROLLED_TAPS = 8  # of windows that do not overlap: more are a reduction along an axis of their own
+
+
+MAX_TAPS_SUMMED_AT_ONCE = 9  # 3x3 at stride 1: 0.7 ms at once, 1.3 axis by axis (8x28x28x512)
 
 
 class Windows(NamedTuple):
@@ -115,21 +119,36 @@ def lowest(dtype, largest: bool = True):
 
 def window_sums(x: jax.Array, windows: Windows) -> jax.Array:
     """The sum of each window, with zeros as padding."""
-    for axis in reversed(range(x.ndim)):
-        if windows.moves(axis):
-            x = _sums_along(x, axis, windows)
-    return x
+    y, steps = widened(x), _steps(windows, MAX_TAPS_SUMMED_AT_ONCE)
+    for step in steps:
+        axis = _block_axis(step)
+        y = y if step is steps[0] else fusion_barrier(y)
+        y = functools.reduce(lax.add, _taps(y, step, 0)) if axis is None else _blocks(y, axis, step, 0).sum(axis + 1)
+    return y.astype(x.dtype)
+
+
+def sum_into_all(source: jax.Array, windows: Windows, shape: Sizes) -> jax.Array:
+    """The transpose of `window_sums`: at each element of an x of this shape, the sum of `source` over its windows."""
+    y, shapes, steps = widened(source), [shape], _steps(windows, MAX_TAPS_SUMMED_AT_ONCE)
+    for step in steps:
+        shapes.append(step.counts(shapes[-1]))
+    for step, sizes in zip(reversed(steps), reversed(shapes[:-1]), strict=True):
+        y = _sum_into_all(fusion_barrier(y) if step is not steps[-1] else y, step, sizes)
+    return y.astype(source.dtype)
 
 
 # ---- steps ----
 
 
-def _steps(windows: Windows) -> list[Windows]:
-    """The windows one axis after the other, from the last, or all at once where that reads fewer elements."""
+def _steps(windows: Windows, at_once: int = 0) -> list[Windows]:
+    """The windows one axis after the other, from the last, or all at once.
+
+    All at once if that reads fewer elements, or if a window has at most so many taps.
+    """
     moving = [axis for axis in reversed(range(len(windows.size))) if windows.moves(axis)]
     # For each window of the result: the taps along an axis, for all windows of the axes that come after it.
     reads = [windows.size[axis] * math.prod(windows.stride[:axis]) for axis in moving]
-    if math.prod(windows.size) <= sum(reads) and not any(map(windows.is_blocks, moving)):
+    if math.prod(windows.size) <= max(at_once, sum(reads)) and not any(map(windows.is_blocks, moving)):
         return [windows]
     return [windows.along(axis) for axis in moving]
 
@@ -170,10 +189,10 @@ def _taken(x: jax.Array, step: Windows, largest: bool = True, as_xla: bool = Fal
 def _first_inside(step: Windows, counts: Sizes) -> jax.Array:
     """For each window, the number of its first tap that is not padding."""
     first = jnp.zeros(counts, jnp.int32)
-    for axis, (m, s, r, (low, _)) in enumerate(zip(counts, step.stride, step.dilation, step.padding, strict=True)):
+    for axis, (s, r, (low, _)) in enumerate(zip(step.stride, step.dilation, step.padding, strict=True)):
         if low > 0:
-            taps = np.maximum(-(-(low - s * np.arange(m)) // r), 0) * math.prod(step.size[axis + 1 :])
-            first += jnp.asarray(taps, jnp.int32).reshape([-1 if a == axis else 1 for a in range(len(counts))])
+            inside = jnp.maximum(-((s * lax.broadcasted_iota(jnp.int32, counts, axis) - low) // r), 0)
+            first += inside * math.prod(step.size[axis + 1 :])
     return first
 
 
@@ -190,9 +209,26 @@ def _select(taken: jax.Array, values: jax.Array, step: Windows) -> jax.Array:
 
 
 def _sum_into_taken(taken: jax.Array, source: jax.Array, step: Windows, shape: Sizes) -> jax.Array:
+    axis, zero = _block_axis(step), jnp.zeros((), source.dtype)
+    if axis is not None:
+        return _spread_blocks(source, axis, step, shape, taken)
+    return _sums_of_phases(lambda tap: jnp.where(taken == tap, source, zero), source, step, shape)
+
+
+def _sum_into_all(source: jax.Array, step: Windows, shape: Sizes) -> jax.Array:
     axis = _block_axis(step)
     if axis is not None:
-        return _spread_blocks(taken, source, axis, step, shape)
+        return _spread_blocks(source, axis, step, shape)
+    if max(step.stride, default=1) > 1:
+        return _sums_of_phases(lambda tap: source, source, step, shape)
+    # The windows over an element begin at it, or up to extent - 1 before it.
+    dims = zip(shape, source.shape, step.extents, step.padding, strict=True)
+    around = tuple((e - 1 - low, n + low - m) for n, m, e, (low, _) in dims)
+    return functools.reduce(lax.add, _taps(source, step._replace(padding=around), 0))
+
+
+def _sums_of_phases(at_tap: Callable[[int], jax.Array], source: jax.Array, step: Windows, shape: Sizes) -> jax.Array:
+    """At each element, the sum over its windows of what at_tap(number of the tap where it lies) has for the window."""
     zero = jnp.zeros((), source.dtype)
     tables = [_windows_of_phases(*each) for each in zip(step.size, step.stride, step.dilation, strict=True)]
     sizes = [-(-(low + n) // s) for n, s, (low, _) in zip(shape, step.stride, step.padding, strict=True)]
@@ -202,7 +238,7 @@ def _sum_into_taken(taken: jax.Array, source: jax.Array, step: Windows, shape: S
         for taps in itertools.product(*(table[p] for table, p in zip(tables, phase, strict=True))):
             number = int(np.ravel_multi_index([tap for tap, _ in taps], step.size))
             around = [(back, u - m - back, 0) for (_, back), u, m in zip(taps, sizes, source.shape, strict=True)]
-            sums += lax.pad(jnp.where(taken == number, source, zero), zero, around)
+            sums += lax.pad(at_tap(number), zero, around)
         phases[phase] = sums
     whole = _interleaved(phases, step.stride)
     starts = [low for low, _ in step.padding]
@@ -271,36 +307,18 @@ def _taken_of_blocks(x: jax.Array, axis: int, step: Windows, largest: bool, firs
     return jnp.where(best != best, last_nan, taken)
 
 
-def _spread_blocks(taken: jax.Array, source: jax.Array, axis: int, step: Windows, shape: Sizes) -> jax.Array:
-    """At each element, what `source` has for its window, if the window takes the element. Zero otherwise."""
-    stride, (low, _), zero = step.stride[axis], step.padding[axis], jnp.zeros((), source.dtype)
+def _spread_blocks(
+    source: jax.Array, axis: int, step: Windows, shape: Sizes, taken: jax.Array | None = None
+) -> jax.Array:
+    """At each element, what `source` has for its window, or zero if the window takes another one."""
+    size, stride, (low, _), zero = step.size[axis], step.stride[axis], step.padding[axis], jnp.zeros((), source.dtype)
     spread = (*source.shape[: axis + 1], stride, *source.shape[axis + 1 :])
-    chosen = jnp.expand_dims(taken, axis + 1) == lax.broadcasted_iota(jnp.int32, spread, axis + 1)
+    numbers = lax.broadcasted_iota(jnp.int32, spread, axis + 1)
+    chosen = numbers < size if taken is None else numbers == jnp.expand_dims(taken, axis + 1)
     y = jnp.where(chosen, jnp.expand_dims(source, axis + 1), zero)
     y = y.reshape(*source.shape[:axis], source.shape[axis] * stride, *source.shape[axis + 1 :])
     behind = low + shape[axis] - y.shape[axis]
     return lax.pad(y, zero, [(-low, behind, 0) if a == axis else (0, 0, 0) for a in range(y.ndim)])
-
-
-# ---- sums ----
-
-
-def _sums_along(x: jax.Array, axis: int, windows: Windows) -> jax.Array:
-    step = windows.along(axis)
-    if step.is_blocks(axis):
-        return _blocks(x, axis, step, 0).sum(axis + 1, dtype=x.dtype)
-    size, stride, dilation = step.size[axis], step.stride[axis], step.dilation[axis]
-    if stride == 1:
-        return functools.reduce(lax.add, _taps(x, step, 0))
-    # The transpose of a strided slice would be a padding for every tap. That of this split is one concatenation.
-    count, (low, _) = step.counts(x.shape)[axis], step.padding[axis]
-    rows = max((size - 1) * dilation // stride + count, 1)
-    around = [(low, rows * stride - x.shape[axis] - low, 0) if a == axis else (0, 0, 0) for a in range(x.ndim)]
-    padded = lax.pad(x, jnp.zeros((), x.dtype), around)
-    split = padded.reshape(*x.shape[:axis], rows, stride, *x.shape[axis + 1 :])
-    phases = [lax.squeeze(part, (axis + 1,)) for part in lax.split(split, [1] * stride, axis + 1)]
-    taps = [divmod(j * dilation, stride) for j in range(size)]
-    return functools.reduce(lax.add, [lax.slice_in_dim(phases[p], back, back + count, axis=axis) for back, p in taps])
 
 
 # ---- windows of several sizes ----

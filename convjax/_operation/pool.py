@@ -14,9 +14,9 @@ import jax.numpy as jnp
 from jax import lax
 
 from convjax._arguments.pooling import Adaptive, Pooling
-from convjax._arrays.pooling import Windows, adaptive_blocks, adaptive_windows, lowest, taken_taps, widened, window_sums
+from convjax._arrays.pooling import Windows, adaptive_blocks, adaptive_windows, lowest, taken_taps, widened
 from convjax._arrays.sharding import sharded_like_first
-from convjax._operation.pool_primitives import pool
+from convjax._operation.pool_primitives import pool, window_sums
 from convjax._spec import certainly
 
 Axes = tuple[int, ...]
@@ -52,21 +52,27 @@ def max_pool(x: jax.Array, *, call: Pooling, indices: bool):
 
 @_jitted("call", "count_padding", "divisor")
 def avg_pool(x: jax.Array, *, call: Pooling, count_padding: bool, divisor: int | None) -> jax.Array:
-    return _averages(widened(x), call, count_padding, divisor).astype(x.dtype)
+    def run(x: jax.Array, axes: Axes):
+        return _means(widened(x), axes, _windows(x, axes, call.windows), count_padding, divisor).astype(x.dtype)
+
+    return _in_memory_order(run, x, call)
 
 
 @_jitted("call", "norm_type")
 def lp_pool(x: jax.Array, *, call: Pooling, norm_type: float) -> jax.Array:
-    if math.isinf(norm_type):
-        run = lambda x, axes: pool(jnp.abs(x), _windows(x, axes, call.windows), norm_type > 0)  # noqa: E731
-        return _in_memory_order(run, x, call)
-    wide = widened(x)
-    powers = lax.integer_pow(wide, int(norm_type)) if norm_type.is_integer() else wide**norm_type
-    # As torch does: the mean, which counts the elements of smaller windows at the end, times the size of the kernel.
-    sums = _averages(powers, call, True, None) * math.prod(call.windows.size)
-    is_zero = sums == 0  # its gradient is defined as zero
-    roots = jnp.where(is_zero, jnp.ones_like(sums), sums) ** (1 / norm_type)
-    return jnp.where(is_zero, jnp.zeros_like(sums), roots).astype(x.dtype)
+    def run(x: jax.Array, axes: Axes):
+        windows = _windows(x, axes, call.windows)
+        if math.isinf(norm_type):
+            return pool(jnp.abs(x), windows, norm_type > 0)
+        wide = widened(x)
+        powers = lax.integer_pow(wide, int(norm_type)) if norm_type.is_integer() else wide**norm_type
+        # As torch does: the mean, which counts the elements of smaller windows at the end, times the kernel's size.
+        sums = _means(powers, axes, windows, True, None) * math.prod(windows.size)
+        is_zero = sums == 0  # its gradient is defined as zero
+        roots = jnp.where(is_zero, jnp.ones_like(sums), sums) ** (1 / norm_type)
+        return jnp.where(is_zero, jnp.zeros_like(sums), roots).astype(x.dtype)
+
+    return _in_memory_order(run, x, call)
 
 
 @_jitted("call")
@@ -142,13 +148,9 @@ def _window_starts(x: jax.Array, axis: int, windows: Windows) -> jax.Array:
     return numbers * windows.stride[axis] - windows.padding[axis][0]
 
 
-def _averages(x: jax.Array, call: Pooling, count_padding: bool, divisor: int | None) -> jax.Array:
-    def run(x: jax.Array, axes: Axes):
-        windows = _windows(x, axes, call.windows)
-        by = _areas(x, axes, windows, count_padding) if divisor is None else divisor
-        return window_sums(x, windows) / jnp.asarray(by, x.dtype)
-
-    return _in_memory_order(run, x, call)
+def _means(x: jax.Array, axes: Axes, windows: Windows, count_padding: bool, divisor: int | None) -> jax.Array:
+    by = _areas(x, axes, windows, count_padding) if divisor is None else divisor
+    return window_sums(x, windows) / jnp.asarray(by, x.dtype)
 
 
 def _areas(x: jax.Array, axes: Axes, windows: Windows, count_padding: bool):

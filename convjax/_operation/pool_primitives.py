@@ -1,16 +1,19 @@
-"""Pooling by the largest or the smallest element, with its derivatives: three primitives.
+"""Pooling and its derivatives: five primitives.
 
-`pool_p` pools. Its tangent is, for each window, the tangent of the element that the window takes. This is `select_p`,
-which is linear in the tangent. Its transpose, the gradient, is `sum_into_taken_p`. Each of these two is the transpose
-of the other, and a small change of x does not change which elements windows take. So there is every derivative.
+`pool_p` takes the largest, or the smallest, element of each window. Its tangent is the tangent of that element. This is
+`select_p`, which is linear in the tangent. Its transpose, the gradient, is `sum_into_taken_p`. Each of these two is the
+transpose of the other, and a small change of x does not change which elements windows take. So there is every
+derivative.
 
-The keyword arguments are `windows`, `largest` and `as_xla`, as in `_arrays/pooling`. With `as_xla`, XLA's own
-operations run on platforms other than CPUs.
+`window_sums_p` sums each window, and `sum_into_all_p` sums, at each element, over its windows. They are linear, and
+each is the transpose of the other.
+
+The keyword arguments `windows`, `largest` and `as_xla` are as in `_arrays/pooling`. With `as_xla`, XLA's own operations
+run on platforms other than CPUs.
 """
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -21,10 +24,13 @@ from convjax._arrays import pooling
 from convjax._arrays.pooling import Windows
 from convjax._arrays.sharding import mark_varying, varying_axes
 from convjax._arrays.xla_cpu import on_cpu
+from convjax._spec import Sizes
 
 pool_p = Primitive("convjax_pool")
 select_p = Primitive("convjax_select")
 sum_into_taken_p = Primitive("convjax_sum_into_taken")
+window_sums_p = Primitive("convjax_window_sums")
+sum_into_all_p = Primitive("convjax_sum_into_all")
 
 
 def pool(x: jax.Array, windows: Windows, largest: bool = True, as_xla: bool = False) -> jax.Array:
@@ -44,6 +50,11 @@ def sum_into_taken(
     return sum_into_taken_p.bind(*_varying_alike(x, source), windows=windows, largest=largest, as_xla=as_xla)
 
 
+def window_sums(x: jax.Array, windows: Windows, as_xla: bool = False) -> jax.Array:
+    """The sum of each window, with zeros as padding."""
+    return window_sums_p.bind(x, windows=windows, as_xla=as_xla)
+
+
 def _varying_alike(a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Both arrays, marked as varying over the axes of shard_map that either varies over."""
     axes = varying_axes(a) | varying_axes(b)
@@ -53,34 +64,42 @@ def _varying_alike(a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]:
 # ---- what they compute ----
 
 
-def _pool_by_xla(x, windows: Windows, largest: bool):
-    start = x.dtype.type(pooling.lowest(x.dtype, largest))
-    reduce = jax.lax.max if largest else jax.lax.min
+def _reduced_by_xla(x, windows: Windows, largest: bool | None):
+    """`reduce_window`, by the sum if `largest` is None."""
+    start = 0 if largest is None else pooling.lowest(x.dtype, largest)
+    reduce = jax.lax.add if largest is None else jax.lax.max if largest else jax.lax.min
     size, stride, dilation, padding = windows
-    return jax.lax.reduce_window(x, start, reduce, size, stride, padding, window_dilation=dilation)
+    return jax.lax.reduce_window(x, x.dtype.type(start), reduce, size, stride, padding, window_dilation=dilation)
 
 
 def _select_by_xla(x, values, **settings):
-    return jax.jvp(partial(_pool_by_xla, **settings), (x,), (values,))[1]
+    return jax.jvp(partial(_reduced_by_xla, **settings), (x,), (values,))[1]
 
 
 def _sum_into_taken_by_xla(x, source, **settings):
-    return jax.vjp(partial(_pool_by_xla, **settings), x)[1](source)[0]
+    return jax.vjp(partial(_reduced_by_xla, **settings), x)[1](source)[0]
+
+
+def _sum_into_all_by_xla(source, windows: Windows, shape: Sizes):
+    sums = partial(_reduced_by_xla, windows=windows, largest=None)
+    return jax.linear_transpose(sums, jax.ShapeDtypeStruct(shape, source.dtype))(source)[0]
 
 
 FORMS: dict[Primitive, tuple[Callable, Callable]] = {
-    pool_p: (pooling.pool, _pool_by_xla),
+    pool_p: (pooling.pool, _reduced_by_xla),
     select_p: (pooling.select, _select_by_xla),
     sum_into_taken_p: (pooling.sum_into_taken, _sum_into_taken_by_xla),
+    window_sums_p: (pooling.window_sums, partial(_reduced_by_xla, largest=None)),
+    sum_into_all_p: (pooling.sum_into_all, _sum_into_all_by_xla),
 }
 
 
 def _run(primitive: Primitive, *operands, as_xla: bool, **settings):
-    by_comparing, by_xla = (partial(f, **settings) for f in FORMS[primitive])
-    if primitive is not pool_p:
-        by_comparing = partial(by_comparing, as_xla=as_xla)
-        as_xla = as_xla and max(settings["windows"].dilation, default=1) == 1  # XLA's derivatives have no dilation
-    return on_cpu(by_comparing, by_xla, None, *operands) if as_xla else by_comparing(*operands)
+    ours, xlas = (partial(f, **settings) for f in FORMS[primitive])
+    if primitive in (select_p, sum_into_taken_p):
+        ours = partial(ours, as_xla=as_xla)
+        as_xla = as_xla and max(settings["windows"].dilation, default=1) == 1  # XLA's have no dilation
+    return on_cpu(ours, xlas, None, *operands) if as_xla else ours(*operands)
 
 
 # ---- rules ----
@@ -106,7 +125,7 @@ def _zero_like(y):
     return ad.Zero(jax.typeof(y).to_tangent_aval())
 
 
-def _transpose(transposed: Any, cotangent, x, values, **settings):
+def _transpose(transposed: Callable, cotangent, x, values, **settings):
     zero = isinstance(cotangent, ad.Zero)
     return None, ad.Zero(values.aval) if zero else transposed(x, cotangent, **settings)
 
@@ -117,11 +136,23 @@ def _batch(primitive: Primitive, operands, axes, *, windows: Windows, **settings
         jnp.broadcast_to(a, (size, *a.shape)) if axis is None else jnp.moveaxis(a, axis, 0)
         for a, axis in zip(operands, axes, strict=True)
     ]
+    if "shape" in settings:
+        settings["shape"] = (size, *settings["shape"])
     return primitive.bind(*moved, windows=windows.with_axis_in_front(), **settings), 0
 
 
+@partial(jax.jit, static_argnames=("primitive", "windows", "largest", "shape", "as_xla"))
+def _compiled(*operands, primitive: Primitive, **settings):
+    return primitive.bind(*operands, **settings)
+
+
+def _execute(primitive: Primitive, *operands, **settings):
+    with jax.disable_jit(False):  # a primitive is compiled under jax.disable_jit too
+        return _compiled(*operands, primitive=primitive, **settings)
+
+
 for _primitive in FORMS:
-    _primitive.def_impl(jax.jit(_primitive.bind, static_argnames=("windows", "largest", "as_xla")))
+    _primitive.def_impl(partial(_execute, _primitive))
     _primitive.def_abstract_eval(partial(_abstract, _primitive))
     mlir.register_lowering(_primitive, mlir.lower_fun(partial(_run, _primitive), multiple_results=False))
     batching.primitive_batchers[_primitive] = partial(_batch, _primitive)
@@ -129,3 +160,5 @@ ad.primitive_jvps[pool_p] = _tangent_of_pool
 for _primitive, _transposed in ((select_p, sum_into_taken), (sum_into_taken_p, select)):
     ad.primitive_jvps[_primitive] = partial(_tangent, _primitive)
     ad.primitive_transposes[_primitive] = partial(_transpose, _transposed)
+ad.deflinear2(window_sums_p, lambda ct, x, **settings: [sum_into_all_p.bind(ct, shape=x.aval.shape, **settings)])
+ad.deflinear2(sum_into_all_p, lambda ct, y, *, shape, **settings: [window_sums_p.bind(ct, **settings)])

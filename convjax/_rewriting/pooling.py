@@ -3,13 +3,11 @@
 import math
 from functools import partial
 
-import jax
 import jax.numpy as jnp
 from jax.extend.core import JaxprEqn
 
-from convjax._arrays.pooling import Windows, widened, window_sums
-from convjax._arrays.xla_cpu import on_cpu
-from convjax._operation.pool_primitives import pool, select, sum_into_taken
+from convjax._arrays.pooling import Windows
+from convjax._operation.pool_primitives import pool, select, sum_into_taken, window_sums
 from convjax._rewriting.programs import Made, Replacement
 
 MAX_TAPS = 49  # more would make the program long
@@ -28,8 +26,7 @@ def rule(equation: JaxprEqn, made_by: Made) -> Replacement | None:
     name, params, operands = equation.primitive.name, equation.params, list(equation.invars)
     windows = _windows(equation)
     if name == _SUM:
-        by_xla = partial(equation.primitive.bind, **params)
-        return Replacement(partial(on_cpu, partial(_sums, windows=windows), by_xla, None), operands)
+        return Replacement(partial(window_sums, windows=windows, as_xla=True), operands)
     if name in _POOLING:
         return Replacement(partial(pool, windows=windows, largest=_POOLING[name], as_xla=True), operands)
     function, order = _DERIVATIVES[name]
@@ -56,7 +53,3 @@ def _windows(equation: JaxprEqn) -> Windows:
     dilation = tuple(params.get("window_dilation", (1,) * len(size)))
     padding = tuple((low, high) for low, high in params["padding"])
     return Windows(size, tuple(params["window_strides"]), dilation, padding)
-
-
-def _sums(x: jax.Array, *, windows: Windows) -> jax.Array:
-    return window_sums(widened(x), windows).astype(x.dtype)

@@ -310,6 +310,29 @@ def test_the_gradient_of_pooling(seed):
             np.testing.assert_array_equal(ours[1][found], xlas[1][found])
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_sums_of_windows(seed):
+    """And what lax makes of their gradients: sums of integers, which are exact."""
+    rng = np.random.default_rng(seed)
+    for _ in range(6):
+        sizes, window, strides, dilation = (
+            rng.integers(low, high, 4) for low, high in ((4, 9), (1, 4), (1, 4), (1, 3))
+        )
+        padding = [tuple(map(int, rng.integers(0, k, 2))) for k in window]
+        x = rng.integers(-9, 9, sizes).astype(rng.choice(["float32", "float64"]))
+        f = functools.partial(
+            lax.reduce_window, init_value=x.dtype.type(0), computation=lax.add, window_dimensions=window.tolist()
+        )
+        f = functools.partial(f, window_strides=strides.tolist(), padding=padding, window_dilation=dilation.tolist())
+        y, pull = jax.vjp(f, x)
+        ct = rng.integers(-9, 9, y.shape).astype(x.dtype)
+        gradient = lambda x, ct, f=f: jax.vjp(f, x)[1](ct)[0]  # noqa: E731
+        np.testing.assert_array_equal(accelerate(f)(x), y)
+        for got in (accelerate(gradient)(x, ct), gradient(x, ct, accelerate(f))):
+            np.testing.assert_array_equal(got, pull(ct)[0])
+        assert "reduce_window(" not in optimized_text(accelerate(f), x)
+
+
 def optimized_text(f, *args) -> str:
     return jax.jit(f).lower(*args).compile().as_text().replace("-", "_")
 

@@ -89,6 +89,18 @@ def test_pooling():
         assert (row.kind, row.why_kept) == ("select_and_scatter_add", why)
 
 
+def test_pooling_of_convjax():
+    f = lambda x: convjax.max_pool2d(convjax.avg_pool2d(x, 2), 2).sum()  # noqa: E731
+    rows = convjax.explain(jax.grad(f), machine=convjax.Machine("tpu"))(X).rows
+    assert [row.kind for row in rows] == [
+        "convjax_window_sums",
+        "convjax_pool",
+        "convjax_sum_into_taken",
+        "convjax_sum_into_all",
+    ]
+    assert {row.why_kept for row in rows} == {None}
+
+
 def test_errors():
     with pytest.raises(TypeError, match=r"convjax\.explain: `f`"):
         convjax.explain(3)

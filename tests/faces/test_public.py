@@ -16,11 +16,16 @@ ROOT = pathlib.Path(convjax.__file__).parent
 
 NAMES = {
     "Comparison", "ConvParams", "Explanation", "Machine", "Plan", "accelerate", "compare", "conv", "conv1d",
+    "adaptive_avg_pool", "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "adaptive_max_pool",
+    "adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d", "avg_pool", "avg_pool1d", "avg_pool2d",
+    "avg_pool3d", "lp_pool", "lp_pool1d", "lp_pool2d", "lp_pool3d", "max_pool", "max_pool1d", "max_pool2d",
+    "max_pool3d", "max_unpool", "max_unpool1d", "max_unpool2d", "max_unpool3d",
     "conv2d", "conv3d", "conv_output_shape", "conv_transpose", "conv_transpose1d", "conv_transpose2d",
     "conv_transpose3d", "edges", "explain", "fold", "init_conv", "kernels", "lax", "ndimage", "patched", "plan",
     "signal", "tune", "unfold",
 }  # fmt: skip
 
+DIMS = ("", "1d", "2d", "3d")
 CONV = "x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1, *, padding_mode='zeros', "
 CONV_TRANSPOSE = (
     "x, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1, *, padding_mode='zeros', "
@@ -31,6 +36,29 @@ SIGNATURES = {
     **dict.fromkeys([f"conv_transpose{d}" for d in ("", "1d", "2d", "3d")], CONV_TRANSPOSE + MORE),
     "unfold": "x, kernel_size, dilation=1, padding=0, stride=1",
     "fold": "x, output_size, kernel_size, dilation=1, padding=0, stride=1",
+    **dict.fromkeys(
+        [f"max_pool{d}" for d in DIMS],
+        "x, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False, return_indices=False, *, "
+        "memory_format='contiguous'",
+    ),
+    "avg_pool1d": "x, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, *, "
+    "memory_format='contiguous'",
+    **dict.fromkeys(
+        ("avg_pool", "avg_pool2d", "avg_pool3d"),
+        "x, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True, divisor_override=None, *, "
+        "memory_format='contiguous'",
+    ),
+    **dict.fromkeys(
+        [f"lp_pool{d}" for d in DIMS],
+        "x, norm_type, kernel_size, stride=None, ceil_mode=False, *, memory_format='contiguous'",
+    ),
+    **dict.fromkeys([f"adaptive_avg_pool{d}" for d in DIMS], "x, output_size, *, memory_format='contiguous'"),
+    **dict.fromkeys(
+        [f"adaptive_max_pool{d}" for d in DIMS], "x, output_size, return_indices=False, *, memory_format='contiguous'"
+    ),
+    **dict.fromkeys(
+        [f"max_unpool{d}" for d in DIMS], "x, indices, kernel_size, stride=None, padding=0, output_size=None"
+    ),
     "init_conv": "key, in_channels, out_channels, kernel_size, *, groups=1, bias=True, transpose=False, dtype=float32",
     "plan": "x, weight, *args, function=conv, platform=None, machine=None, **options",
     "accelerate": "f, *, static_argnums=(), static_argnames=(), algorithm='auto'",
