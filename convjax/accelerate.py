@@ -27,9 +27,9 @@ def accelerate(
 
     f is traced, once for a signature, as `jax.jit` traces it. In the traced program every convolution of `jax.lax` is
     replaced, wherever it is called: under `jax.jit`, in scans, loops and branches, `jax.checkpoint`, the rules of
-    `jax.custom_jvp` and `jax.custom_vjp`, and `jax.shard_map`. On CPUs max and min pooling are replaced too, and their
-    gradients where they are part of f: XLA computes these in a loop on one core. All other operations stay as they
-    are. So models and training steps of Flax, Equinox, Haiku and others can be accelerated, inside or outside of
+    `jax.custom_jvp` and `jax.custom_vjp`, and `jax.shard_map`. On CPUs `reduce_window` by max, min and sum is replaced
+    too, and so are its derivatives: XLA computes these in a loop on one core. All other operations stay as they are. So
+    models and training steps of Flax, Equinox, Haiku and others can be accelerated, inside or outside of
     `jax.grad`, `jax.vmap` and `jax.jit`.
 
     Args:
@@ -47,7 +47,8 @@ def accelerate(
         nor hashable, and for models that hold their arrays as state (Flax NNX, Keras).
 
     Differences from `jax.jit(f)`: results are rounded otherwise, as those of `convjax.conv` are. Convolutions without a
-    spatial dimension, or with operands of two dtypes, stay as they are.
+    spatial dimension, or with operands of two dtypes, stay as they are. So do poolings of more than 49 taps. The
+    gradient of a max pooling goes to the same elements, but where a NaN is in the window.
 
     >>> import convjax, jax, jax.numpy as jnp
     >>> def layer(x, w):  # NHWC, as Flax has it

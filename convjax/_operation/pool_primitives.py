@@ -55,6 +55,11 @@ def window_sums(x: jax.Array, windows: Windows, as_xla: bool = False) -> jax.Arr
     return window_sums_p.bind(x, windows=windows, as_xla=as_xla)
 
 
+def sum_into_all(source: jax.Array, windows: Windows, shape: Sizes, as_xla: bool = False) -> jax.Array:
+    """The transpose of `window_sums`, for an x of this shape."""
+    return sum_into_all_p.bind(source, windows=windows, shape=shape, as_xla=as_xla)
+
+
 def _varying_alike(a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Both arrays, marked as varying over the axes of shard_map that either varies over."""
     axes = varying_axes(a) | varying_axes(b)
@@ -160,5 +165,5 @@ ad.primitive_jvps[pool_p] = _tangent_of_pool
 for _primitive, _transposed in ((select_p, sum_into_taken), (sum_into_taken_p, select)):
     ad.primitive_jvps[_primitive] = partial(_tangent, _primitive)
     ad.primitive_transposes[_primitive] = partial(_transpose, _transposed)
-ad.deflinear2(window_sums_p, lambda ct, x, **settings: [sum_into_all_p.bind(ct, shape=x.aval.shape, **settings)])
-ad.deflinear2(sum_into_all_p, lambda ct, y, *, shape, **settings: [window_sums_p.bind(ct, **settings)])
+ad.deflinear2(window_sums_p, lambda ct, x, **settings: [sum_into_all(ct, shape=x.aval.shape, **settings)])
+ad.deflinear2(sum_into_all_p, lambda ct, y, *, shape, **settings: [window_sums(ct, **settings)])

@@ -2,12 +2,14 @@
 
 import math
 from functools import partial
+from typing import Any
 
 import jax.numpy as jnp
-from jax.extend.core import JaxprEqn
+from jax.extend.core import JaxprEqn, Literal, Var
+from jax.extend.core.primitives import pad_p
 
 from convjax._arrays.pooling import Windows
-from convjax._operation.pool_primitives import pool, select, sum_into_taken, window_sums
+from convjax._operation.pool_primitives import pool, select, sum_into_all, sum_into_taken, window_sums
 from convjax._rewriting.programs import Made, Replacement
 
 MAX_TAPS = 49  # more would make the program long
@@ -26,6 +28,11 @@ def rule(equation: JaxprEqn, made_by: Made) -> Replacement | None:
     name, params, operands = equation.primitive.name, equation.params, list(equation.invars)
     windows = _windows(equation)
     if name == _SUM:
+        dilated = _before_dilation(equation, made_by)
+        if dilated is not None:
+            source, windows = dilated
+            shape = equation.outvars[0].aval.shape  # type: ignore[attr-defined]
+            return Replacement(partial(sum_into_all, windows=windows, shape=shape, as_xla=True), [source])
         return Replacement(partial(window_sums, windows=windows, as_xla=True), operands)
     if name in _POOLING:
         return Replacement(partial(pool, windows=windows, largest=_POOLING[name], as_xla=True), operands)
@@ -47,9 +54,38 @@ def is_replaced(equation: JaxprEqn) -> bool:
     return few and comparison and not dilated and jnp.issubdtype(dtype, jnp.floating)
 
 
+def _before_dilation(equation: JaxprEqn, made_by: Made) -> tuple[Any, Windows] | None:
+    """The gradient that lax has of a sum with strides: the cotangent of the sum, and the windows of the sum.
+
+    lax puts zeros between the elements of the cotangent, and then sums windows at stride 1. None for other sums.
+    """
+    operand = equation.invars[0]
+    made = made_by.get(operand) if isinstance(operand, Var) else None
+    after = _windows(equation)
+    ones = (1,) * len(after.size)
+    if made is None or made.primitive is not pad_p or (after.stride, after.dilation) != (ones, ones):
+        return None
+    source, zero = made.invars
+    given: Any = source.aval
+    config = made.params["padding_config"]
+    is_zero = isinstance(zero, Literal) and zero.val == 0
+    if not is_zero or not any(between for _, _, between in config):
+        return None
+    result: Any = equation.outvars[0].aval
+    # The element e of the result is summed from the positions p = low + window * stride of the padded cotangent with
+    # e <= p < e + size. It is the tap e + size - 1 - p of that window.
+    padding, dims = [], zip(given.shape, result.shape, after.size, after.padding, config, strict=True)
+    for m, n, k, (more, _), (low, _, between) in dims:
+        front = int(k - 1 - low - more)
+        padding.append((front, (m - 1) * (between + 1) + k - n - front))
+    if any(front < 0 for front, _ in padding):
+        return None
+    return source, Windows(after.size, tuple(between + 1 for *_, between in config), ones, tuple(padding))
+
+
 def _windows(equation: JaxprEqn) -> Windows:
     params = equation.params
     size = tuple(params["window_dimensions"])
     dilation = tuple(params.get("window_dilation", (1,) * len(size)))
-    padding = tuple((low, high) for low, high in params["padding"])
+    padding = tuple((int(low), int(high)) for low, high in params["padding"])
     return Windows(size, tuple(params["window_strides"]), dilation, padding)
