@@ -41,6 +41,11 @@ def on_channels_last(conv: Callable) -> Callable:
     return call
 
 
+def pooled_on_channels_last(pool: Callable) -> Callable:
+    """A pooling of arrays with the channels first as one of images (N, *n, C)."""
+    return lambda x, *arguments: image_to_last(pool(image_to_first(x), *arguments, memory_format="channels_last"))
+
+
 def in_memory_format(case: Case, x, w, ct):
     """Arrays with the channels first, in the memory format of the case."""
     if case.memory_format == "contiguous":

@@ -11,7 +11,7 @@ import numpy as np
 from jax import lax
 
 import convjax
-from benchmarks.backends import image_to_last, kernel_to_last, on_channels_last
+from benchmarks.backends import image_to_last, kernel_to_last, on_channels_last, pooled_on_channels_last
 from benchmarks.networks import NETWORKS, Weights
 
 
@@ -82,25 +82,25 @@ _CHANNELS_FIRST = {
     "channels": lambda x: x.shape[1],
     "mean": lambda x: x.mean((2, 3), keepdims=True),
     "cat": lambda parts: jnp.concatenate(parts, 1),
-    "max_pool2d": _max_pool2d,
 }
 _CHANNELS_LAST = {
     "channels": lambda x: x.shape[-1],
     "mean": lambda x: x.mean((1, 2), keepdims=True),
     "cat": lambda parts: jnp.concatenate(parts, -1),
-    "max_pool2d": partial(_max_pool2d, first=1),
 }
-_CONVJAX = {name: getattr(convjax, name) for name in ("conv1d", "conv2d", "conv_transpose2d")}
-_LAX = {"conv1d": _lax_conv, "conv2d": _lax_conv, "conv_transpose2d": _lax_conv_transpose}
+_CONVJAX = {name: getattr(convjax, name) for name in ("conv1d", "conv2d", "conv_transpose2d", "max_pool2d")}
+_LAX = {"conv1d": _lax_conv, "conv2d": _lax_conv, "conv_transpose2d": _lax_conv_transpose, "max_pool2d": _max_pool2d}
 OPS = {
     "convjax": SimpleNamespace(**_SHARED, **_CHANNELS_FIRST, **_CONVJAX),
     "lax": SimpleNamespace(**_SHARED, **_CHANNELS_FIRST, **_LAX),
 }
 # The same on images (N, H, W, C), with kernels (KH, KW, I, O).
 _CONVJAX_NHWC = {name: on_channels_last(getattr(convjax, name)) for name in ("conv2d", "conv_transpose2d")}
+_CONVJAX_NHWC["max_pool2d"] = pooled_on_channels_last(convjax.max_pool2d)
 _LAX_NHWC = {
     "conv2d": partial(_lax_conv, layout=("NHWC", "HWIO", "NHWC")),
     "conv_transpose2d": partial(_lax_conv_transpose, layout=("NHWC", "HWOI", "NHWC")),
+    "max_pool2d": partial(_max_pool2d, first=1),
 }
 OPS_NHWC = {
     "convjax": SimpleNamespace(**_SHARED, **_CHANNELS_LAST, **_CONVJAX_NHWC),
