@@ -4,6 +4,7 @@ from convjax._algorithms import (
     chwn,
     col2im,
     depth_slices,
+    depthwise_reduce,
     fft,
     im2col,
     im2row,
@@ -24,7 +25,21 @@ from convjax._algorithms import (
 )
 from convjax._algorithms.algorithm import Algorithm
 
-_KERNELS = (xla, shift_add, variadic_reduce, matmul, winograd, fft, im2col, im2row, col2im, row2im, per_tap, onednn)
+_KERNELS = (
+    xla,
+    shift_add,
+    variadic_reduce,
+    depthwise_reduce,
+    matmul,
+    winograd,
+    fft,
+    im2col,
+    im2row,
+    col2im,
+    row2im,
+    per_tap,
+    onednn,
+)
 _REWRITES = (swap_operands, subpixel, polyphase, depth_slices, per_group, space_to_depth, chwn, zero_insertion)
 
 ALGORITHMS: dict[str, Algorithm] = {file.ALGORITHM.name: file.ALGORITHM for file in (*_KERNELS, *_REWRITES)}

@@ -27,9 +27,6 @@ MAX_TAPS = 64
 MAX_GROUPED_BFLOAT16_TAPS = 7  # along an axis; kernels of 19x29 and of 40 taps never returned
 MAX_GROUPED_PADDING = 3  # elements on a side, with groups
 MAX_IMAGES = 64  # calls of a weight gradient
-# Images of up to so many elements are joined. 3x3, 384 channels on 8 images of 14x14 takes 0.29 ms instead of 0.36, and
-# 144 channels on 56x56 takes 3.6 instead of 2.1.
-MAX_JOINED_ELEMENTS = 1 << 20
 DTYPES = ("float32", "bfloat16")
 
 
@@ -51,29 +48,12 @@ def _depthwise_weight_gradient(x, w, spec):
     """The sum, over the images, of a depthwise convolution of each image with its cotangent.
 
     As one convolution, with sums over the images, it takes 20 to 60 times as long: oneDNN has fast code for depthwise
-    kernels alone. Small images become one image, one below the other.
+    kernels alone.
     """
     shape = (1, *spec.output_shape(x.shape, w.shape)[2:], w.shape[0])
     x, cotangent = map(channels_last, _gemm.summed_axis_first(x, w, spec))
-    if x.shape[0] > 1 and x.size <= MAX_JOINED_ELEMENTS:
-        x, cotangent, spec = _joined_images(x, cotangent, spec, shape)
     kernels = lax.expand_dims(cotangent, (cotangent.ndim - 1,))
     return channels_first(add_all([_convolve(x[n : n + 1], kernels[n], spec, shape) for n in range(x.shape[0])]))
-
-
-def _joined_images(x, cotangent, spec, shape):
-    """The images below one another, and their cotangents likewise, with zeros in the rows between them.
-
-    The cotangent is a kernel dilated by the stride of the layer, so the distance of the images is a multiple of it.
-    """
-    low, step = spec.padding[0][0], spec.rhs_dilation[0]
-    rows = (cotangent.shape[1] - 1) * step + _spec.extent(shape[1], spec.stride[0])  # that an image's windows read
-    distance = -(-rows // step)
-    zero, rest = jnp.zeros((), x.dtype), [(0, 0, 0)] * (x.ndim - 2)
-    x = lax.pad(x, zero, [(0, 0, 0), (low, distance * step - x.shape[1] - low, 0), *rest])
-    cotangent = lax.pad(cotangent, zero, [(0, 0, 0), (0, distance - cotangent.shape[1], 0), *rest])
-    x, cotangent = (a.reshape(1, a.shape[0] * a.shape[1], *a.shape[2:]) for a in (x, cotangent))
-    return x, cotangent, spec._replace(padding=((0, 0), *spec.padding[1:]))
 
 
 def _convolve(x, w, spec, shape, transposed: bool = False):

@@ -107,10 +107,15 @@ def _vector_sums(x, w, spec, counts, bands):
             tap, phase = [t + first * (axis == at) for axis, (t, _) in enumerate(starts)], tuple(v for _, v in starts)
             part = _taps.tap_slice(x[phase], tap, (1,) * dims, (1,) * dims, full[4:], 3)
             parts.append(lax.broadcast_in_dim(part, full, (0, 1, 2, *range(4, len(full)))).reshape(split) * band)
-        loops = [parts[cut] for cut in _chunks.split_evenly(len(parts), math.ceil(len(parts) / SUMS_OF_ONE_LOOP))]
-        return [lax.optimization_barrier(y) for loop in loops for y in _sums(loop, [4 + at + (dims > 1)])]
+        return sums_in_registers(parts, 4 + at + (dims > 1))
 
     return [band_sums(*band) for band in bands]
+
+
+def sums_in_registers(parts: list[jax.Array], axis: int) -> list[jax.Array]:
+    """The sum of each part along an axis, in loops that hold so many sums in registers."""
+    loops = [parts[cut] for cut in _chunks.split_evenly(len(parts), math.ceil(len(parts) / SUMS_OF_ONE_LOOP))]
+    return [lax.optimization_barrier(y) for loop in loops for y in _sums(loop, [axis])]
 
 
 def _sums(parts: list[jax.Array], axes) -> list[jax.Array]:

@@ -91,12 +91,33 @@ def test_images_in_the_other_memory_format(case):
             assert np.abs(np.asarray(got) - want).max() <= ROUNDING[name] * np.abs(want).max(), name
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_random_weight_gradients_of_depthwise_layers(seed):
+    rng = np.random.default_rng([7, seed])
+    for _ in range(5):
+        dims, channels = int(rng.integers(1, 4)), int(rng.integers(2, 40))
+        kernel, stride, dilation = (tuple(map(int, rng.integers(1, 4, dims))) for _ in range(3))
+        padding = tuple((int(low), int(high)) for low, high in rng.integers(0, 5, (dims, 2)))
+        reach = [(k - 1) * r + 1 for k, r in zip(kernel, dilation, strict=True)]
+        sizes = [int(n) + r for n, r in zip(rng.integers(0, 6, dims), reach, strict=True)]
+        options = {"groups": channels, "stride": stride, "padding": padding, "dilation": dilation}
+        case = Case("depthwise", (int(rng.integers(1, 4)), channels, *sizes), (channels, 1, *kernel), options)
+        spec, x, w = specs(case)["weight gradient"]
+        spec = channels_last(spec)
+        x, w = normal(seed, x.shape), normal(seed + 1, w.shape)
+        names = ["xla", "depthwise_reduce", *["onednn"] * HERE.has_onednn(x.dtype)]
+        assert not any(why_unsupported(ALGORITHMS[name], spec, x, w, HERE) for name in names)
+        want, *results = jax.jit(lambda x, w, s=spec, names=names: [by(name, s)(x, w) for name in names])(x, w)
+        for name, got in zip(names[1:], results, strict=True):
+            np.testing.assert_allclose(got, want, rtol=0, atol=3e-6 * max(float(jnp.abs(want).max()), 1), err_msg=name)
+
+
 def test_the_cases_reach_every_algorithm():
     found = [entry for case in (*CASES, *ALL_REDUCED) for entry in specs(case).values()]
     found += [(channels_last(spec), x, w) for spec, x, w in found]
     for name, algorithm in ALGORITHMS.items():
         assert sum(why_unsupported(algorithm, *entry) is None for entry in found) >= (
-            10 if name == "depth_slices" else 60
+            10 if name in ("depth_slices", "depthwise_reduce") else 60
         ), name
 
 
@@ -114,10 +135,15 @@ def test_dtypes_of_every_algorithm(name, dtype):
         (ConvSpec((2, 1), ((1, 1), (2, 2)), (1, 1), (1, 3)), (2, 3, 9, 11), (4, 3, 3, 3)),
         (ConvSpec((1, 1, 1), ((1, 1),) * 3, (1, 1, 1), (1, 1, 1)), (2, 3, 4, 5, 6), (4, 3, 3, 3, 3)),
         (ConvSpec((1, 1), ((1, 1), (1, 1)), (1, 1), (1, 1), groups=2), (2, 6, 9, 8), (4, 3, 3, 3)),
+        (
+            ConvSpec((1, 1), ((1, 1), (1, 1)), (1, 1), (1, 1), 3, hints=Hints(layer_weight="result")),
+            (1, 6, 9, 8),
+            (3, 2, 9, 8),
+        ),
     ]:
         x, w = (normal(i, shape, np.complex64 if dtype.kind == "c" else np.float32) for i, shape in enumerate((x, w)))
         x, w = (jnp.asarray(np.round(3 * a) if whole else a).astype(dtype) for a in (x, w))
-        spec = channels_last(spec) if name in ("im2row", "row2im") else spec
+        spec = channels_last(spec) if name in ("im2row", "row2im", "depthwise_reduce") else spec
         if why_unsupported(ALGORITHMS[name], spec, x, w, HERE):
             continue
         served += 1

@@ -1,0 +1,116 @@
+"""The weight gradient of a depthwise layer whose channels are last in memory: the sums of all channels side by side.
+
+Every tap of a channel is a sum, over the image, of the input times the cotangent. LLVM may not reorder a sum, so a loop
+over the elements of one sum makes no vectors. Here seven or so rows are summed first, element by element: a loop so
+short is unrolled, and the one over a row and its channels is vectorised. All taps are summed in one pass, which reads
+input and cotangent once. A product with ones sums what remains. Some images are taken at a time, so that they stay in
+cache. `variadic_reduce` is the same for contiguous images.
+"""
+
+import itertools
+import math
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from convjax import _spec
+from convjax._algorithms import _chunks, _gemm, _taps
+from convjax._algorithms._memory_format import channels_first, channels_last
+from convjax._algorithms.algorithm import Kernel, definition_multiply_adds, reason_if_input_is_dilated, summands
+from convjax._algorithms.variadic_reduce import MAX_POSITIONS, ROWS_PER_VECTOR, sums_in_registers
+from convjax._arrays import xla_cpu
+from convjax._arrays.sums import add_all
+from convjax._machine import Machine
+
+MAX_FAST_TAPS = 25  # 7x7, 384 channels on 8 images of 14x14 takes 0.85 ms, and 0.51 by oneDNN
+
+
+def run(x: jax.Array, w: jax.Array, spec, machine: Machine) -> jax.Array:
+    sum_dtype, shape = _spec.sum_dtype(x.dtype, spec), spec.output_shape(x.shape, w.shape)
+    taps, channels, dtype = shape[2:], w.shape[0], x.dtype
+    x, cotangent = (channels_last(xla_cpu.as_bits(a)) for a in _gemm.summed_axis_first(x, w, spec))
+    sizes = cotangent.shape[1:-1]
+    padding = _taps.padding_of_windows(spec.padding, x.shape[1:-1], sizes, spec.rhs_dilation, spec.stride, taps)
+    chunks = _chunks.chunk_count(x.shape[0], max(x.size, cotangent.size), machine.chunk_elements / 2)
+    images = x.shape[0] // chunks
+
+    def chunk(a, first):
+        if chunks > 1:
+            a = _chunks.slice_at(a, (first,), (images, *a.shape[1:]))
+        a = xla_cpu.from_bits(a, dtype, sum_dtype)
+        return a if chunks == 1 and dtype == sum_dtype else xla_cpu.fusion_barrier(a, machine)
+
+    def add_chunk(first, y):
+        first = first if chunks == 1 else xla_cpu.parallel_index(first, machine)
+        image, ct = _taps.pad(chunk(x, first), padding, first=1), chunk(cotangent, first)
+        bands = [_band_sums(image, ct, band, spec, taps) for band in _bands(sizes)]
+        return y + add_all([jnp.stack([_sum_all(part) for part in parts]) for parts in bands])
+
+    y = _chunks.zeros_varying_like((math.prod(taps), channels), sum_dtype, x)
+    y = _chunks.loop(_chunks.chunk_starts(x.shape[0], chunks), add_chunk, y)
+    return channels_first(y.reshape(1, *taps, channels)).astype(spec.out_dtype or dtype)
+
+
+def _bands(sizes) -> list[tuple[int, int, int]]:
+    """Bands of rows of the cotangent (first, last, rows per vector). The remainder is a band of its own."""
+    size = sizes[_row_axis(sizes)]
+    if size < ROWS_PER_VECTOR[0]:
+        return [(0, size, size)]
+    rows = min(ROWS_PER_VECTOR, key=lambda n: (size % n, -n))
+    whole = size - size % rows
+    return [(0, whole, rows)] + ([(whole, size, size - whole)] if whole < size else [])
+
+
+def _row_axis(sizes) -> int:
+    return max(len(sizes) - 2, 0)
+
+
+def _band_sums(x, cotangent, band: tuple[int, int, int], spec, taps) -> list[jax.Array]:
+    """For every tap, (N, *n, C) with sums of some rows of that band in place of the rows."""
+    first, last, rows = band
+    axis = 1 + _row_axis(cotangent.shape[1:-1])
+    part = lax.slice_in_dim(cotangent, first, last, axis=axis)
+    split = (*part.shape[:axis], -1, rows, *part.shape[axis + 1 :])
+    products = []
+    for tap in itertools.product(*map(range, taps)):
+        start = [j * s for j, s in zip(tap, spec.stride, strict=True)]
+        start[axis - 1] += first * spec.rhs_dilation[axis - 1]
+        met = _taps.tap_slice(x, start, (1,) * len(taps), spec.rhs_dilation, part.shape[1:-1], first=1)
+        products.append((met * part).reshape(split))
+    return sums_in_registers(products, axis + 1)
+
+
+def _sum_all(part: jax.Array) -> jax.Array:
+    """The sum over all axes but the channels, as a product with ones: XLA's sum is not vectorised."""
+    rows = part.reshape(-1, part.shape[-1])
+    return (jnp.ones((1, len(rows)), rows.dtype) @ rows)[0]
+
+
+def unsupported(spec, x, w) -> str | None:
+    if spec.hints.layer_weight != "result" or not spec.channels_last:
+        return "not a weight gradient with the channels last"
+    if x.shape[0] > 1 or not w.shape[0] == spec.groups > 1:
+        return "not a depthwise layer"
+    if _spec.is_empty(spec, x, w):
+        return "nothing to multiply"
+    positions = _spec.position_count(spec, x, w)
+    if positions > MAX_POSITIONS:
+        return f"{positions} taps, more than {MAX_POSITIONS}"
+    return reason_if_input_is_dilated(spec)
+
+
+def pays(p) -> bool:
+    """3x3, 256 channels on 8 images of 64x64 takes 3.3 ms instead of 7.2 by oneDNN, and 5x5, 240 on 28x28 1.0 for 1.4."""
+    return p.groups >= 16 and p.is_float and p.positions <= MAX_FAST_TAPS
+
+
+ALGORITHM = Kernel(
+    "depthwise_reduce",
+    "one pass over images with the channels last, for the sums of all taps",
+    run,
+    unsupported,
+    definition_multiply_adds,
+    summands,
+    memory_format="channels_last",
+)
