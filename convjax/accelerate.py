@@ -47,8 +47,8 @@ def accelerate(
         nor hashable, and for models that hold their arrays as state (Flax NNX, Keras).
 
     Differences from `jax.jit(f)`: results are rounded otherwise, as those of `convjax.conv` are. Convolutions without a
-    spatial dimension, or with operands of two dtypes, stay as they are. So do poolings of more than 49 taps. The
-    gradient of a max pooling goes to the same elements, but where a NaN is in the window.
+    spatial dimension, or with operands of two dtypes, stay as they are. So do poolings of large
+    windows that overlap. The gradient of a max pooling goes to the same elements, but where a NaN is in the window.
 
     >>> import convjax, jax, jax.numpy as jnp
     >>> def layer(x, w):  # NHWC, as Flax has it

@@ -42,14 +42,16 @@ class _Axis(NamedTuple):
 
 def run(x: jax.Array, w: jax.Array, spec, machine: Machine, convolve) -> jax.Array:
     shape = spec.output_shape(x.shape, w.shape)
-    dims, axes = spec.dims, _axes(spec, x, w)
+    dims, axes, first = spec.dims, _axes(spec, x, w), subpixel.first_phase_axis(spec)
 
     def convolved(parts) -> jax.Array:
-        """The convolution for one part of the phases of each axis, as (N, G O, *phases, *positions plus shifts)."""
+        """The convolution for one part of the phases of each axis, as `subpixel.phases_apart` has it."""
         counts = [len(part.phases) for part in parts]
         if not all(part.taps for part in parts):
             sizes = [axis.positions + max(part.shifts) for axis, part in zip(axes, parts, strict=True)]
-            return _chunks.zeros_varying_like((*shape[:2], *counts, *sizes), spec.out_dtype or x.dtype, x)
+            filled = shape[0], shape[1] * math.prod(counts), *sizes
+            zeros = _chunks.zeros_varying_like(filled, spec.out_dtype or x.dtype, x)
+            return subpixel.phases_apart(zeros, counts, spec)
         kernel = w
         for i, (axis, part) in enumerate(zip(axes, parts, strict=True)):
             kernel = _every_nth_tap(kernel, 2 + 2 * i, axis.dilation, part)
@@ -58,7 +60,7 @@ def run(x: jax.Array, w: jax.Array, spec, machine: Machine, convolve) -> jax.Arr
         y = convolve(x, kernel.reshape(-1, *kernel.shape[1 + dims :]), inner)  # a group has O v output channels
         # Groups are summed in a loop, which must not be fused into the one that interleaves the phases.
         y = fusion_barrier(y, spec, machine) if spec.groups > 1 else y
-        return y.reshape(*shape[:2], *counts, *y.shape[2:])
+        return subpixel.phases_apart(y, counts, spec)
 
     results = {parts: convolved(parts) for parts in itertools.product(*[axis.parts for axis in axes])}
 
@@ -72,14 +74,12 @@ def run(x: jax.Array, w: jax.Array, spec, machine: Machine, convolve) -> jax.Arr
             y = placed((*chosen, part))
             for shift in dict.fromkeys(part.shifts):
                 at = [n for n, s in enumerate(part.shifts) if s == shift]
-                phases = lax.slice_in_dim(y, at[0], at[-1] + 1, axis=2 + i)
-                found[part.phases[at[0]]] = lax.slice_in_dim(phases, shift, shift + axis.positions, axis=2 + dims + i)
-        return jnp.concatenate([found[first] for first in sorted(found)], 2 + i) if len(found) > 1 else found[0]
+                phases = lax.slice_in_dim(y, at[0], at[-1] + 1, axis=first + i)
+                stop = shift + axis.positions
+                found[part.phases[at[0]]] = lax.slice_in_dim(phases, shift, stop, axis=first + dims + i)
+        return jnp.concatenate([found[phase] for phase in sorted(found)], first + i) if len(found) > 1 else found[0]
 
-    y = placed(())
-    y = y.transpose(0, 1, *[at for i in range(dims) for at in (2 + dims + i, 2 + i)])
-    y = y.reshape(*shape[:2], *[axis.dilation * axis.positions for axis in axes])
-    return lax.slice(y, [0] * y.ndim, shape)
+    return subpixel.interleaved(placed(()), spec, shape)
 
 
 def _every_nth_tap(w: jax.Array, at: int, n: int, part: _Phases) -> jax.Array:

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from convjax._algorithms._memory_format import fusion_barrier
+from convjax._algorithms._memory_format import channels_first, channels_last, fusion_barrier
 from convjax._algorithms.algorithm import Rewrite, reason_unless_only_input_is_dilated
 from convjax._machine import Machine
 
@@ -33,11 +33,39 @@ def run(x: jax.Array, w: jax.Array, spec, machine: Machine, convolve) -> jax.Arr
     # Groups are summed in a loop, which must not be fused into the one that interleaves the phases.
     y = fusion_barrier(y, spec, machine) if spec.groups > 1 else y
 
-    y = y.reshape(*shape[:2], *spec.lhs_dilation, *y.shape[2:])
+    y = phases_apart(y, spec.lhs_dilation, spec)
+    first = first_phase_axis(spec)
     for i, axis in enumerate(axes):
-        y = _placed(y, 2 + i, 2 + dims + i, axis)
-    y = y.transpose(0, 1, *[at for i in range(dims) for at in (2 + dims + i, 2 + i)])
-    y = y.reshape(*shape[:2], *[a * axis.positions for a, axis in zip(spec.lhs_dilation, axes, strict=True)])
+        y = _placed(y, first + i, first + dims + i, axis)
+    return interleaved(y, spec, shape)
+
+
+# XLA interleaves phases in the order that the axes have here, and copies all that it fuses with that to this order. So
+# the axes are those of the memory format.
+
+
+def phases_apart(y: jax.Array, counts, spec) -> jax.Array:
+    """(N, C phases, *positions) to (N, C, *phases, *positions), or to (N, *phases, *positions, C) if C is last."""
+    channels = y.shape[1] // math.prod(counts)
+    if not spec.channels_last:
+        return y.reshape(y.shape[0], channels, *counts, *y.shape[2:])
+    y, dims = channels_last(y), spec.dims
+    y = y.reshape(*y.shape[:-1], channels, *counts)
+    return y.transpose(0, *range(dims + 2, 2 * dims + 2), *range(1, dims + 2))
+
+
+def first_phase_axis(spec) -> int:
+    return 1 if spec.channels_last else 2
+
+
+def interleaved(y: jax.Array, spec, shape) -> jax.Array:
+    """The phases as an image (N, C, *n) of this shape, from what `phases_apart` returned."""
+    dims, first = spec.dims, first_phase_axis(spec)
+    pairs = [(first + dims + i, first + i) for i in range(dims)]
+    sizes = [y.shape[position] * y.shape[phase] for position, phase in pairs]
+    y = y.transpose(*range(first), *[axis for pair in pairs for axis in pair], *range(first + 2 * dims, y.ndim))
+    y = y.reshape(*y.shape[:first], *sizes, *y.shape[first + 2 * dims :])
+    y = channels_first(y) if spec.channels_last else y
     return lax.slice(y, [0] * y.ndim, shape)
 
 

@@ -1,6 +1,5 @@
 """Pooling in a traced program, and its gradient, without XLA's loops over windows. `_arrays/pooling` says how."""
 
-import math
 from functools import partial
 from typing import Any
 
@@ -8,11 +7,11 @@ import jax.numpy as jnp
 from jax.extend.core import JaxprEqn, Literal, Var
 from jax.extend.core.primitives import pad_p
 
-from convjax._arrays.pooling import Windows
+from convjax._arrays.pooling import Windows, unrolled_taps
 from convjax._operation.pool_primitives import pool, select, sum_into_all, sum_into_taken, window_sums
 from convjax._rewriting.programs import Made, Replacement
 
-MAX_TAPS = 49  # more would make the program long
+MAX_UNROLLED_TAPS = 49  # more would make the program long
 _POOLING = {"reduce_window_max": True, "reduce_window_min": False}  # whether a window takes its largest element
 _SUM = "reduce_window_sum"
 # What is done to (x, values), and where the equation has these two.
@@ -50,8 +49,9 @@ def is_replaced(equation: JaxprEqn) -> bool:
     dtype = equation.outvars[0].aval.dtype  # type: ignore[attr-defined]
     dilated = max(params.get("base_dilation", (1,)), default=1) > 1
     comparison = name not in _DERIVATIVES or params["select_prim"].name in _LARGEST
-    few = math.prod(params["window_dimensions"]) <= MAX_TAPS
-    return few and comparison and not dilated and jnp.issubdtype(dtype, jnp.floating)
+    if dilated or not comparison or not jnp.issubdtype(dtype, jnp.floating):
+        return False
+    return unrolled_taps(_windows(equation)) <= MAX_UNROLLED_TAPS
 
 
 def _before_dilation(equation: JaxprEqn, made_by: Made) -> tuple[Any, Windows] | None:

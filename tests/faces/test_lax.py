@@ -1,6 +1,9 @@
 """`convjax.lax`: the functions of `jax.lax`, their values, derivatives, signatures and errors."""
 
+import functools
 import inspect
+import itertools
+import math
 
 import jax
 import jax.numpy as jnp
@@ -94,3 +97,91 @@ def test_errors_are_those_of_lax(args, kind):
             module.conv_general_dilated(*args)
         messages.append(str(raised.value))
     assert messages[0].splitlines()[0] == messages[1].splitlines()[0]
+
+
+# ---- the parameters of jax's own tests (tests/lax_test.py of jax-ml/jax), of which some are drawn ----
+
+SPECS = {n: [["".join(p) for p in itertools.permutations(axes[: n + 2])] for axes in ("NCHW", "OIHW")] for n in (1, 2)}
+
+
+def pick(rng, *values):
+    return values[rng.integers(len(values))]
+
+
+def general_dilated(rng):
+    batch_groups, groups = pick(rng, (1, 1), (2, 1), (1, 2))
+    b, i, j = rng.integers(2, 4, 3).tolist()
+    shapes = (b * batch_groups, i * groups, 9, pick(rng, 0, 10, 10)), (j * groups * batch_groups, i, 4, 5)
+    numbers = pick(rng, ("NCHW", "OIHW", "NCHW"), ("NHWC", "HWIO", "NHWC"), ("NCHW", "HWIO", "NHWC"))
+    steps = pick(rng, (1, 1), (2, 1)), pick(rng, ((1, 2), (2, 0)), ((10, 8), (7, 13)))
+    dilations = [pick(rng, (1, 1), (1, 2), (1, 4)) for _ in range(2)]
+    orders = [[axes.index(a) for a in spec] for axes, spec in zip(("NCHW", "OIHW"), numbers, strict=False)]
+    shapes = [[shape[axis] for axis in order] for shape, order in zip(shapes, orders, strict=True)]
+    return shapes, (*steps, *dilations, numbers, groups, batch_groups), {}
+
+
+def transpose(rng):
+    n, (b, i, j), k = pick(rng, 0, 1, 2, 2), rng.integers(2, 4, 3).tolist(), pick(rng, 3, 4, 5)
+    letters = ["", "H", "HW"][n]
+    sizes = {"N": b, "C": i, "H": 9, "W": 10}
+    flipped = n == 2 and pick(rng, True, False)
+    pairs = [tuple(rng.integers(0, 3, 2).tolist()) for _ in range(n)]
+    padding = pick(rng, "VALID", "SAME", *[pairs] * 2 * (n == 2))
+    strides = pick(rng, *itertools.product((1, 2, 3), repeat=n))
+    kernel = [k] * n + ([j, i] if flipped else [i, j])
+    dilation, options = pick(rng, None, (2,) * n), {"transpose_kernel": flipped}
+    numbers = (f"N{letters}C", f"{letters}IO", f"N{letters}C")
+    options |= {"use_consistent_padding": True} if n == 2 else {}
+    return [[sizes[a] for a in numbers[0]], kernel], (strides, padding, dilation, numbers), options
+
+
+def local(rng):
+    n = pick(rng, 1, 2)
+    numbers = pick(rng, *SPECS[n][0]), pick(rng, *SPECS[n][1]), pick(rng, *SPECS[n][0])
+    image = dict(zip("NCHW", (2, 4, 7, 6), strict=True))
+    taps, strides, dilation = (2, 3)[:n], (1, 2)[:n], (2, 1)[:n]
+    padding = pick(rng, "SAME", "VALID")
+    counts = [-(-size // s) if padding == "SAME" else (size - (k - 1) * d - 1) // s + 1
+              for size, s, k, d in zip((7, 6), strides, taps, dilation, strict=False)]  # fmt: skip
+    kernel = {"O": 5, "I": 4 * math.prod(taps), **dict(zip("HW", counts, strict=False))}
+    taps = [dict(zip("HW", taps, strict=False))[a] for a in numbers[1] if a in "HW"]
+    shapes = [[image[a] for a in numbers[0]], [kernel[a] for a in numbers[1]]]
+    return shapes, (strides, padding, taps), {"rhs_dilation": dilation, "dimension_numbers": numbers}
+
+
+def patches(rng):
+    n = pick(rng, 1, 2)
+    numbers = pick(rng, *SPECS[n][0]), pick(rng, *SPECS[n][1]), pick(rng, *SPECS[n][0])
+    sizes = dict(zip("NCHW", (2, 3, 7, 6), strict=True))
+    options = {"lhs_dilation": pick(rng, None, (1, 2)[:n]), "rhs_dilation": pick(rng, None, (2, 1)[:n])}
+    options |= {"dimension_numbers": numbers}
+    return [[sizes[a] for a in numbers[0]]], ((2, 3)[:n], (1, 2)[:n], pick(rng, "SAME", "VALID")), options
+
+
+FAMILIES = {
+    "conv_general_dilated": general_dilated,
+    "conv_transpose": transpose,
+    "conv_general_dilated_local": local,
+    "conv_general_dilated_patches": patches,
+}
+
+
+@pytest.mark.parametrize("part", range(3))
+@pytest.mark.parametrize("name", FAMILIES)
+def test_parameters_of_jaxs_own_tests(name, part):
+    rng = np.random.default_rng([part, len(name)])
+    drawn = [FAMILIES[name](rng) for _ in range(10)]
+    operands = [[jnp.asarray(normal(n, shape), jnp.float64) for n, shape in enumerate(each[0])] for each in drawn]
+
+    def results(module, operands):
+        made = []
+        for (_, args, options), arrays in zip(drawn, operands, strict=True):
+            f = lambda *a, args=args, options=options: getattr(module, name)(*a, *args, **options)  # noqa: E731
+            y, pull = jax.vjp(f, *arrays)
+            made.append((y, *pull(jnp.cos(jnp.arange(y.size, dtype=y.dtype)).reshape(y.shape))))
+        return made
+
+    got, want = (jax.jit(functools.partial(results, module))(operands) for module in (convjax.lax, lax))
+    for each, ours, lax_s in zip(drawn, got, want, strict=True):
+        for a, b in zip(ours, lax_s, strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9, err_msg=str(each))
