@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from operator import eq
 from typing import Any
 
 import jax
@@ -16,7 +17,7 @@ from convjax._choice.choose import why_unsupported
 from convjax._choice.recorded import Recorded
 from convjax._operation.primitive import convolve, flipped_weight
 from convjax._rewriting.programs import Made, Replacement
-from convjax._spec import ConvSpec, Hints
+from convjax._spec import ConvSpec, Hints, certainly
 
 
 def rule(algorithm: str | Recorded = "auto"):
@@ -40,6 +41,8 @@ def why_kept(equation: JaxprEqn) -> str | None:
     lhs, rhs = _structs(equation)
     if lhs.ndim < 3:
         return "no spatial dimension"
+    if any(certainly(eq, n, 0) for n in (*lhs.shape, *rhs.shape)):
+        return "an empty operand"
     if lhs.dtype != rhs.dtype:
         return f"operands of two dtypes, {lhs.dtype} and {rhs.dtype}"
     return None

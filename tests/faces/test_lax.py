@@ -139,14 +139,14 @@ def local(rng):
     n = pick(rng, 1, 2)
     numbers = pick(rng, *SPECS[n][0]), pick(rng, *SPECS[n][1]), pick(rng, *SPECS[n][0])
     image = dict(zip("NCHW", (2, 4, 7, 6), strict=True))
-    taps, strides, dilation = (2, 3)[:n], (1, 2)[:n], (2, 1)[:n]
-    padding = pick(rng, "SAME", "VALID")
-    counts = [-(-size // s) if padding == "SAME" else (size - (k - 1) * d - 1) // s + 1
-              for size, s, k, d in zip((7, 6), strides, taps, dilation, strict=False)]  # fmt: skip
-    kernel = {"O": 5, "I": 4 * math.prod(taps), **dict(zip("HW", counts, strict=False))}
-    taps = [dict(zip("HW", taps, strict=False))[a] for a in numbers[1] if a in "HW"]
-    shapes = [[image[a] for a in numbers[0]], [kernel[a] for a in numbers[1]]]
-    return shapes, (strides, padding, taps), {"rhs_dilation": dilation, "dimension_numbers": numbers}
+    options = {"window_strides": (1, 2)[:n], "padding": pick(rng, "SAME", "VALID"), "rhs_dilation": (2, 1)[:n]}
+    options["dimension_numbers"] = numbers
+    shape, kernel = [image[a] for a in numbers[0]], dict(zip("OIHW", (5, 4, 2, 3), strict=True))
+    shared = [jax.ShapeDtypeStruct(each, float) for each in (shape, [kernel[a] for a in numbers[1]])]
+    counts = jax.eval_shape(functools.partial(lax.conv_general_dilated, **options), *shared).shape
+    taps = [kernel[a] for a in numbers[1] if a in "HW"]
+    own = {"O": 5, "I": 4 * math.prod(taps), **{a: counts[numbers[2].index(a)] for a in numbers[2] if a in "HW"}}
+    return [shape, [own[a] for a in numbers[1]]], (), options | {"filter_shape": taps}
 
 
 def patches(rng):
@@ -155,7 +155,8 @@ def patches(rng):
     sizes = dict(zip("NCHW", (2, 3, 7, 6), strict=True))
     options = {"lhs_dilation": pick(rng, None, (1, 2)[:n]), "rhs_dilation": pick(rng, None, (2, 1)[:n])}
     options |= {"dimension_numbers": numbers}
-    return [[sizes[a] for a in numbers[0]]], ((2, 3)[:n], (1, 2)[:n], pick(rng, "SAME", "VALID")), options
+    padding = pick(rng, "SAME", "VALID") if options["lhs_dilation"] is None else [(1, 0), (1, 2)][:n]
+    return [[sizes[a] for a in numbers[0]]], ((2, 3)[:n], (1, 2)[:n], padding), options
 
 
 FAMILIES = {
