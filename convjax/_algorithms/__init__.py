@@ -29,7 +29,6 @@ _KERNELS = (
     xla,
     shift_add,
     variadic_reduce,
-    depthwise_reduce,
     matmul,
     winograd,
     fft,
@@ -39,6 +38,7 @@ _KERNELS = (
     row2im,
     per_tap,
     onednn,
+    depthwise_reduce,
 )
 _REWRITES = (swap_operands, subpixel, polyphase, depth_slices, per_group, space_to_depth, chwn, zero_insertion)
 

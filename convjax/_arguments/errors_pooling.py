@@ -13,6 +13,13 @@ def padding_above_half(function: str, padding: tuple, kernel: tuple) -> Exceptio
         try:      padding={most[0] if len({*most}) == 1 else most}, or jax.numpy.pad before the call""")
 
 
+def padding_of_pairs(function: str, padding: Any) -> Exception:
+    return _value_error(f"""convjax.{function}: `padding` has different widths for the two sides of an axis.
+        got:      padding={padding!r}
+        expected: an int, or an int per spatial dimension: as much before x as behind it, as in torch
+        try:      jax.numpy.pad before the call, with constant_values=-jax.numpy.inf for a maximum""")
+
+
 def no_divisor(function: str) -> Exception:
     return _value_error(f"""convjax.{function}: `divisor_override` is 0.
         got:      divisor_override=0

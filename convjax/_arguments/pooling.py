@@ -73,6 +73,8 @@ def _dims(function: str, dims: int | None, shape: Sizes, argument: str, value: A
 
 def _stride_and_padding(function: str, dims: int, kernel: Sizes, stride: Any, padding: Any) -> tuple[Sizes, Sizes]:
     stride = kernel if stride is None else values.integers(function, "stride", stride, dims, 1)
+    if isinstance(padding, (tuple, list)) and any(isinstance(p, (tuple, list)) for p in padding):
+        raise errors_pooling.padding_of_pairs(function, padding)
     padding = values.integers(function, "padding", padding, dims, 0)
     if any(p > k // 2 for p, k in zip(padding, kernel, strict=True)):
         raise errors_pooling.padding_above_half(function, padding, kernel)

@@ -70,7 +70,7 @@ ARGUMENTS: dict[str, tuple[str | tuple[str, str], ...]] = {
     ),
     "b": ("bias",),
     **dict.fromkeys(
-        ("kernel_size", "kernel_shape", "ksize", "filter_size", "window", "window_shape", "shape"),
+        ("kernel_size", "kernel_shape", "ksize", "filter_size", "pool_size", "window", "window_shape", "shape"),
         ("kernel_size", "size", ("weight", "leave it out: `weight` has the kernel's sizes")),
     ),
     **dict.fromkeys(

@@ -88,7 +88,8 @@ def test_the_error_is_the_one_shown():
 
 def test_the_table_of_pieces_is_complete():
     names = set(re.findall(r"`(\w+)`", README[README.index("## The pieces") : README.index("## Examples")]))
-    numbered = {f"conv_transpose{d}d" for d in (1, 2, 3)}
+    poolings = ("max_pool", "avg_pool", "lp_pool", "adaptive_avg_pool", "adaptive_max_pool", "max_unpool")
+    numbered = {f"{name}{d}d" for d in (1, 2, 3) for name in ("conv_transpose", *poolings)}
     assert set(convjax.__all__) - names - numbered == {"Plan"}
     listed = re.search(r"\| `kernels` \| (.*?) \|", README)[1].split(", ")
     assert sorted(listed) == sorted(convjax.kernels.__all__)

@@ -127,6 +127,8 @@ MISTAKES = [
     ("max_pool2d", (X, 3), {"padding": 2}, ValueError, "padding=1, or jax.numpy.pad"),
     ("max_pool2d", (X, 3), {"padding": (1, 2)}, ValueError, "padding of at most (1, 1)"),
     ("max_pool2d", (X, 3), {"padding": "same"}, TypeError, "`padding`"),
+    ("max_pool2d", (X, 3), {"padding": [(0, 1), (1, 0)]}, ValueError, "jax.numpy.pad before the call"),
+    ("max_pool2d", (X,), {"pool_size": 3}, TypeError, "kernel_size=3"),
     ("max_pool2d", (X, 3), {"ceil_mode": 1}, TypeError, "ceil_mode=True or False"),
     ("max_pool2d", (X, 3), {"memory_format": "nhwc"}, ValueError, "memory_format='channels_last'"),
     ("max_pool2d", (X[0, 0], 3), {}, ValueError, "x[None, None]"),
