@@ -119,6 +119,19 @@ def same_patches(theirs, ours, _):
         check_close_values([Case(name, *functions, (numbers(seeded(name), shape, "float64"),))])
 
 
+def same_poolings(theirs, *_):
+    arguments = {"max_pool2d": "3, 2, 1", "avg_pool2d": "3, 2, 1", "lp_pool2d": "2, 3"}
+    arguments |= dict.fromkeys(("adaptive_avg_pool2d", "adaptive_max_pool2d"), "(4, 2)")
+    names = [name.removeprefix("F.") for name in codes(theirs)]
+    assert set(names) == {*arguments, "max_unpool2d"}
+    x = numbers(seeded("poolings"), (2, 3, 7, 6), "float64")
+    for name, given in arguments.items():
+        close(run(f"convjax.{name}(x, {given})", x=x), run(f"F.{name}(x, {given})", x=torch.tensor(x)))
+    y, indices = F.max_pool2d(torch.tensor(x), 2, return_indices=True)
+    want = F.max_unpool2d(y, indices, 2, output_size=(7, 6))
+    close(convjax.max_unpool2d(y.numpy(), indices.numpy(), 2, output_size=(7, 6)), want)
+
+
 def promoted(theirs, ours, note):
     assert "uint8" in note
     picture, kernel = numbers(seeded("picture"), (1, 1, 6, 6), "uint8"), np.ones((1, 1, 3, 3), np.float32)
@@ -148,6 +161,7 @@ CHECKS = {
     "`nn.Conv2d(..., padding_mode": same_borders,
     "`F.pad(": same_pairs,
     "`F.unfold`, `F.fold`": same_patches,
+    "`F.max_pool2d`": same_poolings,
     "dtypes must match": promoted,
     "`loss.backward()`": same_gradient,
 }
