@@ -6,10 +6,9 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import lax
 
-from convjax._arguments import arrays, errors, errors_scipy, images
+from convjax._arguments import arrays, errors, errors_scipy, images, values
 from convjax._arguments.suggestions import explain_unknown_arguments
 from convjax._arrays import xla_cpu
 from convjax._arrays.sharding import sharded_like_first
@@ -139,8 +138,7 @@ def canny(
                 name, "image", x.dtype, "floats, or integers of 8 to 32 bits", "image / image.max()"
             )
         largest = 1.0 if x.dtype == jnp.bool_ else float(jnp.iinfo(x.dtype).max)
-    if not isinstance(use_quantiles, (bool, np.bool_)):
-        raise errors.not_a_flag(name, "use_quantiles", use_quantiles)
+    use_quantiles = values.flag(name, "use_quantiles", use_quantiles)
     given = {"low_threshold": low_threshold, "high_threshold": high_threshold}
     low, high = (_threshold(name, a, v, largest, use_quantiles) for a, v in given.items())
     if not any(isinstance(v, jax.core.Tracer) for v in (low, high)) and low > high:

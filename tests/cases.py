@@ -136,3 +136,8 @@ def random_spec(rng) -> tuple[ConvSpec, tuple[int, ...], tuple[int, ...]]:
         padding.append((low, max(high, room)))
     spec = ConvSpec(tuple(stride), tuple(padding), tuple(lhs), tuple(rhs), groups)
     return spec, (groups * inputs, *sizes), (groups * outputs, inputs, *kernel)
+
+
+def optimized_text(f, *args) -> str:
+    """The program that XLA makes of f, with underscores in the names of operations."""
+    return jax.jit(f).lower(*args).compile().as_text().replace("-", "_")

@@ -75,11 +75,17 @@ def run(x: jax.Array, w: jax.Array, spec, machine: Machine) -> jax.Array:
 
 
 def _bands(kernel) -> list[tuple[int, int, int]]:
-    """Bands of rows of the kernel (first, last, rows per vector). The remainder is a band of its own. A kernel of one
-    axis is cut into rows. No bands if the rows are too few or too short."""
+    """The bands of a kernel. A kernel of one axis is cut into rows. None if the rows are too few or too short."""
     size = kernel[-2:][0]
     if kernel[-1] < MIN_ROW * (ROWS_PER_VECTOR[0] if len(kernel) == 1 else 1) or size < ROWS_PER_VECTOR[0]:
         return []
+    return bands_of_rows(size)
+
+
+def bands_of_rows(size: int) -> list[tuple[int, int, int]]:
+    """So many rows as bands (first, last, rows per vector). The remainder is a band of its own."""
+    if size < ROWS_PER_VECTOR[0]:
+        return [(0, size, size)]
     rows = min(ROWS_PER_VECTOR, key=lambda n: (size % n, -n))
     whole = size - size % rows
     return [(0, whole, rows)] + ([(whole, size, size - whole)] if whole < size else [])

@@ -87,7 +87,9 @@ def _sum_into_taken_by_xla(x, source, **settings):
 
 def _sum_into_all_by_xla(source, windows: Windows, shape: Sizes):
     sums = partial(_reduced_by_xla, windows=windows, largest=None)
-    return jax.linear_transpose(sums, jax.ShapeDtypeStruct(shape, source.dtype))(source)[0]
+    # Zeros that vary over the axes of shard_map as source does. Otherwise their cotangent would be a sum over the mesh.
+    zeros = mark_varying(jnp.zeros(shape, source.dtype), varying_axes(source))
+    return jax.vjp(sums, zeros)[1](source)[0]
 
 
 FORMS: dict[Primitive, tuple[Callable, Callable]] = {
@@ -110,8 +112,15 @@ def _run(primitive: Primitive, *operands, as_xla: bool, **settings):
 # ---- rules ----
 
 
-def _abstract(primitive: Primitive, *operands, **settings):
-    (aval,) = jax.make_jaxpr(partial(_run, primitive, **settings))(*operands).out_avals
+def _abstract(primitive: Primitive, x, *values, windows: Windows, **settings):
+    """The shape, and the sharding and the axes of shard_map, of a plain form of XLA that has the same."""
+    sums = partial(_reduced_by_xla, windows=windows, largest=None)
+    alike: dict[Primitive, Callable] = {
+        select_p: lambda x, values: sums(values),
+        sum_into_taken_p: lambda x, source: x.astype(source.dtype),
+        sum_into_all_p: lambda source: _sum_into_all_by_xla(source, windows, settings["shape"]),
+    }
+    (aval,) = jax.make_jaxpr(alike.get(primitive, sums))(x, *values).out_avals
     return aval
 
 
