@@ -12,6 +12,8 @@ from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import convjax
+from convjax._arrays.pooling import Windows
+from convjax._operation.pool_primitives import FORMS
 
 POOLINGS = {
     "max": partial(convjax.max_pool, kernel_size=(3, 3), stride=2, padding=1),
@@ -94,6 +96,24 @@ def test_shard_map(pooling):
     mesh = jax.make_mesh((8,), ("a",))
     split = jax.shard_map(partial(derivatives, pooling), mesh=mesh, in_specs=P("a"), out_specs=P("a"))
     same(jax.jit(split)(jax.device_put(x, NamedSharding(mesh, P("a")))), derivatives(pooling, x))
+
+
+WINDOWS = Windows((1, 1, 3, 2), (1, 1, 2, 1), (1, 1, 1, 1), ((0, 0), (0, 0), (1, 1), (0, 1)))
+
+
+@pytest.mark.parametrize("primitive", FORMS, ids=str)
+def test_the_forms_for_other_platforms(primitive):
+    """XLA's own operations, which `accelerate` keeps on GPUs and TPUs, compute the same, also under shard_map."""
+    x, ct = images(8, 3, 9, 10), jnp.asarray(normal(1, (8, 3, *WINDOWS.counts((8, 3, 9, 10))[2:])))
+    operands = {"convjax_select": (x, jnp.cos(x)), "convjax_sum_into_taken": (x, ct), "convjax_sum_into_all": (ct,)}
+    operands = operands.get(primitive.name, (x,))
+    settings = {} if "sum" in primitive.name and "taken" not in primitive.name else {"largest": True}
+    ours, xlas = (partial(f, windows=WINDOWS, **settings) for f in FORMS[primitive])
+    if primitive.name == "convjax_sum_into_all":
+        ours, xlas = partial(ours, shape=(8, 3, 9, 10)), partial(xlas, shape=(1, 3, 9, 10))
+    mesh = jax.make_mesh((8,), ("a",))
+    split = jax.jit(jax.shard_map(xlas, mesh=mesh, in_specs=P("a"), out_specs=P("a")))
+    same(split(*[jax.device_put(a, NamedSharding(mesh, P("a"))) for a in operands]), ours(*operands))
 
 
 @every_pooling
