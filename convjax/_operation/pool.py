@@ -98,11 +98,16 @@ def adaptive_max_pool(x: jax.Array, *, call: Adaptive, indices: bool):
 
 @_jitted("sizes")
 def max_unpool(x: jax.Array, indices: jax.Array, *, sizes: tuple[int, ...]) -> jax.Array:
-    dims = len(sizes)
+    dims, size = len(sizes), math.prod(sizes)
     lead, count = x.shape[: x.ndim - dims], math.prod(x.shape[x.ndim - dims :])
-    put = lambda row, at: jnp.zeros(math.prod(sizes), x.dtype).at[at].set(row, mode="drop", unique_indices=True)  # noqa: E731
-    rows = jax.vmap(put)(x.reshape(-1, count), indices.reshape(-1, count))
-    return rows.reshape(*lead, *sizes)
+    at = indices.reshape(-1, count).astype(jnp.int32)
+    outside = (at < 0) | (at >= size)  # to be dropped, and not counted from the end
+    at = jnp.where(outside, size + jnp.arange(count, dtype=jnp.int32), at)
+
+    def put(row: jax.Array, at: jax.Array) -> jax.Array:
+        return jnp.zeros(size, x.dtype).at[at].set(row, mode="drop", unique_indices=True)
+
+    return jax.vmap(put)(x.reshape(-1, count), at).reshape(*lead, *sizes)
 
 
 # ---- parts of them ----

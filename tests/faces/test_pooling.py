@@ -134,6 +134,11 @@ def test_symbolic_sizes():
     same(exported.call(x), f(x))
 
 
+def test_indices_outside_of_the_image_are_ignored():
+    y = convjax.max_unpool1d(jnp.ones((1, 4)), jnp.array([[-1, 2, 8, 100]]), 2)
+    np.testing.assert_array_equal(y, [[0, 0, 1, 0, 0, 0, 0, 0]])
+
+
 def test_it_runs_without_jit():
     x = images(1, 2, 6, 6)
     with jax.disable_jit():
