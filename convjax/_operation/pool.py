@@ -100,9 +100,10 @@ def adaptive_max_pool(x: jax.Array, *, call: Adaptive, indices: bool):
 def max_unpool(x: jax.Array, indices: jax.Array, *, sizes: tuple[int, ...]) -> jax.Array:
     dims, size = len(sizes), math.prod(sizes)
     lead, count = x.shape[: x.ndim - dims], math.prod(x.shape[x.ndim - dims :])
-    at = indices.reshape(-1, count).astype(jnp.int32)
-    outside = (at < 0) | (at >= size)  # to be dropped, and not counted from the end
-    at = jnp.where(outside, size + jnp.arange(count, dtype=jnp.int32), at)
+    indices = indices if indices.dtype.itemsize >= 4 else indices.astype(jnp.int32)
+    outside = (indices < 0) | (indices >= size)  # to be dropped, and not counted from the end
+    beyond = size + jnp.arange(count, dtype=jnp.int32)
+    at = jnp.where(outside.reshape(-1, count), beyond, indices.reshape(-1, count).astype(jnp.int32))
 
     def put(row: jax.Array, at: jax.Array) -> jax.Array:
         return jnp.zeros(size, x.dtype).at[at].set(row, mode="drop", unique_indices=True)

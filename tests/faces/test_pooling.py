@@ -135,8 +135,11 @@ def test_symbolic_sizes():
 
 
 def test_indices_outside_of_the_image_are_ignored():
-    y = convjax.max_unpool1d(jnp.ones((1, 4)), jnp.array([[-1, 2, 8, 100]]), 2)
-    np.testing.assert_array_equal(y, [[0, 0, 1, 0, 0, 0, 0, 0]])
+    for dtype in ("int8", "int32", "int64", "uint64"):
+        indices = np.array([[-1, 2, 8, 100]], "int8").astype(dtype)
+        indices[0, 3] += np.array(2**32 + 1 if dtype.endswith("64") else 0, dtype)
+        y = convjax.max_unpool1d(jnp.ones((1, 4)), jnp.asarray(indices), 2)
+        np.testing.assert_array_equal(y, [[0, 0, 1, 0, 0, 0, 0, 0]])
 
 
 def test_it_runs_without_jit():
