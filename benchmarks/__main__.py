@@ -47,6 +47,9 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--memory-format", default="contiguous", help="contiguous (NCHW), channels_last (NHWC), or both with a comma"
     )
+    parser.add_argument(
+        "--images", type=int, default=None, help="the number of images in every layer, instead of the row's own"
+    )
     parser.add_argument("--directions", default=",".join(DIRECTIONS), help="only these, separated by commas")
     parser.add_argument("--platform", default=None, choices=("cpu", "cuda"), help="default: JAX's default backend")
     parser.add_argument(
@@ -112,17 +115,18 @@ def _read_lines(path: str) -> list[str]:
     return Path(path).read_text().splitlines() if Path(path).exists() else []
 
 
-def _time_row(task, backends: list[str], rounds: int) -> dict[str, Any]:
+def _time_row(task, backends: list[str], rounds: int, queued: int) -> dict[str, Any]:
     """Time one row. convjax is timed twice, and the difference between the two times is noise."""
     ready = {name: task.ready(name) for name in ("convjax", *backends)}
     ready = {name: r for name, r in ready.items() if r is not None}
     ready["again"] = ready["convjax"]
+    calls = {name: r.call for name, r in ready.items()}
     return {
         "row": task.name,
         "family": task.family,
         "direction": task.direction,
         "algorithm": task.algorithm,
-        "seconds": fastest({name: r.call for name, r in ready.items()}, rounds, SAME),
+        "seconds": {name: t / queued for name, t in fastest(calls, rounds, SAME).items()},
         "compile_seconds": {n: r.compile_seconds for n, r in ready.items() if r.compile_seconds},
         "program_of_lax": "lax" in ready and ready["lax"].program == ready["convjax"].program,
         "temporary_bytes": {n: r.temporary_bytes for n, r in ready.items() if r.temporary_bytes is not None},
@@ -186,7 +190,7 @@ def main(options: argparse.Namespace) -> int:
         if unknown:
             print(f"--{name} {unknown[0]}: not one of {', '.join(known)}", file=sys.stderr)
             return 2
-    wanted = tasks.wanted(words, directions, backends, sets, formats, dtypes)
+    wanted = tasks.wanted(words, directions, backends, sets, formats, dtypes, options.images)
     if not wanted:
         print(f"--rows {options.rows}: no row has such a name or family in these directions", file=sys.stderr)
         return 2
@@ -194,16 +198,17 @@ def main(options: argparse.Namespace) -> int:
     end = float("inf")
     if options.minutes is not None:
         wanted, end = tasks.families_in_turn(wanted), time.monotonic() + 60 * options.minutes
+    queued = tasks.QUEUED_CALLS[here]
     rows: list[dict[str, Any]] = []
     for row in tqdm.tqdm(wanted, **PROGRESS):
         if time.monotonic() >= end:
             break
-        rows.append(_time_row(tasks.task(*row, here), backends, options.rounds))
+        rows.append(_time_row(tasks.task(*row, here), backends, options.rounds, queued))
     # Another process on the machine may have kept a time from settling. Such rows are timed again, and each call's
     # fewest seconds count.
     noisy = [n for n, row in enumerate(rows) if not settled(row["seconds"], SAME)]
     for n in tqdm.tqdm(noisy if options.minutes is None else [], **PROGRESS):
-        rows[n] = fewest(rows[n], _time_row(tasks.task(*wanted[n], here), backends, options.rounds))
+        rows[n] = fewest(rows[n], _time_row(tasks.task(*wanted[n], here), backends, options.rounds, queued))
     about = {"date": today, "command": command(sys.argv[1:]), "platform": here, "runs": 1}
     if before:
         is_complete = len(rows) == len(before["rows"])

@@ -4,6 +4,7 @@ The tests run the rows too, each reduced to a size that loops in float64 can com
 """
 
 import math
+import re
 from typing import Any, NamedTuple
 
 import jax
@@ -37,6 +38,12 @@ class Case(NamedTuple):
     def of_dtype(self, dtype: str) -> "Case":
         """The same call on arrays of another dtype."""
         return self if dtype == self.dtype else self._replace(name=f"{self.name}, {dtype}", dtype=dtype)
+
+    def of_batch(self, images: int) -> "Case":
+        """The same call on so many images."""
+        return self._replace(
+            name=f"{re.sub(', batch [0-9]+$', '', self.name)}, batch {images}", x=(images, *self.x[1:])
+        )
 
     @property
     def function(self):

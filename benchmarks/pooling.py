@@ -61,6 +61,8 @@ def calls(kind, shape, window, stride, padding, last: bool) -> dict:
     tensor = (tensor.to(memory_format=torch.channels_last) if last else tensor).requires_grad_()
     grad = torch.from_numpy(np.array(ct.transpose(0, 3, 1, 2) if last else ct))
     grad = grad.to(memory_format=torch.channels_last) if last else grad
+    if jax.default_backend() == "gpu":
+        tensor, grad = tensor.detach().cuda().requires_grad_(), grad.cuda()
     ready["torch both"] = functools.partial(_torch, kind, tensor, grad, window, stride, padding)
     return ready
 
@@ -76,6 +78,8 @@ def _torch(kind, x, grad, window, stride, padding) -> None:
 
     function = getattr(torch.nn.functional, f"{kind}_pool2d")
     torch.autograd.grad(function(x, window, stride, padding), x, grad)
+    if x.is_cuda:
+        torch.cuda.synchronize()
 
 
 def main() -> int:
@@ -84,10 +88,10 @@ def main() -> int:
     for last in (True, False):
         for name, pool in POOLS.items():
             seconds = {k: 1e3 * s for k, s in fastest(calls(*pool, last), rounds=7).items()}
-            cells = [f"{name}, {'NHWC' if last else 'NCHW'}", f"{seconds['lax backward']:.1f}"]
-            cells += [f"{seconds['convjax backward']:.1f}"]
-            cells += [f"{seconds['lax backward'] / seconds['convjax backward']:.1f}", f"{seconds['lax both']:.1f}"]
-            cells += [f"{seconds['convjax both']:.1f}", f"{seconds['torch both']:.1f}"]
+            cells = [f"{name}, {'NHWC' if last else 'NCHW'}", f"{seconds['lax backward']:.3g}"]
+            cells += [f"{seconds['convjax backward']:.3g}"]
+            cells += [f"{seconds['lax backward'] / seconds['convjax backward']:.3g}", f"{seconds['lax both']:.3g}"]
+            cells += [f"{seconds['convjax both']:.3g}", f"{seconds['torch both']:.3g}"]
             cells += [f"{seconds['torch both'] / seconds['convjax both']:.2f}"]
             print("|", " | ".join(cells), "|", flush=True)
     return 0
