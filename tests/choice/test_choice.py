@@ -188,7 +188,11 @@ CHANNELS = [(16, 32), (256, 64)]
 @pytest.mark.parametrize("name", ALGORITHMS)
 @pytest.mark.parametrize(("inputs", "outputs"), CHANNELS)
 def test_errors_stay_below_what_plan_says(name, inputs, outputs):
-    """And within 4 times those of XLA's convolution, but for Winograd, the FFT and oneDNN, for normal data."""
+    """And within 4 times those of XLA's convolution or product, but for Winograd, the FFT and oneDNN, for normal data.
+
+    Processors add the products in different orders. On some, an XLA product of 4096 numbers a sum is 12 times as far
+    off as its convolution.
+    """
     dense = ConvSpec((1, 1), ((1, 1), (1, 1)), (1, 1), (1, 1))
     for spec, xs, ws in [
         (dense, (2, inputs, 14, 14), (outputs, inputs, 3, 3)),
@@ -220,4 +224,13 @@ def test_errors_stay_below_what_plan_says(name, inputs, outputs):
         elif name == "fft":
             assert error <= 2e-6 * largest
         else:
-            assert error <= 4 * max(np.abs(plain - want).max(), 2e-7 * largest)
+            product = windows_times_weight(x, w, spec) if spec.groups == max(spec.lhs_dilation) == 1 else want
+            assert error <= 4 * max(*(np.abs(y - want).max() for y in (plain, product)), 2e-7 * largest)
+
+
+def windows_times_weight(x, w, spec):
+    """A convolution of images as one matrix product of XLA."""
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(x, ((0, 0), (0, 0), *spec.padding)), w.shape[2:], (2, 3))
+    rows = windows.transpose(0, 2, 3, 1, 4, 5).reshape(-1, w[0].size)
+    y = np.asarray(jnp.dot(rows, w.reshape(len(w), -1).T))
+    return y.reshape(len(x), *windows.shape[2:4], len(w)).transpose(0, 3, 1, 2)
