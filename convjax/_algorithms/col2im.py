@@ -70,7 +70,7 @@ def _products_with_unflipped_weight(w, spec, machine):
     XLA sees that one flip undoes the other, so the weight is read but not copied.
     """
     out_channels, in_channels, *kernel = w.shape
-    taps = [axis for axis, k in enumerate(kernel, 2) if k > 1]
+    taps = _taps.flipped_axes(w)
     w = lax.rev(_taps.swap_channels(w), taps).reshape(in_channels, -1)
 
     def products(x):

@@ -14,6 +14,7 @@ from convjax import _spec
 from convjax._algorithms import _chunks
 from convjax._algorithms._memory_format import channels_first, channels_last
 from convjax._algorithms._product import matmul
+from convjax._algorithms._taps import flipped_axes
 from convjax._algorithms.algorithm import Kernel, reason_unless_dense_with_channels_last, summands
 from convjax._algorithms.col2im import MAX_TAPS, multiply_adds, taps_of_phases
 from convjax._arrays.sums import add_all
@@ -24,7 +25,7 @@ def run(x: jax.Array, w: jax.Array, spec, machine: Machine) -> jax.Array:
     shape = spec.output_shape(x.shape, w.shape)
     kernel, flipped = w.shape[2:], spec.hints.flipped_weight
     if flipped:
-        w = lax.rev(w, [axis for axis, k in enumerate(kernel, 2) if k > 1])  # XLA sees that this undoes the flip
+        w = lax.rev(w, flipped_axes(w))  # XLA sees that this undoes the flip
     w = w.transpose(*range(2, w.ndim), 0, 1).reshape(-1, *w.shape[:2])
     x = channels_last(x)
     pixels = x.reshape(1, -1, x.shape[-1])

@@ -5,8 +5,7 @@ in the file of the algorithm. This file has the order, and the reasons, which qu
 
 The entries for a CPU were made from 640 timed operations (`benchmarks/results/choices.jsonl`: common shapes, and layers
 of published models). Their choices there are within a few percent of the fastest. `tests/choice/test_regret.py` checks
-that, also on layers of models that they were not made from. The entries for CUDA come from prototypes on an H200. The
-benchmark has not been run there yet.
+that, also on layers of models that they were not made from. The entries for CUDA were made on an H200.
 """
 
 from collections.abc import Callable
@@ -94,23 +93,30 @@ CPU_CHANNELS_LAST = (
     *CPU,
 )
 
+# From an H200 with jax 0.11.2: `benchmarks/results/cuda-h200*.md`. Times are of 64 images where no number is given.
 CUDA: tuple[Preference, ...] = (
-    # Depthwise 3x3 on 64x144x56x56 takes 0.11 ms, and lax 0.20. 1-D, 5 taps, dilation 4: 0.051 ms, and lax 0.70.
+    # Depthwise 7x7 on 768x32x32 takes 0.47 ms, and lax 1.19. 5x5 on 960x14x14, dilation 2, 0.27, and lax 1.14. But 5x5
+    # on 816x14x14 takes 0.20 instead of 0.13, and 7x7 on 640x7x7 0.16 instead of 0.08.
     Preference("shift_add", lambda p: not p.gradient_like and p.in_channels == 1 and p.out_channels <= 2
-               and p.taps <= 128, "{p.summands} products per result, in one loop"),
-    # The weight gradient of depthwise 3x3, dilation 6, on 2x256x33x33 takes 0.09 ms instead of 0.49. But on 8x144x56x56
-    # it takes 0.48 instead of 0.12 (H200, jax 0.11.2, 2026-11-28: benchmarks/results/cuda-h200-weight-gradients.md).
+               and p.taps <= 128 and (p.input_positions >= 256 or max(p.spec.rhs_dilation) > 1),
+               "{p.summands} products per result, in one loop"),
+    # The weight gradient of depthwise 5x5, dilation 2, on 960x14x14 takes 1.6 ms instead of 5.1, that of 3x3, dilation
+    # 6, on 2x256x33x33 0.09 instead of 0.49. But without dilation 5x5 on 816x14x14 takes 1.6 instead of 0.15.
     Preference("variadic_reduce", lambda p: p.gradient_like and p.batch == 1 and p.out_channels <= 2
-               and (max(p.spec.stride) > 1 or p.input_positions <= 256),
-               "few sums, of {p.summands} products each, held in registers"),
+               and max(p.spec.stride) > 1, "few sums, of {p.summands} products each, held in registers"),
     # The weight gradient of the causal layer of 4 taps takes 0.14 ms instead of 0.25, that of WaveNet 0.14 instead of
-    # 0.58, and that of a 1x1 layer of 3 groups 0.07 instead of 0.19 (the same run).
+    # 0.58, and that of a 1x1 layer of 3 groups 0.07 instead of 0.19. A strided image has to be copied first: 256 from
+    # 128 channels, 1x1x1, stride (1, 2, 2), on 16x28x28 takes 1.2 instead of 0.45.
     Preference("matmul", lambda p: p.gradient_like and p.is_float and (p.spec.dims == 1 or p.positions == 1)
-               and p.positions <= 8, "a matrix product of {p.positions} shifts"),
+               and p.positions <= 8 and max(p.spec.rhs_dilation) == 1, "a matrix product of {p.positions} shifts"),
+    # The weight gradient of depthwise 7x7 on 640x7x7 takes 0.05 ms instead of 1.07, on 768x32x32 3.2 instead of 11.5.
+    # But on 160x16x16 1.0 instead of 0.73: one product for each channel does not fill the card.
+    Preference("matmul", lambda p: p.spec.hints.layer_weight == "result" and p.is_float and p.batch == 1
+               and p.out_channels == 1 and p.positions >= 49 and p.groups >= 512, "a matrix product of {p.positions} shifts"),
     # Depthwise 31x31 on 16x128x56x56 takes 0.41 ms instead of 7.8.
     Preference("fft", lambda p: p.is_float and p.in_channels <= 32 and min(p.taps, p.positions) > 256
                and p.multiply_add_ratio("fft") > 3, "{p.taps} taps repay the transforms"),
-    # 1x1, 256 to 64 channels on 64x56x56 takes 0.070 ms instead of 0.20.
+    # 1x1, 32 to 128 channels on 128x128 takes 0.19 ms instead of 0.54, and 512 to 1024 on 14x14 as long as lax.
     Preference("matmul", lambda p: p.is_float and p.groups == 1 and p.taps == 1 and not p.input_dilated,
                "a matrix product of the arrays as they are"),
 )

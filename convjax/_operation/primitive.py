@@ -22,7 +22,7 @@ from jax.interpreters import ad, batching, mlir
 from convjax._algorithms import xla
 from convjax._algorithms._gemm import batch_and_channels_swapped
 from convjax._algorithms._memory_format import with_contiguous_images
-from convjax._algorithms._taps import swap_channels
+from convjax._algorithms._taps import flipped_axes, swap_channels
 from convjax._algorithms.algorithm import Algorithm, Kernel
 from convjax._arguments.values import check_countable
 from convjax._arrays.sharding import is_partitioned, mark_varying, varying_axes
@@ -142,7 +142,7 @@ for _platform in (None, *PLATFORMS):
 def transposed_weight(w: jax.Array, groups: int, flip: bool = True) -> jax.Array:
     """(G O, I, *k) to (G I, O, *k), taps reversed: the kernel of input gradients and of transposed convolutions."""
     w = merge_groups(w.reshape(groups, -1, *w.shape[1:]).swapaxes(1, 2)) if groups > 1 else swap_channels(w)
-    return lax.rev(w, _spatial(w)) if flip else w
+    return lax.rev(w, flipped_axes(w)) if flip else w
 
 
 def flipped_weight(w: jax.Array, groups: int) -> jax.Array:
@@ -150,11 +150,7 @@ def flipped_weight(w: jax.Array, groups: int) -> jax.Array:
 
     If `transposed_weight` made w, as in the gradient of a transposed convolution, XLA sees that both steps cancel.
     """
-    return transposed_weight(lax.rev(w, _spatial(w)), groups, flip=False)
-
-
-def _spatial(w: jax.Array) -> tuple[int, ...]:
-    return tuple(axis for axis in range(2, w.ndim) if w.shape[axis] > 1)
+    return transposed_weight(lax.rev(w, flipped_axes(w)), groups, flip=False)
 
 
 def merge_groups(a: jax.Array) -> jax.Array:

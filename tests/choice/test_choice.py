@@ -9,6 +9,7 @@ from cases import CASES, CPU, by, channels_last, normal, random_spec, specs
 
 import convjax
 from benchmarks.cases import BY_NAME, ROWS
+from benchmarks.layers import TUNING_LAYERS
 from convjax._algorithms import ALGORITHMS
 from convjax._algorithms.algorithm import Kernel, Rewrite
 from convjax._arrays.onednn import MATMUL
@@ -77,7 +78,7 @@ def test_local_keeps_a_nan_within_its_windows(shapes):
 
 def test_every_preference_holds_for_some_row():
     """And none is shadowed by those before it."""
-    entries = [entry for case in (*ROWS, *CASES) for entry in specs(case).values()]
+    entries = [entry for case in (*ROWS, *CASES, *TUNING_LAYERS) for entry in specs(case).values()]
     last = [(channels_last(spec), x, w) for spec, x, w in entries]
     lists = [(platform, listed, entries) for platform, listed in PREFERENCES.items()]
     lists += [("cpu", CPU_CHANNELS_LAST[: -len(PREFERENCES["cpu"])], last)]
@@ -92,6 +93,20 @@ def test_every_preference_holds_for_some_row():
                 first |= {*held[:1], *local[:1]}
         assert first == set(range(len(preferences))), platform
         assert len(preferences) <= 22
+
+
+def test_choices_for_cuda_are_those_of_its_timings():
+    """Of layers of `benchmarks/results/cuda-h200-layers.md` that differ by more than a fifth from lax."""
+    layers = {case.name.removesuffix(", batch 8"): case for case in TUNING_LAYERS}
+    for name, wanted in {
+        "efficientnet_b3, 816x14x14 to 816x1x5x5": ("xla", "xla", "xla"),
+        "lraspp_mobilenet_v3_large, 960x14x14 to 960x1x5x5": ("shift_add", "shift_add", "variadic_reduce"),
+        "edgenext_small, 160x16x16 to 160x1x7x7": ("shift_add", "shift_add", "xla"),
+        "convmixer_768_32, 768x32x32 to 768x1x7x7": ("shift_add", "shift_add", "matmul"),
+        "mobilenetv4_conv_small, 192x28x28 to 192x1x5x5 s2": ("shift_add", "xla", "xla"),
+        "convnextv2_nano, 640x7x7 to 640x1x7x7": ("xla", "xla", "matmul"),
+    }.items():
+        assert tuple(chosen(layers[name], generic("cuda"))) == wanted, name
 
 
 def is_supported(name, p):
