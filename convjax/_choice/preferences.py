@@ -112,7 +112,8 @@ CUDA: tuple[Preference, ...] = (
     # The weight gradient of depthwise 7x7 on 640x7x7 takes 0.05 ms instead of 1.07, on 768x32x32 3.2 instead of 11.5.
     # But on 160x16x16 1.0 instead of 0.73: one product for each channel does not fill the card.
     Preference("matmul", lambda p: p.spec.hints.layer_weight == "result" and p.is_float and p.batch == 1
-               and p.out_channels == 1 and p.positions >= 49 and p.groups >= 512, "a matrix product of {p.positions} shifts"),
+               and p.out_channels == 1 and p.positions >= 49 and p.groups >= 512,
+               "a matrix product of {p.positions} shifts"),
     # Depthwise 31x31 on 16x128x56x56 takes 0.41 ms instead of 7.8.
     Preference("fft", lambda p: p.is_float and p.in_channels <= 32 and min(p.taps, p.positions) > 256
                and p.multiply_add_ratio("fft") > 3, "{p.taps} taps repay the transforms"),
