@@ -140,7 +140,8 @@ def _torch_gradients(loss: Callable, leaves: list) -> list:
 # ---- networks ----
 
 
-def _network(name: str, memory_format: str = "contiguous") -> Program:
+def _network(name: str, memory_format: str = "contiguous", accelerated: bool = False) -> Program:
+    """A network of convjax's functions, or of lax's with `convjax.accelerate`, which holds its images as NHWC."""
     function, shape = NETWORKS[name]
     last = memory_format == "channels_last"
     ops_of = OPS_NHWC if last else OPS
@@ -151,6 +152,9 @@ def _network(name: str, memory_format: str = "contiguous") -> Program:
         return (x, *weights.arrays)
 
     def jax_function(backend, direction):
+        if accelerated and backend == "convjax":
+            return convjax.accelerate(jax_function("lax", direction), memory_format="channels_last")
+
         def forward(x, *weights):
             return function(ops_of[backend], Weights(list(weights)), x)
 
@@ -166,7 +170,7 @@ def _network(name: str, memory_format: str = "contiguous") -> Program:
             return forward
         return lambda x, *weights: _torch_gradients(lambda leaves: forward(x, *leaves).square().mean(), list(weights))
 
-    full_name = f"{name}, NHWC" if last else name
+    full_name = f"{name}, NHWC" if last else f"{name}, accelerated" if accelerated else name
     directions = ("forward", "training step")
     return Program(full_name, "network", directions, arrays, jax_function, torch_function, memory_format)
 
@@ -289,4 +293,5 @@ PROGRAMS = (
     _small_call(),
     *map(_network, NETWORKS),
     *[_network(name, "channels_last") for name in NETWORKS if name != "WaveNet"],
+    *[_network(name, accelerated=True) for name in NETWORKS],
 )

@@ -13,6 +13,7 @@ from convjax._arguments import errors, values
 from convjax._choice.recorded import Recorded
 from convjax._operation.call import checked_algorithm
 from convjax._rewriting import convolutions, pooling
+from convjax._rewriting.memory_format import with_channels_last
 from convjax._rewriting.programs import first_of, rewritten
 
 
@@ -22,6 +23,7 @@ def accelerate(
     static_argnums: int | Sequence[int] = (),
     static_argnames: str | Sequence[str] = (),
     algorithm: str | Recorded = "auto",
+    memory_format: str | None = None,
 ) -> Callable:
     """`jax.jit(f)`, with every convolution in it computed by convjax: a model needs no other change.
 
@@ -36,6 +38,9 @@ def accelerate(
       f: a function that `jax.jit` could compile.
       static_argnums, static_argnames: as in `jax.jit`.
       algorithm: "auto", or another choice of `convjax.conv`, or a record of `convjax.tune`.
+      memory_format: None keeps the order of axes that f has. "channels_last" is for models with the channels first
+        (NCHW), on CPUs: their images are held as NHWC from the first convolution to the last, as those of a model of
+        torch are after `model.to(memory_format=torch.channels_last)`. Arguments, results and shapes stay as they are.
 
     Returns:
       A function with the signature of f. Its arguments and results are pytrees. Leaves that are neither arrays nor
@@ -61,7 +66,11 @@ def accelerate(
            [4., 6., 6., 4.]], dtype=float32)
     """
     rule = first_of(convolutions.rule(checked_algorithm("accelerate", algorithm)), pooling.rule)
-    return compiled("accelerate", f, static_argnums, static_argnames, lambda program: rewritten(program, rule))
+    if memory_format is not None:
+        values.check_name("accelerate", "memory_format", memory_format, ("channels_last",))
+    laid_out = with_channels_last if memory_format == "channels_last" else lambda program: program
+    change = lambda program: laid_out(rewritten(program, rule))  # noqa: E731
+    return compiled("accelerate", f, static_argnums, static_argnames, change)
 
 
 def compiled(

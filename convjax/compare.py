@@ -32,12 +32,17 @@ class Comparison(NamedTuple):
 
 
 def compare(
-    f: Callable, *, static_argnums: int | Sequence[int] = (), static_argnames: str | Sequence[str] = (), rounds: int = 5
+    f: Callable,
+    *,
+    static_argnums: int | Sequence[int] = (),
+    static_argnames: str | Sequence[str] = (),
+    memory_format: str | None = None,
+    rounds: int = 5,
 ) -> Callable[..., Comparison]:
     """What `convjax.accelerate(f)` gains on this machine: both are run and timed in turns, and their results compared.
 
     Args:
-      f, static_argnums, static_argnames: as in `convjax.accelerate`.
+      f, static_argnums, static_argnames, memory_format: as in `convjax.accelerate`.
       rounds: how many times each is timed. The shortest time counts.
 
     Returns:
@@ -55,7 +60,7 @@ def compare(
     """
     rounds = integer("compare", "rounds", rounds, 1)
     before = compiled("compare", f, static_argnums, static_argnames)
-    after = accelerate(f, static_argnums=static_argnums, static_argnames=static_argnames)
+    after = accelerate(f, static_argnums=static_argnums, static_argnames=static_argnames, memory_format=memory_format)
 
     @functools.wraps(f, updated=())
     def compared(*args, **kwargs) -> Comparison:

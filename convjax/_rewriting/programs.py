@@ -4,7 +4,7 @@ A program is not run again to be rewritten. Equations are taken out of it, and o
 not replaced stays as it was: effects, source lines, name scopes, donated buffers, and the meshes around it.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import jax
@@ -66,29 +66,20 @@ class _Rewriting:
         equations: list[JaxprEqn] = []
         for equation in jaxpr.eqns:
             replacement = self._rule(equation, made_by)
-            equations += [self._inside(equation)] if replacement is None else _equations(replacement, equation)
+            equations += [self._inside(equation)] if replacement is None else _in_place(replacement, equation)
             made_by.update(dict.fromkeys(equation.outvars, equation))
         same = len(equations) == len(jaxpr.eqns) and all(map(lambda a, b: a is b, equations, jaxpr.eqns))
         return jaxpr if same else jaxpr.replace(eqns=equations)
 
     def _inside(self, equation: JaxprEqn) -> JaxprEqn:
         """The equation with the programs among its parameters rewritten."""
-        changed = {name: new for name, old in equation.params.items() if (new := self._parameter(name, old)) is not old}
-        return equation.replace(params=equation.params | changed) if changed else equation
-
-    def _parameter(self, name: str, value: Any) -> Any:
-        if isinstance(value, ClosedJaxpr):
-            return self.closed(value)
-        if isinstance(value, Jaxpr):
-            return self._once(value)
-        if isinstance(value, tuple) and any(isinstance(v, (Jaxpr, ClosedJaxpr)) for v in value):
-            new = [self._parameter(name, v) for v in value]
-            if all(map(lambda a, b: a is b, new, value)):
-                return value
-            return type(value)(*new) if hasattr(value, "_fields") else tuple(new)
-        if name in _TRACED_LATER and isinstance(value, linear_util.WrappedFun):
-            return linear_util.wrap_init(_TRACED_LATER[name](self, value.call_wrapped), debug_info=value.debug_info)
-        return value
+        equation = with_programs_changed(equation, self._once)
+        later = {
+            name: linear_util.wrap_init(_TRACED_LATER[name](self, value.call_wrapped), debug_info=value.debug_info)
+            for name, value in equation.params.items()
+            if name in _TRACED_LATER and isinstance(value, linear_util.WrappedFun)
+        }
+        return equation.replace(params=equation.params | later) if later else equation
 
     # The rules of custom_jvp and custom_vjp are traced when somebody differentiates. jvp_jaxpr_fun and fwd_jaxpr_thunk
     # return a Jaxpr, its constants, and more. bwd computes.
@@ -105,6 +96,26 @@ class _Rewriting:
             return run_rewritten(function, args, self._rule)
 
         return run
+
+
+def with_programs_changed(equation: JaxprEqn, change: Callable[[Jaxpr], Jaxpr]) -> JaxprEqn:
+    """The equation with the programs among its parameters changed."""
+
+    def changed(value: Any) -> Any:
+        if isinstance(value, ClosedJaxpr):
+            jaxpr = change(value.jaxpr)
+            return value if jaxpr is value.jaxpr else ClosedJaxpr(jaxpr, value.consts)
+        if isinstance(value, Jaxpr):
+            return change(value)
+        if isinstance(value, tuple) and any(isinstance(v, (Jaxpr, ClosedJaxpr)) for v in value):
+            new = list(map(changed, value))
+            if all(map(lambda a, b: a is b, new, value)):
+                return value
+            return type(value)(*new) if hasattr(value, "_fields") else tuple(new)
+        return value
+
+    new = {name: made for name, old in equation.params.items() if (made := changed(old)) is not old}
+    return equation.replace(params=equation.params | new) if new else equation
 
 
 _TRACED_LATER = {
@@ -141,22 +152,32 @@ def _merged(arrays: Iterable[Any], leaves: Iterable[Any]) -> list[Any]:
     return [next(left) if leaf is _TRACED else leaf for leaf in leaves]
 
 
-def _equations(replacement: Replacement, equation: JaxprEqn) -> list[JaxprEqn]:
-    """The equations of a replacement, with the results of `equation`, and said to stand where it stands."""
-    with equation.ctx.manager:
-        made = jax.make_jaxpr(replacement.function)(*[v.aval for v in replacement.operands])
+def _in_place(replacement: Replacement, equation: JaxprEqn) -> list[JaxprEqn]:
+    """The equations of a replacement, with the results of `equation`."""
+    return equations_of(replacement.function, replacement.operands, equation, equation.outvars)[0]
+
+
+def equations_of(
+    function: Callable, operands: Sequence[Any], like: JaxprEqn, results: Sequence[Var] | None = None
+) -> tuple[list[JaxprEqn], list[Any]]:
+    """The equations of a function of these operands, said to stand where `like` stands, and its results.
+
+    They have new names, or those of `results`.
+    """
+    with like.ctx.manager:
+        made = jax.make_jaxpr(function)(*[v.aval for v in operands])
     assert not made.consts
-    renamed = dict(zip(made.jaxpr.invars, replacement.operands, strict=True))
-    renamed |= dict(zip(made.jaxpr.outvars, equation.outvars, strict=True))
+    renamed = dict(zip(made.jaxpr.invars, operands, strict=True))
+    if results is not None:
+        renamed |= dict(zip(made.jaxpr.outvars, results, strict=True))
 
     def rename(v: Var | Literal) -> Var | Literal:
         return v if isinstance(v, Literal) else renamed.get(v, v)
 
-    return [
+    equations = [
         e.replace(
-            invars=[rename(v) for v in e.invars],
-            outvars=[rename(v) for v in e.outvars],
-            source_info=equation.source_info,
+            invars=[rename(v) for v in e.invars], outvars=[rename(v) for v in e.outvars], source_info=like.source_info
         )
         for e in made.jaxpr.eqns
     ]
+    return equations, [rename(v) for v in made.jaxpr.outvars]

@@ -1,0 +1,394 @@
+"""A traced program with its images held with the channels last.
+
+A value (N, C, *n) that a convolution made is held as (N, *n, C), and so is what is computed from it elementwise, by
+reductions, paddings, slices, concatenations and poolings. Where another operation needs it, it is transposed back, and
+the results of the program are. XLA alone does not find these orders: it lays out each operation by its neighbours, and
+copies where two chains of them meet.
+
+An order is the tuple of a value's axes as they are held: (0, 2, 3, 1) for the channels of an image last.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+from jax import lax
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var, jaxpr_as_fun
+from jax.extend.core.primitives import custom_jvp_call_p, custom_vjp_call_p, jit_p, remat_p
+
+from convjax._arrays.pooling import Windows
+from convjax._operation.pool_primitives import FORMS
+from convjax._operation.primitive import conv_p
+from convjax._rewriting.programs import equations_of, with_programs_changed
+
+Order = tuple[int, ...]
+Atom = Var | Literal
+
+# fmt: off
+ELEMENTWISE = frozenset((
+    "abs", "acos", "acosh", "add", "add_any", "and", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "ceil", "clamp",
+    "conj", "convert_element_type", "copy", "copy_p", "cos", "cosh", "digamma", "div", "eq", "erf", "erf_inv", "erfc",
+    "exp", "exp2", "expm1", "floor", "ge", "gt", "imag", "integer_pow", "is_finite", "le", "lgamma", "log", "log1p",
+    "logistic", "lt", "max", "min", "mul", "ne", "neg", "nextafter", "not", "or", "pow", "real", "reduce_precision",
+    "rem", "round", "rsqrt", "select_n", "sign", "sin", "sinh", "sqrt", "square", "stop_gradient", "sub", "tan",
+    "tanh", "xor",
+))
+REDUCTIONS = frozenset((
+    "reduce_sum", "reduce_max", "reduce_min", "reduce_prod", "reduce_and", "reduce_or", "argmax", "argmin",
+))
+# fmt: on
+POOLINGS = frozenset(primitive.name for primitive in FORMS)
+
+
+def with_channels_last(program: ClosedJaxpr) -> ClosedJaxpr:
+    """The program with its images held with the channels last. Its arguments and results are as they were."""
+    return _Programs().closed(program)
+
+
+class _Value:
+    """An array of the program as it is held: by order, the variables that hold it.
+
+    If nothing holds it yet, `make` gives a function of no operands but `operands`, for any order.
+    """
+
+    def __init__(self, forms: dict[Order, Atom], order: Order, aval, make: Callable[[Order], Atom] | None = None):
+        self.forms, self.order, self.aval, self.make = forms, order, aval, make
+
+    @property
+    def is_image(self) -> bool:
+        """Whether it is held in another order than its own."""
+        return self.make is None and self.order != _own(self.aval.ndim)
+
+
+class _Programs:
+    """One rewriting. A program that several equations call with operands in the same orders is laid out once."""
+
+    def __init__(self):
+        self._done: dict[tuple, tuple[Jaxpr, Jaxpr, list[Order]]] = {}  # with the old program, which keeps its id taken
+
+    def closed(self, program: ClosedJaxpr) -> ClosedJaxpr:
+        return ClosedJaxpr(self.plain(program.jaxpr), program.consts)
+
+    def plain(self, jaxpr: Jaxpr) -> Jaxpr:
+        """The program with arguments and results in their own orders."""
+        orders = [[_own(_rank(v)) for v in variables] for variables in (jaxpr.invars, jaxpr.outvars)]
+        return self.laid_out(jaxpr, *orders)[0]
+
+    def laid_out(
+        self, jaxpr: Jaxpr, orders: Sequence[Order], results: Sequence[Order] | None = None
+    ) -> tuple[Jaxpr, list[Order]]:
+        """The program with its arguments in these orders, and its results in these, or else as they are held."""
+        key = id(jaxpr), tuple(orders), results and tuple(results)
+        if key not in self._done:
+            self._done[key] = (jaxpr, *_Program(self).run(jaxpr, orders, results))
+        return self._done[key][1:]
+
+
+class _Program:
+    """The equations of one program, as they are laid out."""
+
+    def __init__(self, programs: _Programs):
+        self.programs, self.equations = programs, list[JaxprEqn]()
+        self._values: dict[Var, _Value] = {}
+
+    def run(self, jaxpr: Jaxpr, orders: Sequence[Order], results: Sequence[Order] | None) -> tuple[Jaxpr, list[Order]]:
+        invars = [_held(v, order) for v, order in zip(jaxpr.invars, orders, strict=True)]
+        for old, new, order in zip(jaxpr.invars, invars, orders, strict=True):
+            self._values[old] = _Value({order: new}, order, old.aval)
+        for v in jaxpr.constvars:
+            self._set(v, v)
+        for equation in jaxpr.eqns:
+            self._equation(equation)
+        values = [self.value(v) for v in jaxpr.outvars]
+        results = [v.order if v.is_image else _own(v.aval.ndim) for v in values] if results is None else list(results)
+        outvars = [self.held(v, order) for v, order in zip(values, results, strict=True)]
+        return jaxpr.replace(invars=invars, eqns=self.equations, outvars=outvars), results
+
+    def value(self, v: Atom) -> _Value:
+        return self._values[v] if isinstance(v, Var) else _Value({_own(_rank(v)): v}, _own(_rank(v)), v.aval)
+
+    def held(self, value: _Value, order: Order) -> Atom:
+        """A variable that holds the value in this order."""
+        if order not in value.forms:
+            if value.make is not None:
+                value.forms[order] = value.make(order)
+            else:
+                axes = [value.order.index(axis) for axis in order]
+                transposed = partial(lax.transpose, permutation=axes)
+                (value.forms[order],) = self.emit(transposed, [value.forms[value.order]], self._like)
+        return value.forms[order]
+
+    def emit(self, function: Callable, operands: Sequence[Atom], like: JaxprEqn) -> list[Atom]:
+        """Add the equations of a function of these operands, said to stand where `like` stands."""
+        equations, results = equations_of(function, operands, like)
+        self.equations += equations
+        return results
+
+    def _set(self, v: Var, held: Atom, order: Order | None = None, make: Callable[[Order], Atom] | None = None) -> None:
+        order = _own(_rank(v)) if order is None else order
+        self._values[v] = _Value({} if make else {order: held}, order, v.aval, make)
+
+    def _equation(self, equation: JaxprEqn) -> None:
+        self._like = equation
+        values = [self.value(v) for v in equation.invars]
+        rule = _RULES.get(equation.primitive.name)
+        done = rule(self, equation, values) if rule is not None else None
+        if done is None:
+            self._keep(equation, values)
+            return
+        for v, (held, order) in zip(equation.outvars, done, strict=True):
+            make = held if callable(held) else None
+            self._set(v, None if make else held, order, make)  # type: ignore[arg-type]
+
+    def _keep(self, equation: JaxprEqn, values: list[_Value]) -> None:
+        """The equation as it is, on values in their own orders. The programs that it calls are laid out inside."""
+        invars = [self.held(value, _own(value.aval.ndim)) for value in values]
+        if equation.primitive is not custom_vjp_call_p:
+            equation = with_programs_changed(equation, self.programs.plain)
+        self.equations.append(equation.replace(invars=invars))
+        for v in equation.outvars:
+            self._set(v, v)
+
+
+def _own(rank: int) -> Order:
+    return tuple(range(rank))
+
+
+def _rank(v: Atom) -> int:
+    return len(getattr(v.aval, "shape", ()))
+
+
+def _held(v: Var, order: Order) -> Var:
+    """A variable for v in this order."""
+    if order == _own(_rank(v)):
+        return v
+    shape = jax.eval_shape(partial(lax.transpose, permutation=order), v.aval)
+    return jax.make_jaxpr(lambda x: x)(shape).jaxpr.invars[0]
+
+
+# ---- rules: for each result, what holds it and in which order. None keeps the equation as it is ----
+
+Held = list[tuple[Any, Order]] | None
+
+
+def _image_order(values: list[_Value], rank: int) -> Order | None:
+    return next((v.order for v in values if v.is_image and v.aval.ndim == rank), None)
+
+
+def _bind(equation: JaxprEqn, **changed) -> Callable:
+    return partial(equation.primitive.bind, **(equation.params | changed))
+
+
+def _elementwise(program: _Program, equation: JaxprEqn, values: list[_Value]) -> Held:
+    order = _image_order(values, _rank(equation.outvars[0]))
+    if order is None:
+        return None
+    operands = [program.held(v, order if v.aval.ndim else ()) for v in values]
+    return [(held, order) for held in program.emit(_bind(equation), operands, equation)]
+
+
+def _barrier(program: _Program, equation: JaxprEqn, values: list[_Value]) -> Held:
+    """Operations of several operands, each with a result like it."""
+    orders = [v.order if v.is_image else _own(v.aval.ndim) for v in values]
+    operands = [program.held(v, order) for v, order in zip(values, orders, strict=True)]
+    return list(zip(program.emit(_bind(equation), operands, equation), orders, strict=True))
+
+
+def _convolution(program: _Program, equation: JaxprEqn, values: list[_Value]) -> Held:
+    x, w = values
+    spec = equation.params["spec"]
+    last = spec._replace(hints=spec.hints._replace(memory_format="channels_last"))
+    rank = x.aval.ndim
+    order = (0, *range(2, rank), 1)
+    if spec.hints.layer_weight != "kernel":  # of a weight gradient, the images are transposed already
+        operands = [program.held(v, _own(rank)) for v in values]
+        return [(held, _own(rank)) for held in program.emit(_bind(equation, spec=last), operands, equation)]
+
+    def run(x, w):
+        back = lax.transpose(x, (0, rank - 1, *range(1, rank - 1)))
+        return lax.transpose(_bind(equation, spec=last)(back, w), order)
+
+    operands = [program.held(x, order), program.held(w, _own(rank))]
+    return [(held, order) for held in program.emit(run, operands, equation)]
+
+
+def _broadcast(program: _Program, equation: JaxprEqn, values: list[_Value]) -> Held:
+    params = equation.params
+    if len(values) > 1 or params.get("sharding") is not None:
+        return None
+    (value,), shape, dims = values, params["shape"], params["broadcast_dimensions"]
+    if len(shape) < 3:
+        return None
+
+    def make(order: Order) -> Atom:
+        """The operand with its axes as their places in this order follow one another, and the rest as given."""
+        inner = tuple(sorted(range(len(dims)), key=lambda n: order.index(dims[n])))
+        changed = {
+            "shape": tuple(shape[axis] for axis in order),
+            "broadcast_dimensions": tuple(order.index(dims[n]) for n in inner),
+        }
+        (held,) = program.emit(_bind(equation, **changed), [program.held(value, inner)], equation)
+        return held
+
+    if value.is_image and value.aval.ndim == len(shape):
+        return [(make(value.order), value.order)]
+    return [(make, _own(len(shape)))]
+
+
+def _reduction(program: _Program, equation: JaxprEqn, values: list[_Value]) -> Held:
+    (value,), params = values, equation.params
+    if not value.is_image or params.get("out_sharding") is not None:
+        return None
+    axes = params["axes"]
+    rest = [axis for axis in value.order if axis not in axes]
+    order = tuple(sorted(rest).index(axis) for axis in rest)
+    changed = tuple(sorted(value.order.index(axis) for axis in axes))
+    (held,) = program.emit(_bind(equation, axes=changed), [program.held(value, value.order)], equation)
+    return [(held, order)]
+
+
+def _transpose(program: _Program, equation: JaxprEqn, values: list[_Value]) -> Held:
+    """No operation: the value is held already."""
+    (value,), permutation = values, equation.params["permutation"]
+    if value.aval.ndim < 3:
+        return None
+    order = tuple(permutation.index(axis) for axis in value.order)
+    return [(program.held(value, value.order), order)]
+
+
+def _reshape(program: _Program, equation: JaxprEqn, values: list[_Value]) -> Held:
+    """Axes of one element that come and go. Other shapes need the value in its own order."""
+    value, shape = values[0], equation.outvars[0].aval.shape  # type: ignore[attr-defined]
+    old, new = ([axis for axis, n in enumerate(s) if not _is_one(n)] for s in (value.aval.shape, shape))
+    same = [value.aval.shape[axis] for axis in old] == [shape[axis] for axis in new]
+    if not value.is_image or len(values) > 1 or not same or equation.params.get("sharding") is not None:
+        return None
+    moved = dict(zip(old, new, strict=True))
+    ones = [axis for axis in range(len(shape)) if axis not in new]
+    order = (*ones, *(moved[axis] for axis in value.order if axis in moved))
+    sizes = [shape[axis] for axis in order]
+    (held,) = program.emit(lambda x: lax.reshape(x, sizes), [program.held(value, value.order)], equation)
+    return [(held, order)]
+
+
+def _is_one(n: Any) -> bool:
+    return isinstance(n, int) and n == 1
+
+
+def _by_axis(*names: str) -> Callable:
+    """An operation of images with parameters that have an entry for each axis, and further operands that are scalars.
+
+    The scalars behind the images have an entry for each axis too, if there are as many.
+    """
+
+    def rule(program: _Program, equation: JaxprEqn, values: list[_Value]) -> Held:
+        order = _image_order(values, _rank(equation.outvars[0]))
+        if order is None:
+            return None
+        images = [program.held(v, order) for v in values if v.aval.ndim]
+        scalars = [program.held(v, ()) for v in values if not v.aval.ndim]
+        if len(scalars) == len(order):
+            scalars = [scalars[axis] for axis in order]
+        params = equation.params
+        changed = {n: tuple(params[n][a] for a in order) for n in names if params[n] is not None}
+        results = program.emit(_bind(equation, **changed), [*images, *scalars], equation)
+        return [(held, order) for held in results]
+
+    return rule
+
+
+def _along_axes(name: str) -> Callable:
+    """An operation along one axis, or several, which a parameter numbers."""
+
+    def rule(program: _Program, equation: JaxprEqn, values: list[_Value]) -> Held:
+        order = _image_order(values, _rank(equation.outvars[0]))
+        if order is None:
+            return None
+        axes = equation.params[name]
+        changed = tuple(map(order.index, axes)) if np.ndim(axes) else order.index(axes)
+        operands = [program.held(v, order) for v in values]
+        results = program.emit(_bind(equation, **{name: changed}), operands, equation)
+        return [(held, order) for held in results]
+
+    return rule
+
+
+def _pooling(program: _Program, equation: JaxprEqn, values: list[_Value]) -> Held:
+    """The windows keep their order, by which the first of equal elements is found."""
+    order = _image_order(values, _rank(equation.outvars[0]))
+    windows: Windows = equation.params["windows"]
+    moving = [axis for axis in order or () if windows.moves(axis)]
+    if order is None or moving != sorted(moving):
+        return None
+    entries: Any = (tuple(entry[axis] for axis in order) for entry in windows)
+    changed: dict[str, Any] = {"windows": Windows(*entries)}
+    if "shape" in equation.params:
+        changed["shape"] = tuple(equation.params["shape"][axis] for axis in order)
+    operands = [program.held(v, order) for v in values]
+    return [(held, order) for held in program.emit(_bind(equation, **changed), operands, equation)]
+
+
+def _call(program: _Program, equation: JaxprEqn, values: list[_Value]) -> Held:
+    """A program that is called, with images as they are held. Shardings that it names are for axes as they were."""
+    params = equation.params
+    shardings = (*params.get("in_shardings", ()), *params.get("out_shardings", ()))
+    layouts = (*params.get("in_layouts", ()), *params.get("out_layouts", ()))
+    if any(type(s).__name__ != "UnspecifiedValue" for s in shardings) or any(layouts):
+        return None
+    given = params["jaxpr"]
+    orders = [v.order if v.is_image else _own(v.aval.ndim) for v in values]
+    inner, results = program.programs.laid_out(given.jaxpr if isinstance(given, ClosedJaxpr) else given, orders)
+    changed = ClosedJaxpr(inner, given.consts) if isinstance(given, ClosedJaxpr) else inner
+    operands = [program.held(v, order) for v, order in zip(values, orders, strict=True)]
+    held = program.emit(_bind(equation, jaxpr=changed), operands, equation)
+    return list(zip(held, results, strict=True))
+
+
+def _custom_jvp(program: _Program, equation: JaxprEqn, values: list[_Value]) -> Held:
+    """A function with a derivative of its own, such as `jax.nn.relu`: both are laid out."""
+    params, n = equation.params, len(values)
+    real = all(jax.numpy.issubdtype(v.aval.dtype, jax.numpy.floating) for v in values)
+    if params["symbolic_zeros"] or params["num_consts"] or not real or not any(v.is_image for v in values):
+        return None
+    orders = [v.order if v.is_image else _own(v.aval.ndim) for v in values]
+    called = params["call_jaxpr"]
+    inner, results = program.programs.laid_out(called.jaxpr, orders)
+    function = jax.custom_jvp(lambda *operands: jaxpr_as_fun(ClosedJaxpr(inner, called.consts))(*operands))
+
+    def derivative(primals, tangents):
+        jaxpr, consts, zeros = params["jvp_jaxpr_fun"].call_wrapped(*[False] * n)
+        wanted = [*results, *(order for order, zero in zip(results, zeros, strict=True) if not zero)]
+        made, _ = _Programs().laid_out(jaxpr, [*orders, *orders], wanted)
+        found = jaxpr_as_fun(ClosedJaxpr(made, consts))(*primals, *tangents)
+        values, rest = found[: len(results)], iter(found[len(results) :])
+        return values, [jax.numpy.zeros_like(y) if zero else next(rest) for y, zero in zip(values, zeros, strict=True)]
+
+    function.defjvp(derivative)
+    operands = [program.held(v, order) for v, order in zip(values, orders, strict=True)]
+    return list(zip(program.emit(function, operands, equation), results, strict=True))
+
+
+_RULES: dict[str, Callable[[_Program, JaxprEqn, list[_Value]], Held]] = {
+    **dict.fromkeys(ELEMENTWISE, _elementwise),
+    **dict.fromkeys(REDUCTIONS, _reduction),
+    **dict.fromkeys(POOLINGS, _pooling),
+    conv_p.name: _convolution,
+    jit_p.name: _call,
+    remat_p.name: _call,
+    custom_jvp_call_p.name: _custom_jvp,
+    "optimization_barrier": _barrier,
+    "broadcast_in_dim": _broadcast,
+    "transpose": _transpose,
+    "reshape": _reshape,
+    "squeeze": _reshape,
+    "pad": _by_axis("padding_config"),
+    "slice": _by_axis("start_indices", "limit_indices", "strides"),
+    "dynamic_slice": _by_axis("slice_sizes"),
+    "dynamic_update_slice": _by_axis(),
+    "concatenate": _along_axes("dimension"),
+    "split": _along_axes("axis"),
+    "rev": _along_axes("dimensions"),
+    **dict.fromkeys(("cumsum", "cumprod", "cummax", "cummin", "cumlogsumexp"), _along_axes("axis")),
+}
