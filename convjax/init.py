@@ -76,9 +76,7 @@ def init_conv(
         if count % groups:
             raise errors_channels.groups_do_not_divide(function, groups, what, in_channels, out_channels)
     kernel = values.kernel_sizes(function, kernel_size)
-    for name, flag in (("bias", bias), ("transpose", transpose)):
-        if not isinstance(flag, bool):
-            raise errors.not_a_flag(function, name, flag)
+    bias, transpose = values.flag(function, "bias", bias), values.flag(function, "transpose", transpose)
     dtype = values.float_dtype(function, dtype)
     rows, columns = (in_channels, out_channels) if transpose else (out_channels, in_channels)
     shape = (rows, columns // groups, *kernel)

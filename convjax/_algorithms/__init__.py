@@ -4,6 +4,7 @@ from convjax._algorithms import (
     chwn,
     col2im,
     depth_slices,
+    depthwise_add,
     depthwise_reduce,
     fft,
     im2col,
@@ -38,6 +39,7 @@ _KERNELS = (
     row2im,
     per_tap,
     onednn,
+    depthwise_add,
     depthwise_reduce,
 )
 _REWRITES = (swap_operands, subpixel, polyphase, depth_slices, per_group, space_to_depth, chwn, zero_insertion)

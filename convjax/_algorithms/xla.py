@@ -109,6 +109,17 @@ def unsupported(spec, x, w) -> str | None:
     return None
 
 
+def pays_for_first_layers(p) -> bool:
+    """For layers on the channels of a picture with small kernels and a stride, where there is no oneDNN.
+
+    3x3, stride 2, 3 to 24 channels on 8 images of 224x224 takes 2.4 ms instead of 4.0 by `matmul`, and the input
+    gradient of one image 0.77 instead of 0.86 by `subpixel` (2 cores of Zen 3, jax 0.10.2).
+    """
+    layer = p.groups == 1 and p.spec.dims == 2 and p.spec.hints.layer_weight == "kernel"
+    strided = p.input_dilated or (max(p.spec.stride) > 1 and not p.non_overlapping)
+    return layer and strided and not p.has_onednn and 1 < p.taps <= 9 and min(p.in_channels, p.out_channels) <= 4
+
+
 def pays_with_channels_last(p) -> bool:
     """For dense layers on images, from several channels to several."""
     dense = p.groups == 1 and p.spec.dims <= 2 and min(p.in_channels, p.out_channels) >= 8

@@ -15,6 +15,7 @@ from convjax._algorithms import (
     chwn,
     col2im,
     depth_slices,
+    depthwise_add,
     depthwise_reduce,
     fft,
     im2col,
@@ -79,6 +80,7 @@ CPU = (
 # If the channels are last in memory. From timings of `benchmarks.layers.TUNING_LAYERS` with such arrays. What none of
 # the entries is for has contiguous images made for it, and goes on with the entries above.
 CPU_CHANNELS_LAST = (
+    Preference("xla", xla.pays_for_first_layers, "XLA's own loops are fast for the channels of a picture"),
     Preference("zero_insertion", zero_insertion.pays, "a small depthwise image, with its zeros stored"),
     Preference("subpixel", subpixel.pays_with_channels_last, "the phases of a dilated input become channels"),
     Preference("row2im", row2im.pays, "a product for each of {p.taps} taps, with the weight as it is and no zeros"),
@@ -88,12 +90,14 @@ CPU_CHANNELS_LAST = (
     Preference("winograd", winograd.pays_with_channels_last, "{p.summands} products per result repay the transforms"),
     Preference("fft", fft.pays_with_channels_last, "{p.taps} taps repay the transforms"),
     Preference("onednn", onednn.pays, "oneDNN has its best loops for it"),
+    Preference("depthwise_add", depthwise_add.pays, "a sum over {p.taps} taps, the channels side by side"),
     Preference("im2row", im2row.pays_for_weight_gradients, "{p.positions} taps as rows of a product"),
     Preference("xla", xla.pays_with_channels_last, "XLA's own loops are for this order of axes"),
     *CPU,
 )
 
-# From an H200 with jax 0.11.2: `benchmarks/results/cuda-h200*.md`. Times are of 64 images where no number is given.
+# From an H200 with jax 0.11.2, of 64 images where no number is given: `benchmarks/results/cuda-h200*.md`, which were
+# timed with the rules before these.
 CUDA: tuple[Preference, ...] = (
     # Depthwise 7x7 on 768x32x32 takes 0.47 ms, and lax 1.19. 5x5 on 960x14x14, dilation 2, 0.27, and lax 1.14. But 5x5
     # on 816x14x14 takes 0.20 instead of 0.13, and 7x7 on 640x7x7 0.16 instead of 0.08.

@@ -22,6 +22,7 @@ from cases import (
     specs,
 )
 
+import convjax
 from convjax._algorithms import ALGORITHMS, col2im, fft, im2col, shift_add, variadic_reduce
 from convjax._algorithms.algorithm import Kernel, Rewrite
 from convjax._arrays.fourier import fast_length
@@ -112,12 +113,34 @@ def test_random_weight_gradients_of_depthwise_layers(seed):
             np.testing.assert_allclose(got, want, rtol=0, atol=3e-6 * max(float(jnp.abs(want).max()), 1), err_msg=name)
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_random_depthwise_layers_with_the_channels_last(seed):
+    """And their input gradients, which read the weight before its flip."""
+    rng = np.random.default_rng([8, seed])
+    for _ in range(4):
+        dims, channels = int(rng.integers(1, 4)), int(rng.integers(2, 20))
+        kernel, stride, dilation = (tuple(map(int, rng.integers(1, 4, dims))) for _ in range(3))
+        padding = tuple((int(low), int(high)) for low, high in rng.integers(0, 5, (dims, 2)))
+        reach = [(k - 1) * r + 3 for k, r in zip(kernel, dilation, strict=True)]
+        sizes = [int(n) + r for n, r in zip(rng.integers(0, 6, dims), reach, strict=True)]
+        x, w = normal(seed, (2, channels, *sizes)), normal(seed + 1, (channels, 1, *kernel))
+        options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": channels}
+
+        def both(x, w, options=options, **named):  # a strided layer's input gradient is dilated
+            y, pull = jax.vjp(lambda x: convjax.conv(x, w, **options, **named), x)
+            return (y, pull(jnp.sin(y))[0]) if max(options["stride"]) == 1 else (y,)
+
+        got = both(x, w, algorithm="depthwise_add", memory_format="channels_last")
+        for g, y in zip(got, both(x, w, algorithm="xla"), strict=True):
+            np.testing.assert_allclose(g, y, rtol=0, atol=3e-6 * max(float(jnp.abs(y).max()), 1))
+
+
 def test_the_cases_reach_every_algorithm():
     found = [entry for case in (*CASES, *ALL_REDUCED) for entry in specs(case).values()]
     found += [(channels_last(spec), x, w) for spec, x, w in found]
     for name, algorithm in ALGORITHMS.items():
         assert sum(why_unsupported(algorithm, *entry) is None for entry in found) >= (
-            10 if name in ("depth_slices", "depthwise_reduce") else 60
+            10 if name in ("depth_slices", "depthwise_add", "depthwise_reduce") else 60
         ), name
 
 
@@ -135,6 +158,7 @@ def test_dtypes_of_every_algorithm(name, dtype):
         (ConvSpec((2, 1), ((1, 1), (2, 2)), (1, 1), (1, 3)), (2, 3, 9, 11), (4, 3, 3, 3)),
         (ConvSpec((1, 1, 1), ((1, 1),) * 3, (1, 1, 1), (1, 1, 1)), (2, 3, 4, 5, 6), (4, 3, 3, 3, 3)),
         (ConvSpec((1, 1), ((1, 1), (1, 1)), (1, 1), (1, 1), groups=2), (2, 6, 9, 8), (4, 3, 3, 3)),
+        (ConvSpec((1, 2), ((1, 1), (1, 1)), (1, 1), (2, 1), groups=3), (2, 3, 9, 8), (3, 1, 3, 3)),
         (
             ConvSpec((1, 1), ((1, 1), (1, 1)), (1, 1), (1, 1), 3, hints=Hints(layer_weight="result")),
             (1, 6, 9, 8),
@@ -143,7 +167,7 @@ def test_dtypes_of_every_algorithm(name, dtype):
     ]:
         x, w = (normal(i, shape, np.complex64 if dtype.kind == "c" else np.float32) for i, shape in enumerate((x, w)))
         x, w = (jnp.asarray(np.round(3 * a) if whole else a).astype(dtype) for a in (x, w))
-        spec = channels_last(spec) if name in ("im2row", "row2im", "depthwise_reduce") else spec
+        spec = channels_last(spec) if name in ("im2row", "row2im", "depthwise_add", "depthwise_reduce") else spec
         if why_unsupported(ALGORITHMS[name], spec, x, w, HERE):
             continue
         served += 1
