@@ -15,7 +15,7 @@ from typing import Any
 import jax
 import numpy as np
 from jax import lax
-from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var, jaxpr_as_fun
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var, jaxpr_as_fun, jaxprs_in_params
 from jax.extend.core.primitives import custom_jvp_call_p, custom_vjp_call_p, jit_p, remat_p
 
 from convjax._arrays.pooling import Windows
@@ -48,18 +48,24 @@ def with_channels_last(program: ClosedJaxpr) -> ClosedJaxpr:
 
 
 class _Value:
-    """An array of the program as it is held: by order, the variables that hold it.
+    """An array of the program: the variables that hold it, by order, and the order that it is held in.
 
-    If nothing holds it yet, `make` gives a function of no operands but `operands`, for any order.
+    If `make` is given, nothing holds it yet, and any order is made when it is needed.
     """
 
-    def __init__(self, forms: dict[Order, Atom], order: Order, aval, make: Callable[[Order], Atom] | None = None):
-        self.forms, self.order, self.aval, self.make = forms, order, aval, make
+    def __init__(self, order: Order, held: Atom | None = None, make: Callable[[Order], Atom] | None = None):
+        self.order, self.make = order, make
+        self.made_by: JaxprEqn | None = None
+        self.forms: dict[Order, Atom] = {} if held is None else {order: held}
+
+    @property
+    def rank(self) -> int:
+        return len(self.order)
 
     @property
     def is_image(self) -> bool:
         """Whether it is held in another order than its own."""
-        return self.make is None and self.order != _own(self.aval.ndim)
+        return self.order != _own(self.rank)
 
 
 class _Programs:
@@ -94,30 +100,29 @@ class _Program:
         self._values: dict[Var, _Value] = {}
 
     def run(self, jaxpr: Jaxpr, orders: Sequence[Order], results: Sequence[Order] | None) -> tuple[Jaxpr, list[Order]]:
-        invars = [_held(v, order) for v, order in zip(jaxpr.invars, orders, strict=True)]
-        for old, new, order in zip(jaxpr.invars, invars, orders, strict=True):
-            self._values[old] = _Value({order: new}, order, old.aval)
-        for v in jaxpr.constvars:
-            self._set(v, v)
+        invars = [_in_order(v, order) for v, order in zip(jaxpr.invars, orders, strict=True)]
+        self._values = dict(zip(jaxpr.invars, map(_Value, orders, invars), strict=True))
+        self._values |= {v: _Value(_own(_rank(v)), v) for v in jaxpr.constvars}
         for equation in jaxpr.eqns:
             self._equation(equation)
-        values = [self.value(v) for v in jaxpr.outvars]
-        results = [v.order if v.is_image else _own(v.aval.ndim) for v in values] if results is None else list(results)
-        outvars = [self.held(v, order) for v, order in zip(values, results, strict=True)]
+        values = [self._value(v) for v in jaxpr.outvars]
+        results = [value.order for value in values] if results is None else list(results)
+        outvars = [self.held(value, order) for value, order in zip(values, results, strict=True)]
         return jaxpr.replace(invars=invars, eqns=self.equations, outvars=outvars), results
 
-    def value(self, v: Atom) -> _Value:
-        return self._values[v] if isinstance(v, Var) else _Value({_own(_rank(v)): v}, _own(_rank(v)), v.aval)
+    def _value(self, v: Atom) -> _Value:
+        return self._values[v] if isinstance(v, Var) else _Value(_own(_rank(v)), v)
 
-    def held(self, value: _Value, order: Order) -> Atom:
-        """A variable that holds the value in this order."""
+    def held(self, value: _Value, order: Order | None = None) -> Atom:
+        """A variable that holds the value in this order, or else in that which it is held in."""
+        order = value.order if order is None else order
         if order not in value.forms:
             if value.make is not None:
                 value.forms[order] = value.make(order)
             else:
                 axes = [value.order.index(axis) for axis in order]
                 transposed = partial(lax.transpose, permutation=axes)
-                (value.forms[order],) = self.emit(transposed, [value.forms[value.order]], self._like)
+                (value.forms[order],) = self.emit(transposed, [value.forms[value.order]], value.made_by or self._like)
         return value.forms[order]
 
     def emit(self, function: Callable, operands: Sequence[Atom], like: JaxprEqn) -> list[Atom]:
@@ -126,30 +131,33 @@ class _Program:
         self.equations += equations
         return results
 
-    def _set(self, v: Var, held: Atom, order: Order | None = None, make: Callable[[Order], Atom] | None = None) -> None:
-        order = _own(_rank(v)) if order is None else order
-        self._values[v] = _Value({} if make else {order: held}, order, v.aval, make)
-
     def _equation(self, equation: JaxprEqn) -> None:
         self._like = equation
-        values = [self.value(v) for v in equation.invars]
-        rule = _RULES.get(equation.primitive.name)
-        done = rule(self, equation, values) if rule is not None else None
-        if done is None:
-            self._keep(equation, values)
-            return
-        for v, (held, order) in zip(equation.outvars, done, strict=True):
-            make = held if callable(held) else None
-            self._set(v, None if make else held, order, make)  # type: ignore[arg-type]
+        values = [self._value(v) for v in equation.invars]
+        rule = _RULES.get(equation.primitive.name) if not _is_typed_call(equation) else None
+        results = None if rule is None else rule(self, equation, values)
+        results = self._kept(equation, values) if results is None else results
+        for result in results:
+            result.made_by = equation
+        self._values |= zip(equation.outvars, results, strict=True)
 
-    def _keep(self, equation: JaxprEqn, values: list[_Value]) -> None:
+    def _kept(self, equation: JaxprEqn, values: list[_Value]) -> list[_Value]:
         """The equation as it is, on values in their own orders. The programs that it calls are laid out inside."""
-        invars = [self.held(value, _own(value.aval.ndim)) for value in values]
-        if equation.primitive is not custom_vjp_call_p:
+        invars = [self.held(value, _own(value.rank)) for value in values]
+        if equation.primitive is not custom_vjp_call_p and not _is_typed_call(equation):
             equation = with_programs_changed(equation, self.programs.plain)
         self.equations.append(equation.replace(invars=invars))
-        for v in equation.outvars:
-            self._set(v, v)
+        return [_Value(_own(_rank(v)), v) for v in equation.outvars]
+
+
+def _is_typed_call(equation: JaxprEqn) -> bool:
+    """Whether it calls a program under a mesh that is part of the types of values: in shard_map, or explicit axes.
+
+    New values lack what their types would say, so such a program stays as it is.
+    """
+    mesh = equation.ctx.cur_abstract_mesh
+    typed = any(getattr(mesh, name, ()) for name in ("manual_axes", "explicit_axes"))
+    return typed and any(True for _ in jaxprs_in_params(equation.params))
 
 
 def _own(rank: int) -> Order:
@@ -160,61 +168,60 @@ def _rank(v: Atom) -> int:
     return len(getattr(v.aval, "shape", ()))
 
 
-def _held(v: Var, order: Order) -> Var:
-    """A variable for v in this order."""
+def _in_order(v: Var, order: Order) -> Var:
+    """v, or a variable for v in another order than its own."""
     if order == _own(_rank(v)):
         return v
-    shape = jax.eval_shape(partial(lax.transpose, permutation=order), v.aval)
-    return jax.make_jaxpr(lambda x: x)(shape).jaxpr.invars[0]
+    (held,) = jax.make_jaxpr(partial(lax.transpose, permutation=order))(v.aval).jaxpr.outvars
+    return held
 
 
-# ---- rules: for each result, what holds it and in which order. None keeps the equation as it is ----
+# ---- rules: the results of an equation, as they are held, or None to keep the equation as it is ----
 
-Held = list[tuple[Any, Order]] | None
+Results = list[_Value] | None
 
 
 def _image_order(values: list[_Value], rank: int) -> Order | None:
-    return next((v.order for v in values if v.is_image and v.aval.ndim == rank), None)
+    return next((v.order for v in values if v.is_image and v.rank == rank), None)
 
 
 def _bind(equation: JaxprEqn, **changed) -> Callable:
     return partial(equation.primitive.bind, **(equation.params | changed))
 
 
-def _elementwise(program: _Program, equation: JaxprEqn, values: list[_Value]) -> Held:
+def _elementwise(program: _Program, equation: JaxprEqn, values: list[_Value]) -> Results:
     order = _image_order(values, _rank(equation.outvars[0]))
     if order is None:
         return None
-    operands = [program.held(v, order if v.aval.ndim else ()) for v in values]
-    return [(held, order) for held in program.emit(_bind(equation), operands, equation)]
+    operands = [program.held(v, order if v.rank else ()) for v in values]
+    return [_Value(order, held) for held in program.emit(_bind(equation), operands, equation)]
 
 
-def _barrier(program: _Program, equation: JaxprEqn, values: list[_Value]) -> Held:
+def _barrier(program: _Program, equation: JaxprEqn, values: list[_Value]) -> Results:
     """Operations of several operands, each with a result like it."""
-    orders = [v.order if v.is_image else _own(v.aval.ndim) for v in values]
-    operands = [program.held(v, order) for v, order in zip(values, orders, strict=True)]
-    return list(zip(program.emit(_bind(equation), operands, equation), orders, strict=True))
+    results = program.emit(_bind(equation), [program.held(v) for v in values], equation)
+    return [_Value(v.order, held) for v, held in zip(values, results, strict=True)]
 
 
-def _convolution(program: _Program, equation: JaxprEqn, values: list[_Value]) -> Held:
+def _convolution(program: _Program, equation: JaxprEqn, values: list[_Value]) -> Results:
     x, w = values
     spec = equation.params["spec"]
     last = spec._replace(hints=spec.hints._replace(memory_format="channels_last"))
-    rank = x.aval.ndim
+    rank = x.rank
     order = (0, *range(2, rank), 1)
     if spec.hints.layer_weight != "kernel":  # of a weight gradient, the images are transposed already
         operands = [program.held(v, _own(rank)) for v in values]
-        return [(held, _own(rank)) for held in program.emit(_bind(equation, spec=last), operands, equation)]
+        return [_Value(_own(rank), held) for held in program.emit(_bind(equation, spec=last), operands, equation)]
 
     def run(x, w):
         back = lax.transpose(x, (0, rank - 1, *range(1, rank - 1)))
         return lax.transpose(_bind(equation, spec=last)(back, w), order)
 
     operands = [program.held(x, order), program.held(w, _own(rank))]
-    return [(held, order) for held in program.emit(run, operands, equation)]
+    return [_Value(order, held) for held in program.emit(run, operands, equation)]
 
 
-def _broadcast(program: _Program, equation: JaxprEqn, values: list[_Value]) -> Held:
+def _broadcast(program: _Program, equation: JaxprEqn, values: list[_Value]) -> Results:
     params = equation.params
     if len(values) > 1 or params.get("sharding") is not None:
         return None
@@ -232,12 +239,12 @@ def _broadcast(program: _Program, equation: JaxprEqn, values: list[_Value]) -> H
         (held,) = program.emit(_bind(equation, **changed), [program.held(value, inner)], equation)
         return held
 
-    if value.is_image and value.aval.ndim == len(shape):
-        return [(make(value.order), value.order)]
-    return [(make, _own(len(shape)))]
+    if value.is_image and value.rank == len(shape):
+        return [_Value(value.order, make(value.order))]
+    return [_Value(_own(len(shape)), make=make)]
 
 
-def _reduction(program: _Program, equation: JaxprEqn, values: list[_Value]) -> Held:
+def _reduction(program: _Program, equation: JaxprEqn, values: list[_Value]) -> Results:
     (value,), params = values, equation.params
     if not value.is_image or params.get("out_sharding") is not None:
         return None
@@ -245,32 +252,32 @@ def _reduction(program: _Program, equation: JaxprEqn, values: list[_Value]) -> H
     rest = [axis for axis in value.order if axis not in axes]
     order = tuple(sorted(rest).index(axis) for axis in rest)
     changed = tuple(sorted(value.order.index(axis) for axis in axes))
-    (held,) = program.emit(_bind(equation, axes=changed), [program.held(value, value.order)], equation)
-    return [(held, order)]
+    (held,) = program.emit(_bind(equation, axes=changed), [program.held(value)], equation)
+    return [_Value(order, held)]
 
 
-def _transpose(program: _Program, equation: JaxprEqn, values: list[_Value]) -> Held:
+def _transpose(program: _Program, equation: JaxprEqn, values: list[_Value]) -> Results:
     """No operation: the value is held already."""
     (value,), permutation = values, equation.params["permutation"]
-    if value.aval.ndim < 3:
+    if value.rank < 3:
         return None
-    order = tuple(permutation.index(axis) for axis in value.order)
-    return [(program.held(value, value.order), order)]
+    return [_Value(tuple(permutation.index(axis) for axis in value.order), program.held(value))]
 
 
-def _reshape(program: _Program, equation: JaxprEqn, values: list[_Value]) -> Held:
+def _reshape(program: _Program, equation: JaxprEqn, values: list[_Value]) -> Results:
     """Axes of one element that come and go. Other shapes need the value in its own order."""
-    value, shape = values[0], equation.outvars[0].aval.shape  # type: ignore[attr-defined]
-    old, new = ([axis for axis, n in enumerate(s) if not _is_one(n)] for s in (value.aval.shape, shape))
-    same = [value.aval.shape[axis] for axis in old] == [shape[axis] for axis in new]
+    value, given, result = values[0], equation.invars[0].aval, equation.outvars[0].aval
+    before, shape = given.shape, result.shape  # type: ignore[attr-defined]
+    old, new = ([axis for axis, n in enumerate(s) if not _is_one(n)] for s in (before, shape))
+    same = [before[axis] for axis in old] == [shape[axis] for axis in new]
     if not value.is_image or len(values) > 1 or not same or equation.params.get("sharding") is not None:
         return None
     moved = dict(zip(old, new, strict=True))
     ones = [axis for axis in range(len(shape)) if axis not in new]
     order = (*ones, *(moved[axis] for axis in value.order if axis in moved))
     sizes = [shape[axis] for axis in order]
-    (held,) = program.emit(lambda x: lax.reshape(x, sizes), [program.held(value, value.order)], equation)
-    return [(held, order)]
+    (held,) = program.emit(lambda x: lax.reshape(x, sizes), [program.held(value)], equation)
+    return [_Value(order, held)]
 
 
 def _is_one(n: Any) -> bool:
@@ -283,18 +290,18 @@ def _by_axis(*names: str) -> Callable:
     The scalars behind the images have an entry for each axis too, if there are as many.
     """
 
-    def rule(program: _Program, equation: JaxprEqn, values: list[_Value]) -> Held:
+    def rule(program: _Program, equation: JaxprEqn, values: list[_Value]) -> Results:
         order = _image_order(values, _rank(equation.outvars[0]))
         if order is None:
             return None
-        images = [program.held(v, order) for v in values if v.aval.ndim]
-        scalars = [program.held(v, ()) for v in values if not v.aval.ndim]
+        images = [program.held(v, order) for v in values if v.rank]
+        scalars = [program.held(v) for v in values if not v.rank]
         if len(scalars) == len(order):
             scalars = [scalars[axis] for axis in order]
         params = equation.params
         changed = {n: tuple(params[n][a] for a in order) for n in names if params[n] is not None}
         results = program.emit(_bind(equation, **changed), [*images, *scalars], equation)
-        return [(held, order) for held in results]
+        return [_Value(order, held) for held in results]
 
     return rule
 
@@ -302,7 +309,7 @@ def _by_axis(*names: str) -> Callable:
 def _along_axes(name: str) -> Callable:
     """An operation along one axis, or several, which a parameter numbers."""
 
-    def rule(program: _Program, equation: JaxprEqn, values: list[_Value]) -> Held:
+    def rule(program: _Program, equation: JaxprEqn, values: list[_Value]) -> Results:
         order = _image_order(values, _rank(equation.outvars[0]))
         if order is None:
             return None
@@ -310,12 +317,12 @@ def _along_axes(name: str) -> Callable:
         changed = tuple(map(order.index, axes)) if np.ndim(axes) else order.index(axes)
         operands = [program.held(v, order) for v in values]
         results = program.emit(_bind(equation, **{name: changed}), operands, equation)
-        return [(held, order) for held in results]
+        return [_Value(order, held) for held in results]
 
     return rule
 
 
-def _pooling(program: _Program, equation: JaxprEqn, values: list[_Value]) -> Held:
+def _pooling(program: _Program, equation: JaxprEqn, values: list[_Value]) -> Results:
     """The windows keep their order, by which the first of equal elements is found."""
     order = _image_order(values, _rank(equation.outvars[0]))
     windows: Windows = equation.params["windows"]
@@ -327,34 +334,34 @@ def _pooling(program: _Program, equation: JaxprEqn, values: list[_Value]) -> Hel
     if "shape" in equation.params:
         changed["shape"] = tuple(equation.params["shape"][axis] for axis in order)
     operands = [program.held(v, order) for v in values]
-    return [(held, order) for held in program.emit(_bind(equation, **changed), operands, equation)]
+    return [_Value(order, held) for held in program.emit(_bind(equation, **changed), operands, equation)]
 
 
-def _call(program: _Program, equation: JaxprEqn, values: list[_Value]) -> Held:
+def _call(program: _Program, equation: JaxprEqn, values: list[_Value]) -> Results:
     """A program that is called, with images as they are held. Shardings that it names are for axes as they were."""
     params = equation.params
     shardings = (*params.get("in_shardings", ()), *params.get("out_shardings", ()))
     layouts = (*params.get("in_layouts", ()), *params.get("out_layouts", ()))
     if any(type(s).__name__ != "UnspecifiedValue" for s in shardings) or any(layouts):
         return None
-    given = params["jaxpr"]
-    orders = [v.order if v.is_image else _own(v.aval.ndim) for v in values]
-    inner, results = program.programs.laid_out(given.jaxpr if isinstance(given, ClosedJaxpr) else given, orders)
+    given, orders = params["jaxpr"], [v.order for v in values]
+    with equation.ctx.manager:
+        inner, results = program.programs.laid_out(given.jaxpr if isinstance(given, ClosedJaxpr) else given, orders)
     changed = ClosedJaxpr(inner, given.consts) if isinstance(given, ClosedJaxpr) else inner
-    operands = [program.held(v, order) for v, order in zip(values, orders, strict=True)]
-    held = program.emit(_bind(equation, jaxpr=changed), operands, equation)
-    return list(zip(held, results, strict=True))
+    held = program.emit(_bind(equation, jaxpr=changed), [program.held(v) for v in values], equation)
+    return list(map(_Value, results, held))
 
 
-def _custom_jvp(program: _Program, equation: JaxprEqn, values: list[_Value]) -> Held:
+def _custom_jvp(program: _Program, equation: JaxprEqn, values: list[_Value]) -> Results:
     """A function with a derivative of its own, such as `jax.nn.relu`: both are laid out."""
     params, n = equation.params, len(values)
-    real = all(jax.numpy.issubdtype(v.aval.dtype, jax.numpy.floating) for v in values)
+    dtypes = [getattr(v.aval, "dtype", None) for v in equation.invars]
+    real = all(dtype is not None and jax.numpy.issubdtype(dtype, jax.numpy.floating) for dtype in dtypes)
     if params["symbolic_zeros"] or params["num_consts"] or not real or not any(v.is_image for v in values):
         return None
-    orders = [v.order if v.is_image else _own(v.aval.ndim) for v in values]
-    called = params["call_jaxpr"]
-    inner, results = program.programs.laid_out(called.jaxpr, orders)
+    called, orders = params["call_jaxpr"], [v.order for v in values]
+    with equation.ctx.manager:
+        inner, results = program.programs.laid_out(called.jaxpr, orders)
     function = jax.custom_jvp(lambda *operands: jaxpr_as_fun(ClosedJaxpr(inner, called.consts))(*operands))
 
     def derivative(primals, tangents):
@@ -366,11 +373,11 @@ def _custom_jvp(program: _Program, equation: JaxprEqn, values: list[_Value]) -> 
         return values, [jax.numpy.zeros_like(y) if zero else next(rest) for y, zero in zip(values, zeros, strict=True)]
 
     function.defjvp(derivative)
-    operands = [program.held(v, order) for v, order in zip(values, orders, strict=True)]
-    return list(zip(program.emit(function, operands, equation), results, strict=True))
+    held = program.emit(function, [program.held(v) for v in values], equation)
+    return list(map(_Value, results, held))
 
 
-_RULES: dict[str, Callable[[_Program, JaxprEqn, list[_Value]], Held]] = {
+_RULES: dict[str, Callable[[_Program, JaxprEqn, list[_Value]], Results]] = {
     **dict.fromkeys(ELEMENTWISE, _elementwise),
     **dict.fromkeys(REDUCTIONS, _reduction),
     **dict.fromkeys(POOLINGS, _pooling),

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from cases import equations, normal
 from jax import lax
+from jax.sharding import AxisType, NamedSharding
+from jax.sharding import PartitionSpec as P
 
 import convjax
 from convjax import accelerate
@@ -198,6 +200,32 @@ def test_random_programs(seed):
 
     close(last(f)(X, W, V), f(X, W, V))
     close(last(gradient(f))(X, W, V), gradient(f)(X, W, V))
+
+
+def _on_two_devices(meaning):
+    """A program on two devices: of shard_map, of a mesh with explicit axes, or sharded by jit."""
+    mesh = jax.make_mesh((2,), ("a",), axis_types=(AxisType.Explicit if meaning == "explicit" else AxisType.Auto,))
+    conv = functools.partial(convjax.conv2d, padding=1) if meaning == "explicit" else layer  # lax has no such gradient
+
+    def block(x, w):
+        y = jax.jit(lambda x: jax.nn.relu(conv(x, w)))(x)
+        return jax.nn.relu(conv(jnp.sin(y), w)).mean((2, 3), keepdims=True) * x
+
+    if meaning == "shard_map":
+        return mesh, block, jax.shard_map(block, mesh=mesh, in_specs=(P("a"), P()), out_specs=P("a"))
+    return mesh, block, block
+
+
+@pytest.mark.parametrize("meaning", ["shard_map", "explicit", "jit"])
+def test_several_devices(meaning):
+    mesh, block, mapped = _on_two_devices(meaning)
+    with jax.set_mesh(mesh):
+        x = jax.device_put(X, NamedSharding(mesh, P("a")))
+        close(np.asarray(last(mapped)(x, W)), block(X, W) if meaning == "jit" else np.asarray(jax.jit(block)(x, W)))
+        loss = lambda f: lambda x, w: jnp.sin(f(x, w)).sum()  # noqa: E731
+        want = [np.asarray(g) for g in jax.jit(jax.grad(loss(mapped), (0, 1)))(x, W)]
+        close([np.asarray(g) for g in jax.grad(loss(last(mapped)), (0, 1))(x, W)], want)
+        close([np.asarray(g) for g in last(jax.grad(loss(mapped), (0, 1)))(x, W)], want)
 
 
 def test_exported_with_symbolic_sizes():
