@@ -151,11 +151,14 @@ def test_values_and_gradients(model):
         assert errors[0] < 2 * errors[1] + 1e-6
 
 
-def test_a_step_of_training_from_inside():
-    """The model alone is accelerated, and differentiated from outside."""
+@pytest.mark.parametrize("memory_format", [None, "channels_last"])
+def test_a_step_of_training_from_inside(memory_format):
+    """The model alone is accelerated, and differentiated from outside. And then its training step is."""
     run, parameters, x = MODELS["Equinox, U-Net"]("float64")
-    got, want = (eqx.filter_jit(step(f))(parameters, x) for f in (accelerate(run), run))
-    assert error(got, want) < 1e-10
+    want = eqx.filter_jit(step(run))(parameters, x)
+    fast = accelerate(run, memory_format=memory_format)
+    assert error(eqx.filter_jit(step(fast))(parameters, x), want) < 1e-10
+    assert error(accelerate(step(run), memory_format=memory_format)(parameters, x), want) < 1e-10
 
 
 def test_models_with_state_are_refused():
