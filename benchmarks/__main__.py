@@ -115,18 +115,18 @@ def _read_lines(path: str) -> list[str]:
     return Path(path).read_text().splitlines() if Path(path).exists() else []
 
 
-def _time_row(task, backends: list[str], rounds: int, queued: int) -> dict[str, Any]:
+def _time_row(task, backends: list[str], rounds: int) -> dict[str, Any]:
     """Time one row. convjax is timed twice, and the difference between the two times is noise."""
     ready = {name: task.ready(name) for name in ("convjax", *backends)}
     ready = {name: r for name, r in ready.items() if r is not None}
     ready["again"] = ready["convjax"]
-    calls = {name: r.call for name, r in ready.items()}
+    seconds = fastest({name: r.call for name, r in ready.items()}, rounds, SAME)
     return {
         "row": task.name,
         "family": task.family,
         "direction": task.direction,
         "algorithm": task.algorithm,
-        "seconds": {name: t / queued for name, t in fastest(calls, rounds, SAME).items()},
+        "seconds": {name: t / ready[name].calls for name, t in seconds.items()},
         "compile_seconds": {n: r.compile_seconds for n, r in ready.items() if r.compile_seconds},
         "program_of_lax": "lax" in ready and ready["lax"].program == ready["convjax"].program,
         "temporary_bytes": {n: r.temporary_bytes for n, r in ready.items() if r.temporary_bytes is not None},
@@ -198,17 +198,16 @@ def main(options: argparse.Namespace) -> int:
     end = float("inf")
     if options.minutes is not None:
         wanted, end = tasks.families_in_turn(wanted), time.monotonic() + 60 * options.minutes
-    queued = tasks.QUEUED_CALLS[here]
     rows: list[dict[str, Any]] = []
     for row in tqdm.tqdm(wanted, **PROGRESS):
         if time.monotonic() >= end:
             break
-        rows.append(_time_row(tasks.task(*row, here), backends, options.rounds, queued))
+        rows.append(_time_row(tasks.task(*row, here), backends, options.rounds))
     # Another process on the machine may have kept a time from settling. Such rows are timed again, and each call's
     # fewest seconds count.
     noisy = [n for n, row in enumerate(rows) if not settled(row["seconds"], SAME)]
     for n in tqdm.tqdm(noisy if options.minutes is None else [], **PROGRESS):
-        rows[n] = fewest(rows[n], _time_row(tasks.task(*wanted[n], here), backends, options.rounds, queued))
+        rows[n] = fewest(rows[n], _time_row(tasks.task(*wanted[n], here), backends, options.rounds))
     about = {"date": today, "command": command(sys.argv[1:]), "platform": here, "runs": 1}
     if before:
         is_complete = len(rows) == len(before["rows"])

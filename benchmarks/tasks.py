@@ -26,12 +26,13 @@ from convjax._operation.measure import convolutions, problem_of
 
 
 class Ready(NamedTuple):
-    """A compiled call, its compile time, its temporary memory, and its program without names."""
+    """What is timed, its compile time, its temporary memory, its program without names, and how many calls it makes."""
 
     call: Callable[[], Any]
     compile_seconds: float | None = None
     temporary_bytes: int | None = None
     program: str | None = None
+    calls: int = 1
 
 
 class Task(NamedTuple):
@@ -106,14 +107,18 @@ def _jax_ready(function: Callable, arrays) -> Ready:
     seconds = time.perf_counter() - start
     memory = compiled.memory_analysis()
     temporary_bytes = None if memory is None else memory.temp_size_in_bytes
-    queued = range(QUEUED_CALLS["cuda" if jax.default_backend() == "gpu" else "cpu"])
+    calls = QUEUED_CALLS["cuda" if jax.default_backend() == "gpu" else "cpu"]
+    call = _queued(lambda: compiled(*arrays), jax.block_until_ready, calls)
+    return Ready(call, seconds, temporary_bytes, _without_names(compiled.as_text()), calls)
 
-    def call():
-        for _ in queued:
-            y = compiled(*arrays)
-        jax.block_until_ready(y)
 
-    return Ready(call, seconds, temporary_bytes, _without_names(compiled.as_text()))
+def _queued(call: Callable, wait: Callable, calls: int) -> Callable[[], None]:
+    def run():
+        for _ in range(calls):
+            y = call()
+        wait(y)
+
+    return run
 
 
 def _without_names(text: str) -> str:
@@ -134,14 +139,9 @@ def _torch_ready(function: Callable, arrays, backend: str, platform: str) -> Rea
         return None
     if platform == "cpu":
         return Ready(lambda: function(*arrays))
-    arrays = jax.tree.map(lambda a: a.cuda(), arrays)
-
-    def call():
-        for _ in range(QUEUED_CALLS[platform]):
-            function(*arrays)
-        torch.cuda.synchronize()
-
-    return Ready(call)
+    arrays, calls = jax.tree.map(lambda a: a.cuda(), arrays), QUEUED_CALLS[platform]
+    call = _queued(lambda: function(*arrays), lambda _: torch.cuda.synchronize(), calls)
+    return Ready(call, calls=calls)
 
 
 def _case_task(case: Case, direction: str, platform: str) -> Task:

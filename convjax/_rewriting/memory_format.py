@@ -31,9 +31,9 @@ ELEMENTWISE = frozenset((
     "abs", "acos", "acosh", "add", "add_any", "and", "asin", "asinh", "atan", "atan2", "atanh", "cbrt", "ceil", "clamp",
     "conj", "convert_element_type", "copy", "copy_p", "cos", "cosh", "digamma", "div", "eq", "erf", "erf_inv", "erfc",
     "exp", "exp2", "expm1", "floor", "ge", "gt", "imag", "integer_pow", "is_finite", "le", "lgamma", "log", "log1p",
-    "logistic", "lt", "max", "min", "mul", "ne", "neg", "nextafter", "not", "or", "pow", "real", "reduce_precision",
-    "rem", "round", "rsqrt", "select_n", "sign", "sin", "sinh", "sqrt", "square", "stop_gradient", "sub", "tan",
-    "tanh", "xor",
+    "logistic", "lt", "max", "min", "mul", "name", "ne", "neg", "nextafter", "not", "or", "pow", "real",
+    "reduce_precision", "rem", "round", "rsqrt", "select_n", "sign", "sin", "sinh", "sqrt", "square", "stop_gradient", "sub",
+    "tan", "tanh", "xor",
 ))
 REDUCTIONS = frozenset((
     "reduce_sum", "reduce_max", "reduce_min", "reduce_prod", "reduce_and", "reduce_or", "argmax", "argmin",
@@ -134,17 +134,20 @@ class _Program:
     def _equation(self, equation: JaxprEqn) -> None:
         self._like = equation
         values = [self._value(v) for v in equation.invars]
-        rule = _RULES.get(equation.primitive.name) if not _is_typed_call(equation) else None
+        typed = _is_typed_call(equation)
+        rule = None if typed else _RULES.get(equation.primitive.name)
         results = None if rule is None else rule(self, equation, values)
-        results = self._kept(equation, values) if results is None else results
+        if results is None:
+            inside = not typed and equation.primitive is not custom_vjp_call_p
+            results = self._kept(equation, values, inside)
         for result in results:
             result.made_by = equation
         self._values |= zip(equation.outvars, results, strict=True)
 
-    def _kept(self, equation: JaxprEqn, values: list[_Value]) -> list[_Value]:
-        """The equation as it is, on values in their own orders. The programs that it calls are laid out inside."""
+    def _kept(self, equation: JaxprEqn, values: list[_Value], inside: bool) -> list[_Value]:
+        """The equation as it is, on values in their own orders. The programs that it calls may be laid out inside."""
         invars = [self.held(value, _own(value.rank)) for value in values]
-        if equation.primitive is not custom_vjp_call_p and not _is_typed_call(equation):
+        if inside:
             equation = with_programs_changed(equation, self.programs.plain)
         self.equations.append(equation.replace(invars=invars))
         return [_Value(_own(_rank(v)), v) for v in equation.outvars]
@@ -181,20 +184,61 @@ def _in_order(v: Var, order: Order) -> Var:
 Results = list[_Value] | None
 
 
-def _image_order(values: list[_Value], rank: int) -> Order | None:
-    return next((v.order for v in values if v.is_image and v.rank == rank), None)
-
-
 def _bind(equation: JaxprEqn, **changed) -> Callable:
     return partial(equation.primitive.bind, **(equation.params | changed))
 
 
-def _elementwise(program: _Program, equation: JaxprEqn, values: list[_Value]) -> Results:
-    order = _image_order(values, _rank(equation.outvars[0]))
-    if order is None:
+def _in_one_order(changed: Callable[[dict, Order], dict | None], indices: bool = False) -> Callable:
+    """The rule of an operation whose images, and results, are held in one order. Its other operands are scalars.
+
+    changed(params, order) are the parameters that name axes, or None if the operation needs the order of its own.
+    With `indices`, the scalars behind the images have an entry for each axis.
+    """
+
+    def rule(program: _Program, equation: JaxprEqn, values: list[_Value]) -> Results:
+        rank = _rank(equation.outvars[0])
+        order = next((v.order for v in values if v.is_image and v.rank == rank), None)
+        if order is None or equation.params.get("sharding") is not None:
+            return None
+        params = changed(equation.params, order)
+        if params is None:
+            return None
+        operands = [program.held(v, order if v.rank else ()) for v in values]
+        if indices:
+            operands[-rank:] = [operands[axis - rank] for axis in order]
+        return [_Value(order, held) for held in program.emit(_bind(equation, **params), operands, equation)]
+
+    return rule
+
+
+def _by_axis(*names: str, indices: bool = False) -> Callable:
+    """The rule of operations with parameters that have an entry for each axis."""
+
+    def changed(params: dict, order: Order) -> dict:
+        return {name: tuple(params[name][axis] for axis in order) for name in names if params[name] is not None}
+
+    return _in_one_order(changed, indices)
+
+
+def _along_axes(name: str) -> Callable:
+    """The rule of operations along one axis, or several, which a parameter numbers."""
+
+    def changed(params: dict, order: Order) -> dict:
+        axes = params[name]
+        return {name: tuple(map(order.index, axes)) if np.ndim(axes) else order.index(axes)}
+
+    return _in_one_order(changed)
+
+
+def _pooling(params: dict, order: Order) -> dict | None:
+    """The windows keep their order, by which the first of equal elements is found."""
+    windows: Windows = params["windows"]
+    moving = [axis for axis in order if windows.moves(axis)]
+    if moving != sorted(moving):
         return None
-    operands = [program.held(v, order if v.rank else ()) for v in values]
-    return [_Value(order, held) for held in program.emit(_bind(equation), operands, equation)]
+    entries: Any = (tuple(entry[axis] for axis in order) for entry in windows)
+    shape = {"shape": tuple(params["shape"][axis] for axis in order)} if "shape" in params else {}
+    return {"windows": Windows(*entries), **shape}
 
 
 def _barrier(program: _Program, equation: JaxprEqn, values: list[_Value]) -> Results:
@@ -284,59 +328,6 @@ def _is_one(n: Any) -> bool:
     return isinstance(n, int) and n == 1
 
 
-def _by_axis(*names: str) -> Callable:
-    """An operation of images with parameters that have an entry for each axis, and further operands that are scalars.
-
-    The scalars behind the images have an entry for each axis too, if there are as many.
-    """
-
-    def rule(program: _Program, equation: JaxprEqn, values: list[_Value]) -> Results:
-        order = _image_order(values, _rank(equation.outvars[0]))
-        if order is None:
-            return None
-        images = [program.held(v, order) for v in values if v.rank]
-        scalars = [program.held(v) for v in values if not v.rank]
-        if len(scalars) == len(order):
-            scalars = [scalars[axis] for axis in order]
-        params = equation.params
-        changed = {n: tuple(params[n][a] for a in order) for n in names if params[n] is not None}
-        results = program.emit(_bind(equation, **changed), [*images, *scalars], equation)
-        return [_Value(order, held) for held in results]
-
-    return rule
-
-
-def _along_axes(name: str) -> Callable:
-    """An operation along one axis, or several, which a parameter numbers."""
-
-    def rule(program: _Program, equation: JaxprEqn, values: list[_Value]) -> Results:
-        order = _image_order(values, _rank(equation.outvars[0]))
-        if order is None:
-            return None
-        axes = equation.params[name]
-        changed = tuple(map(order.index, axes)) if np.ndim(axes) else order.index(axes)
-        operands = [program.held(v, order) for v in values]
-        results = program.emit(_bind(equation, **{name: changed}), operands, equation)
-        return [_Value(order, held) for held in results]
-
-    return rule
-
-
-def _pooling(program: _Program, equation: JaxprEqn, values: list[_Value]) -> Results:
-    """The windows keep their order, by which the first of equal elements is found."""
-    order = _image_order(values, _rank(equation.outvars[0]))
-    windows: Windows = equation.params["windows"]
-    moving = [axis for axis in order or () if windows.moves(axis)]
-    if order is None or moving != sorted(moving):
-        return None
-    entries: Any = (tuple(entry[axis] for axis in order) for entry in windows)
-    changed: dict[str, Any] = {"windows": Windows(*entries)}
-    if "shape" in equation.params:
-        changed["shape"] = tuple(equation.params["shape"][axis] for axis in order)
-    operands = [program.held(v, order) for v in values]
-    return [_Value(order, held) for held in program.emit(_bind(equation, **changed), operands, equation)]
-
-
 def _call(program: _Program, equation: JaxprEqn, values: list[_Value]) -> Results:
     """A program that is called, with images as they are held. Shardings that it names are for axes as they were."""
     params = equation.params
@@ -378,9 +369,9 @@ def _custom_jvp(program: _Program, equation: JaxprEqn, values: list[_Value]) -> 
 
 
 _RULES: dict[str, Callable[[_Program, JaxprEqn, list[_Value]], Results]] = {
-    **dict.fromkeys(ELEMENTWISE, _elementwise),
+    **dict.fromkeys(ELEMENTWISE, _by_axis()),
     **dict.fromkeys(REDUCTIONS, _reduction),
-    **dict.fromkeys(POOLINGS, _pooling),
+    **dict.fromkeys(POOLINGS, _in_one_order(_pooling)),
     conv_p.name: _convolution,
     jit_p.name: _call,
     remat_p.name: _call,
@@ -392,8 +383,8 @@ _RULES: dict[str, Callable[[_Program, JaxprEqn, list[_Value]], Results]] = {
     "squeeze": _reshape,
     "pad": _by_axis("padding_config"),
     "slice": _by_axis("start_indices", "limit_indices", "strides"),
-    "dynamic_slice": _by_axis("slice_sizes"),
-    "dynamic_update_slice": _by_axis(),
+    "dynamic_slice": _by_axis("slice_sizes", indices=True),
+    "dynamic_update_slice": _by_axis(indices=True),
     "concatenate": _along_axes("dimension"),
     "split": _along_axes("axis"),
     "rev": _along_axes("dimensions"),

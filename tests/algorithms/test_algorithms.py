@@ -22,7 +22,6 @@ from cases import (
     specs,
 )
 
-import convjax
 from convjax._algorithms import ALGORITHMS, col2im, fft, im2col, shift_add, variadic_reduce
 from convjax._algorithms.algorithm import Kernel, Rewrite
 from convjax._arrays.fourier import fast_length
@@ -90,49 +89,6 @@ def test_images_in_the_other_memory_format(case):
         want = reference.conv(x, w, spec)
         for name, got in zip(names, results, strict=True):
             assert np.abs(np.asarray(got) - want).max() <= ROUNDING[name] * np.abs(want).max(), name
-
-
-@pytest.mark.parametrize("seed", range(6))
-def test_random_weight_gradients_of_depthwise_layers(seed):
-    rng = np.random.default_rng([7, seed])
-    for _ in range(5):
-        dims, channels = int(rng.integers(1, 4)), int(rng.integers(2, 40))
-        kernel, stride, dilation = (tuple(map(int, rng.integers(1, 4, dims))) for _ in range(3))
-        padding = tuple((int(low), int(high)) for low, high in rng.integers(0, 5, (dims, 2)))
-        reach = [(k - 1) * r + 1 for k, r in zip(kernel, dilation, strict=True)]
-        sizes = [int(n) + r for n, r in zip(rng.integers(0, 6, dims), reach, strict=True)]
-        options = {"groups": channels, "stride": stride, "padding": padding, "dilation": dilation}
-        case = Case("depthwise", (int(rng.integers(1, 4)), channels, *sizes), (channels, 1, *kernel), options)
-        spec, x, w = specs(case)["weight gradient"]
-        spec = channels_last(spec)
-        x, w = normal(seed, x.shape), normal(seed + 1, w.shape)
-        names = ["xla", "depthwise_reduce", *["onednn"] * HERE.has_onednn(x.dtype)]
-        assert not any(why_unsupported(ALGORITHMS[name], spec, x, w, HERE) for name in names)
-        want, *results = jax.jit(lambda x, w, s=spec, names=names: [by(name, s)(x, w) for name in names])(x, w)
-        for name, got in zip(names[1:], results, strict=True):
-            np.testing.assert_allclose(got, want, rtol=0, atol=3e-6 * max(float(jnp.abs(want).max()), 1), err_msg=name)
-
-
-@pytest.mark.parametrize("seed", range(6))
-def test_random_depthwise_layers_with_the_channels_last(seed):
-    """And their input gradients, which read the weight before its flip."""
-    rng = np.random.default_rng([8, seed])
-    for _ in range(4):
-        dims, channels = int(rng.integers(1, 4)), int(rng.integers(2, 20))
-        kernel, stride, dilation = (tuple(map(int, rng.integers(1, 4, dims))) for _ in range(3))
-        padding = tuple((int(low), int(high)) for low, high in rng.integers(0, 5, (dims, 2)))
-        reach = [(k - 1) * r + 3 for k, r in zip(kernel, dilation, strict=True)]
-        sizes = [int(n) + r for n, r in zip(rng.integers(0, 6, dims), reach, strict=True)]
-        x, w = normal(seed, (2, channels, *sizes)), normal(seed + 1, (channels, 1, *kernel))
-        options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": channels}
-
-        def both(x, w, options=options, **named):  # a strided layer's input gradient is dilated
-            y, pull = jax.vjp(lambda x: convjax.conv(x, w, **options, **named), x)
-            return (y, pull(jnp.sin(y))[0]) if max(options["stride"]) == 1 else (y,)
-
-        got = both(x, w, algorithm="depthwise_add", memory_format="channels_last")
-        for g, y in zip(got, both(x, w, algorithm="xla"), strict=True):
-            np.testing.assert_allclose(g, y, rtol=0, atol=3e-6 * max(float(jnp.abs(y).max()), 1))
 
 
 def test_the_cases_reach_every_algorithm():

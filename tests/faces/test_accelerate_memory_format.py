@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from cases import equations, normal
 from jax import lax
+from jax.ad_checkpoint import checkpoint_name
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
@@ -62,7 +63,7 @@ def looped(x, w, v):
 
 
 def rematerialized(x, w, v):
-    return jax.checkpoint(lambda x, w: jnp.sin(layer(jnp.sin(layer(x, w)), w)))(x, w).max(1)
+    return jax.checkpoint(lambda x, w: jnp.sin(layer(checkpoint_name(jnp.sin(layer(x, w)), "y"), w)))(x, w).max(1)
 
 
 def vmapped(x, w, v):

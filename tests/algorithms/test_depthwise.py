@@ -1,0 +1,60 @@
+"""Depthwise layers with the channels last, on random sizes, against XLA's own convolution."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from cases import Case, by, channels_last, normal, specs
+
+import convjax
+from convjax._algorithms import ALGORITHMS
+from convjax._choice.choose import why_unsupported
+from convjax._machine import this_machine
+
+HERE = this_machine("cpu")
+
+
+def random_layer(rng, longest: int) -> Case:
+    """A layer whose windows fit, on images up to `longest` wider than a window."""
+    dims, channels, images = int(rng.integers(1, 4)), int(rng.integers(2, 40)), int(rng.integers(1, 4))
+    kernel, stride, dilation = (tuple(map(int, rng.integers(1, 4, dims))) for _ in range(3))
+    padding = tuple((int(low), int(high)) for low, high in rng.integers(0, 5, (dims, 2)))
+    reach = [(k - 1) * r + 1 for k, r in zip(kernel, dilation, strict=True)]
+    sizes = [int(n) + r for n, r in zip(rng.integers(0, longest, dims), reach, strict=True)]
+    options = {"groups": channels, "stride": stride, "padding": padding, "dilation": dilation}
+    return Case("depthwise", (images, channels, *sizes), (channels, 1, *kernel), options)
+
+
+def check(got, want, name=""):
+    np.testing.assert_allclose(got, want, rtol=0, atol=3e-6 * max(float(jnp.abs(want).max()), 1), err_msg=name)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_weight_gradients(seed):
+    rng = np.random.default_rng([7, seed])
+    for _ in range(5):
+        spec, x, w = specs(random_layer(rng, 6))["weight gradient"]
+        spec = channels_last(spec)
+        x, w = normal(seed, x.shape), normal(seed + 1, w.shape)
+        names = ["xla", "depthwise_reduce", *["onednn"] * HERE.has_onednn(x.dtype)]
+        assert not any(why_unsupported(ALGORITHMS[name], spec, x, w, HERE) for name in names)
+        want, *results = jax.jit(lambda x, w, s=spec, names=names: [by(name, s)(x, w) for name in names])(x, w)
+        for name, got in zip(names[1:], results, strict=True):
+            check(got, want, name)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_layers_and_input_gradients(seed):
+    """An input gradient reads the weight before its flip. That of a strided layer is dilated, and rewritten first."""
+    rng = np.random.default_rng([8, seed])
+    for _ in range(4):
+        case = random_layer(rng, 9)
+        x, w = normal(seed, case.x), normal(seed + 1, case.weight)
+
+        def both(x, w, options=case.options, **named):
+            y, pull = jax.vjp(lambda x: convjax.conv(x, w, **options, **named), x)
+            return (y, pull(jnp.sin(y))[0]) if max(options["stride"]) == 1 else (y,)
+
+        got = both(x, w, algorithm="depthwise_add", memory_format="channels_last")
+        for each, want in zip(got, both(x, w, algorithm="xla"), strict=True):
+            check(each, want)
