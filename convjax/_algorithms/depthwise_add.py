@@ -14,11 +14,13 @@ from convjax import _spec
 from convjax._algorithms import _taps
 from convjax._algorithms._memory_format import channels_first, channels_last
 from convjax._algorithms.algorithm import Kernel, definition_multiply_adds, reason_if_input_is_dilated, summands
+from convjax._algorithms.shift_add import MAX_SHORT_ROW
 from convjax._arrays import xla_cpu
 from convjax._arrays.sums import add_all
 from convjax._machine import Machine
 
 MAX_TAPS = 64  # each is an operation to compile
+MAX_FAST_TAPS = 25
 
 
 def run(x: jax.Array, w: jax.Array, spec, machine: Machine) -> jax.Array:
@@ -55,12 +57,14 @@ def unsupported(spec, x, w) -> str | None:
 
 
 def pays(p) -> bool:
-    """If the channels fill a vector.
+    """If the channels fill a vector, for kernels whose weights stay in cache, or for rows that fill no vectors.
 
-    3x3, 256 channels on one 64x64 takes 0.41 ms instead of 1.1 by `shift_add`, and 0.36 in torch. 3x3, stride 2, 128
-    channels on one 128x128 takes 0.65 instead of 2.3 (2 cores of Zen 3, jax 0.10.2).
+    5x5, stride 2, 816 channels on 8 images of 14x14 takes 0.65 ms instead of 2.1 by `shift_add`, and 3x3, stride 2, 24
+    channels on 56x56 0.16 instead of 0.40. But 7x7, 768 channels on one 32x32 takes 3.1 instead of 1.6
+    (`benchmarks/results/cpu-2-cores-avx2-layers.json`).
     """
-    return p.groups >= 8 and p.is_float
+    few_or_short = p.taps <= MAX_FAST_TAPS or p.x.shape[-1] <= MAX_SHORT_ROW
+    return p.groups >= 8 and p.is_float and few_or_short
 
 
 ALGORITHM = Kernel(

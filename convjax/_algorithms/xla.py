@@ -112,8 +112,8 @@ def unsupported(spec, x, w) -> str | None:
 def pays_for_first_layers(p) -> bool:
     """For layers on the channels of a picture with small kernels and a stride, where there is no oneDNN.
 
-    3x3, stride 2, 3 to 24 channels on 8 images of 224x224 takes 2.4 ms instead of 4.0 by `matmul`, and the input
-    gradient of one image 0.77 instead of 0.86 by `subpixel` (2 cores of Zen 3, jax 0.10.2).
+    3x3, stride 2, 3 to 24 channels on 8 images of 224x224 takes 2.3 ms instead of 3.6 by `matmul`, and its input
+    gradient 5.0 instead of 6.2 by `subpixel` (`benchmarks/results/cpu-2-cores-avx2-layers.json`).
     """
     layer = p.groups == 1 and p.spec.dims == 2 and p.spec.hints.layer_weight == "kernel"
     strided = p.input_dilated or (max(p.spec.stride) > 1 and not p.non_overlapping)
