@@ -15,6 +15,8 @@ import jaxlib
 # The versions of jaxlib whose oneDNN the tests have run. A mistake in a call of it ends the process. So a newer jaxlib
 # is added only after `.ci/run` has passed the step that runs it there.
 FIRST_ONEDNN_JAXLIB, LAST_ONEDNN_JAXLIB = (0, 10, 0), (0, 12, 0)
+AVX2_FLAGS = frozenset({"avx2", "fma"})  # of the processor, as Linux names them
+AVX512_FLAGS = frozenset({"avx512f", "avx512bw", "avx512dq", "avx512vl"})
 ONEDNN_SWITCH = "CONVJAX_ONEDNN"  # environment variable: "off", or "on" for any version of jaxlib
 
 
@@ -44,12 +46,19 @@ class Machine(NamedTuple):
     strided_convolution_is_fast: bool = False
     # The dtypes that the oneDNN in jaxlib computes with on this processor.
     onednn_dtypes: tuple[str, ...] = ()
+    # Whether the processor has AVX-512. Without it, oneDNN's code for matrix products and for contiguous images writes
+    # outside of its memory when XLA calls it ("x64:gemm:jit" of ONEDNN_VERBOSE=1, jaxlib 0.10.2).
+    onednn_has_avx512: bool = False
     # Whether a program may ask XLA for an order of axes in memory. Exported ones may not: jax guarantees nothing for
     # that call.
     constrains_layouts: bool = True
 
     def has_onednn(self, dtype) -> bool:
-        """Whether the oneDNN in jaxlib computes with this dtype here."""
+        """Whether all that the oneDNN in jaxlib has for this dtype may be called here."""
+        return self.onednn_has_avx512 and self.convolves_by_onednn(dtype)
+
+    def convolves_by_onednn(self, dtype) -> bool:
+        """Whether oneDNN's convolutions with the channels last may be called here."""
         return str(dtype) in self.onednn_dtypes
 
     def shares_batched_gemm(self, dtype) -> bool:
@@ -76,30 +85,30 @@ def this_machine(platform: str) -> Machine:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if platform != "cpu":
         return generic(platform)._replace(cores=1)
-    return generic(platform)._replace(cores=cores, onednn_dtypes=_onednn_dtypes())
+    flags = _processor_flags()
+    return generic(platform)._replace(
+        cores=cores, onednn_dtypes=_onednn_dtypes(flags), onednn_has_avx512=flags >= AVX512_FLAGS
+    )
 
 
-def _onednn_dtypes() -> tuple[str, ...]:
+def _onednn_dtypes(flags: frozenset[str]) -> tuple[str, ...]:
     switch = os.environ.get(ONEDNN_SWITCH, "")
     version = tuple(int(part) for part in jaxlib.__version__.split(".")[:3] if part.isdigit())
     is_tested = FIRST_ONEDNN_JAXLIB <= version <= LAST_ONEDNN_JAXLIB
     carries = host.system() == "Linux" and host.machine() == "x86_64" and (is_tested or switch == "on")
     if not carries or switch == "off":
         return ()
-    # On processors without AVX-512, or if told to use less, oneDNN may choose code that writes outside of its memory.
-    flags = _processor_flags()
-    if not {"avx512f", "avx512bw", "avx512dq", "avx512vl"} <= flags or {"ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"} & set(
-        os.environ
-    ):
+    # On other processors, or if told to use less of one, oneDNN may choose code that writes outside of its memory.
+    if not flags >= AVX2_FLAGS or {"ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"} & set(os.environ):
         return ()
     # Without these instructions, a call with bfloat16 ends the process.
-    return ("float32", "bfloat16") if "avx512_bf16" in flags else ("float32",)
+    return ("float32", "bfloat16") if flags >= {*AVX512_FLAGS, "avx512_bf16"} else ("float32",)
 
 
-def _processor_flags() -> set[str]:
+def _processor_flags() -> frozenset[str]:
     file = Path("/proc/cpuinfo")
     lines = file.read_text().splitlines() if file.exists() else []
-    return set(next((line for line in lines if line.startswith("flags")), "").split())
+    return frozenset(next((line for line in lines if line.startswith("flags")), "").split())
 
 
 def default_platform() -> str:

@@ -21,7 +21,7 @@ def never_local(spec, x, w) -> bool:
     return False
 
 
-def _always_available(x, machine) -> str | None:
+def _always_available(spec, x, w, machine) -> str | None:
     return None
 
 
@@ -40,7 +40,7 @@ class Kernel(NamedTuple):
     # is_local(spec, x, w): whether a NaN or an infinity of x reaches only the results whose window contains it.
     is_local: Callable[..., bool] = _always_local
     platforms: tuple[str, ...] | None = None  # the platforms it runs on; None is all of them
-    # unavailable(x, machine): the reason why a machine of these platforms does not have it, or None.
+    # unavailable(spec, x, w, machine): the reason why a machine of these platforms does not have it, or None.
     unavailable: Callable[..., str | None] = _always_available
     # The order of the axes in memory that it reads images in and writes them in: "contiguous" or "channels_last". None
     # is the order that the operation has.

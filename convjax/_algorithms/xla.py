@@ -116,7 +116,8 @@ def pays_for_first_layers(p) -> bool:
     gradient 5.0 instead of 6.2 by `subpixel` (`benchmarks/results/cpu-2-cores-avx2-layers.json`).
     """
     layer = p.groups == 1 and p.spec.dims == 2 and p.spec.hints.layer_weight == "kernel"
-    strided = p.input_dilated or (max(p.spec.stride) > 1 and not p.non_overlapping)
+    forward = max(p.spec.stride) > 1 and not p.non_overlapping and not p.convolves_by_onednn
+    strided = p.input_dilated or forward
     return layer and strided and not p.has_onednn and 1 < p.taps <= 9 and min(p.in_channels, p.out_channels) <= 4
 
 

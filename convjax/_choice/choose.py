@@ -52,7 +52,7 @@ def choose(
                 return Choice(candidate, "it was the fastest of those measured", nanoseconds)
         algorithm = "auto"
     if algorithm not in SELECTION_MODES and not (xla_is_wrong and algorithm == "xla"):
-        if reason := _why_unavailable(ALGORITHMS[algorithm], problem.x, problem.machine):
+        if reason := _why_unavailable(ALGORITHMS[algorithm], spec, problem.x, problem.w, problem.machine):
             raise errors.unavailable_algorithm(algorithm, reason)
         return Choice(ALGORITHMS[algorithm], "it was asked for by name")
     preferences = (CHANNELS_LAST_PREFERENCES if spec.channels_last else PREFERENCES).get(problem.machine.platform, ())
@@ -85,17 +85,17 @@ def why_unsupported(candidate: Algorithm, spec: ConvSpec, x, w, machine: Machine
 
     If no machine is given, the algorithm may be for any machine.
     """
-    if machine is not None and (reason := _why_unavailable(candidate, x, machine)):
+    if machine is not None and (reason := _why_unavailable(candidate, spec, x, w, machine)):
         return reason
     reason = None if candidate.name == "xla" else _why_only_xla(spec, x, w)
     return reason or candidate.unsupported(spec, x, w)
 
 
-def _why_unavailable(candidate: Algorithm, x, machine: Machine) -> str | None:
+def _why_unavailable(candidate: Algorithm, spec: ConvSpec, x, w, machine: Machine) -> str | None:
     """The reason why a machine does not have an algorithm, or None if it does."""
     if candidate.platforms is not None and machine.platform not in candidate.platforms:
         return f"it runs on {' and '.join(candidate.platforms)} alone"
-    return candidate.unavailable(x, machine) if isinstance(candidate, Kernel) else None
+    return candidate.unavailable(spec, x, w, machine) if isinstance(candidate, Kernel) else None
 
 
 # The largest number of elements of an array. XLA counts bytes in 64 bits, and ends the process if there are more. With

@@ -77,6 +77,11 @@ class Problem:
         return self.machine.has_onednn(self.x.dtype)
 
     @property
+    def convolves_by_onednn(self) -> bool:
+        """Whether oneDNN has convolutions of this dtype with the channels last on this machine."""
+        return self.machine.convolves_by_onednn(self.x.dtype)
+
+    @property
     def gradient_like(self) -> bool:
         """Whether there are more taps than positions, as in weight gradients."""
         return self.taps > self.positions

@@ -22,9 +22,10 @@ from convjax._machine import ONEDNN_SWITCH, generic, this_machine
 from convjax._spec import ConvSpec
 
 HERE = this_machine("cpu")
-# A processor without AVX-512 cannot run these, and neither can a version of jaxlib that is not yet known to be safe.
-# `.ci/run` says which dtypes oneDNN has where it runs.
+# A processor without AVX2 cannot run these, and neither can a version of jaxlib that is not yet known to be safe.
+# `.ci/run` says what oneDNN has where it runs.
 needs_onednn = pytest.mark.skipif(not HERE.onednn_dtypes, reason="jaxlib has no oneDNN here")
+needs_avx512 = pytest.mark.skipif(not HERE.has_onednn("float32"), reason="oneDNN has no AVX-512 here")
 SPEC = ConvSpec((1, 1), ((1, 1), (1, 1)), (1, 1), (1, 1))
 X, W = normal(0, (2, 8, 9, 10)), normal(1, (16, 8, 3, 3))
 
@@ -45,11 +46,12 @@ def test_random_specs(seed):
         x, w = normal(seed, (int(rng.integers(1, 4)), *x_shape)), normal(1, w_shape)
         for s in (spec, channels_last(spec)):
             if why_unsupported(ALGORITHMS["onednn"], s, x, w, HERE) is None:
-                got, want = jax.jit(lambda x, w, s=s: (by("onednn", s)(x, w), by("xla", s)(x, w)))(x, w)
+                got, want = jax.jit(lambda x, w, s=s: (by("onednn", s, HERE)(x, w), by("xla", s)(x, w)))(x, w)
                 np.testing.assert_allclose(got, want, rtol=0, atol=2e-6 * max(float(jnp.abs(want).max()), 1), err_msg=s)
 
 
 SEARCH = """
+import os
 import sys
 import jax, jax.numpy as jnp, numpy as np
 from cases import by, channels_last, normal, specs
@@ -59,6 +61,8 @@ from convjax._choice.choose import why_unsupported
 from convjax._machine import this_machine
 
 machine = this_machine("cpu")
+if "ONEDNN_MAX_CPU_ISA" in os.environ:  # convjax calls no oneDNN then, but what it would call is safe
+    machine = machine._replace(onednn_dtypes=("float32",), onednn_has_avx512=False)
 rng = np.random.default_rng(int(sys.argv[1]) if len(sys.argv) > 1 else 5)
 cases = [
     Case("long", (9, 100, 1813), (100, 1, 45), {"groups": 100, "stride": 5, "padding": 22}),
@@ -81,7 +85,7 @@ for case in cases:
         x, w = (jnp.asarray(normal(n, a.shape), dtype) for n, a in enumerate((x, w)))
         for s in (spec, channels_last(spec)):
             if why_unsupported(ALGORITHMS["onednn"], s, x, w, machine) is None:
-                got = jax.jit(by("onednn", s))(x, w).astype("float32")
+                got = jax.jit(by("onednn", s, machine))(x, w).astype("float32")
                 want = jax.jit(by("xla", s))(x.astype("float32"), w.astype("float32"))
                 error = float(abs(got - want).max()) / max(float(abs(want).max()), 1)
                 assert error <= (2**-8 if dtype == jnp.bfloat16 else 3e-6), (s, x.shape, w.shape, dtype, error)
@@ -89,10 +93,11 @@ print("finished")
 """
 
 
+@pytest.mark.parametrize("env", [pytest.param({}, marks=needs_avx512), {"ONEDNN_MAX_CPU_ISA": "AVX2"}], ids=str)
 @needs_onednn
-def test_only_code_that_is_known_to_be_safe_runs():
+def test_only_code_that_is_known_to_be_safe_runs(env):
     """ "x64:gemm:jit" writes outside of its memory, and "ref" is a hundred times slower."""
-    text = run_program(SEARCH, ONEDNN_VERBOSE="1", PYTHONPATH=os.pathsep.join(sys.path))
+    text = run_program(SEARCH, ONEDNN_VERBOSE="1", PYTHONPATH=os.pathsep.join(sys.path), **env)
     names = {line.split(",")[6] for line in text.splitlines() if ",exec,cpu,convolution," in line}
     assert text.endswith("finished\n")
     assert len(names) > 3
@@ -134,7 +139,7 @@ print("finished")
 """
 
 
-@needs_onednn
+@needs_avx512
 def test_random_products():
     """By value, and by code that is known to be safe: a product that oneDNN does not have would end the process."""
     text = run_program(PRODUCTS, ONEDNN_VERBOSE="1")
@@ -144,8 +149,27 @@ def test_random_products():
     assert all(name.startswith("brg_matmul") for name in names), names
 
 
-def test_products_that_onednn_has_no_safe_code_for():
+def test_what_has_no_safe_code_without_avx512():
     machine = generic("cpu")._replace(onednn_dtypes=("float32",))
+    assert not is_onednn((), 64, 64, 64, X.dtype, None, machine)
+    for x, w, groups, padding, reason in [
+        ((2, 8, 5, 5, 5), (8, 1, 3, 3, 3), 8, 1, "a depthwise convolution of volumes"),
+        ((2, 8, 5, 5, 5), (16, 8, 3, 3, 3), 1, 1, None),
+        ((2, 1, 9, 9), (1, 1, 3, 3), 1, 1, "one channel or one position"),
+        ((2, 1, 9, 9), (8, 1, 3, 3), 1, 1, None),
+        ((2, 8, 3, 3), (8, 8, 3, 3), 1, 0, "one channel or one position"),
+        ((2, 8, 3, 3), (8, 8, 1, 1), 1, -1, "one channel or one position"),
+        ((2, 8, 9, 9), (8, 1, 3, 3), 8, 1, None),
+    ]:
+        dims = len(x) - 2
+        spec = channels_last(ConvSpec((1,) * dims, ((padding, padding),) * dims, (1,) * dims, (1,) * dims, groups))
+        structs = (jax.ShapeDtypeStruct(shape, jnp.float32) for shape in (x, w))
+        found = why_unsupported(ALGORITHMS["onednn"], spec, *structs, machine)
+        assert found == (reason and f"{reason}, on a processor without AVX-512")
+
+
+def test_products_that_onednn_has_no_safe_code_for():
+    machine = generic("cpu")._replace(onednn_dtypes=("float32",), onednn_has_avx512=True)
     assert is_onednn((), 16, 1 << 17, 16, X.dtype, None, machine)
     for rows, depth, columns in [(16, (1 << 17) + 1, 16), (1 << 21, 16, 16), (16, 16, 1 << 21), (15, 9999, 99)]:
         assert not is_onednn((), rows, depth, columns, X.dtype, None, machine)
@@ -166,7 +190,7 @@ def test_strides_where_there_is_one_position(stride, kernel):
         x, w = normal(0, (3, 1, 9, 4)), normal(1, (16, 1, *kernel))
         for s in (spec, channels_last(spec)):
             if why_unsupported(ALGORITHMS["onednn"], s, x, w, HERE) is None:
-                got, want = (jax.jit(by(name, s))(x, w) for name in ("onednn", "xla"))
+                got, want = (jax.jit(by(name, s, HERE))(x, w) for name in ("onednn", "xla"))
                 np.testing.assert_allclose(got, want, rtol=0, atol=1e-5)
 
 
@@ -175,7 +199,7 @@ def test_windows_that_lie_in_the_padding():
     """oneDNN itself reads outside of its arrays there, or never returns."""
     spec = ConvSpec((3, 2), ((4, 2), (3, 2)), (1, 1), (1, 2), groups=2)
     x, w = normal(0, (3, 2, 9, 3)), normal(1, (2, 1, 3, 3))
-    got, want = (jax.jit(by(name, channels_last(spec)))(x, w) for name in ("onednn", "xla"))
+    got, want = (jax.jit(by(name, channels_last(spec), HERE))(x, w) for name in ("onednn", "xla"))
     np.testing.assert_allclose(got, want, rtol=0, atol=1e-5)
 
 
@@ -195,7 +219,7 @@ def test_bfloat16(spec, x, w):
     if "bfloat16" not in HERE.onednn_dtypes:
         assert why_unsupported(ALGORITHMS["onednn"], spec, x, w, HERE) == "jaxlib has no oneDNN for bfloat16 here"
         return
-    got = jax.jit(by("onednn", spec))(x, w)
+    got = jax.jit(by("onednn", spec, HERE))(x, w)
     want = jax.jit(by("xla", spec))(x.astype(jnp.float32), w.astype(jnp.float32))
     assert got.dtype == jnp.bfloat16
     assert float(jnp.abs(got.astype(jnp.float32) - want).max()) <= 2**-8 * float(jnp.abs(want).max())

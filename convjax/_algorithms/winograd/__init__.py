@@ -104,7 +104,7 @@ def pays_with_channels_last(p) -> bool:
     3x3, 256 channels on 8 images of 56x56 takes 38 ms instead of 62, and 32 to 96 channels on 28x28 takes 0.95 instead
     of 0.69.
     """
-    if p.gradient_like or not p.has_onednn:
+    if p.gradient_like or not p.convolves_by_onednn:
         return pays(p)
     wide = min(p.in_channels, p.out_channels) >= 112
     return wide and p.batch * p.positions >= 1500 and pays(p)
