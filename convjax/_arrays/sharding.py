@@ -5,6 +5,7 @@ gradients and under vmap. So a public function states the sharding of its result
 shardings inside the function.
 """
 
+import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -69,6 +70,21 @@ def is_partitioned(axis_context: Any) -> bool:
     if hasattr(axis_context, "num_devices"):
         return axis_context.num_devices > 1
     return axis_context.mesh.size > 1 and set(axis_context.manual_axes) != set(axis_context.mesh.axis_names)
+
+
+def with_devices(ctx: Any) -> Any:
+    """A context of lowering in which the devices of the program stand, or None if XLA does not divide the program.
+
+    JAX lowers most programs for a number of devices, and tells them to a few operations alone. Which devices they are
+    changes nothing of what is lowered.
+    """
+    context = ctx.module_context.axis_context
+    count = getattr(context, "num_devices", 1)
+    devices = jax.devices()[:count]
+    if count == 1 or len(devices) < count or not getattr(jax.config, "jax_use_shardy_partitioner", True):
+        return None
+    known = dataclasses.replace(context, device_assignment=tuple(devices))
+    return ctx.replace(module_context=ctx.module_context.replace(axis_context=known))
 
 
 def varying_axes(a: jax.Array) -> frozenset:

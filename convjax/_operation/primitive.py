@@ -19,17 +19,18 @@ from jax.experimental.jet import jet_rules
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from convjax._algorithms import xla
+from convjax._algorithms import ALGORITHMS, xla
 from convjax._algorithms._gemm import batch_and_channels_swapped
 from convjax._algorithms._memory_format import with_contiguous_images
 from convjax._algorithms._taps import flipped_axes, swap_channels
 from convjax._algorithms.algorithm import Algorithm, Kernel
 from convjax._arguments.values import check_countable
-from convjax._arrays.sharding import is_partitioned, mark_varying, varying_axes
-from convjax._choice.choose import choose
+from convjax._arrays.sharding import is_partitioned, mark_varying, varying_axes, with_devices
+from convjax._choice.choose import SELECTION_MODES, choose, why_unsupported
 from convjax._choice.problem import Problem
 from convjax._choice.recorded import Recorded
-from convjax._machine import Machine, machine_for_lowering
+from convjax._machine import Machine, default_platform, machine_for_lowering
+from convjax._operation import partition
 from convjax._operation.wide_steps import without_wide_steps
 from convjax._spec import ConvSpec, Hints, extent
 
@@ -87,9 +88,31 @@ def _lower(ctx, *operands, platform: str, spec: ConvSpec, algorithm: str | Recor
     module = ctx.module_context
     partitioned = is_partitioned(module.axis_context)
     exported = module.lowering_parameters.for_export
+    if divided := _for_division(ctx, algorithm):
+        machine = machine_for_lowering(platform, exported=False, partitioned=False)
+        x, w = ctx.avals_in
+        choose(Problem(spec, x, w, machine), algorithm)  # raises if a named algorithm cannot run here
+        factors = partition.of_convolution(spec, ctx.avals_in[1].shape)
+        run = partial(partition.divided, _convolve_share, spec=spec, algorithm=algorithm, factors=factors)
+        return mlir.lower_fun(run, multiple_results=False)(divided, *operands)
     machine = machine_for_lowering(platform, exported=exported, partitioned=partitioned)
     run = partial(run_chosen, spec=spec, machine=machine, algorithm=algorithm, partitioned=partitioned)
     return mlir.lower_fun(run, multiple_results=False)(ctx, *operands)
+
+
+def _convolve_share(x, w, spec: ConvSpec, algorithm: str | Recorded) -> jax.Array:
+    """`convolve` on the share of a device, whose shapes a named algorithm may not support."""
+    machine = machine_for_lowering(default_platform(), exported=False, partitioned=False)
+    if isinstance(algorithm, str) and algorithm not in SELECTION_MODES:
+        algorithm = "auto" if why_unsupported(ALGORITHMS[algorithm], spec, x, w, machine) else algorithm
+    return convolve(x, w, spec, algorithm)
+
+
+def _for_division(ctx, algorithm: str | Recorded):
+    """The context to lower an operation in that is divided among devices, or None if it is not, or by XLA alone."""
+    if algorithm == "xla" or ctx.module_context.lowering_parameters.for_export:
+        return None
+    return None if any(0 in aval.shape for aval in ctx.avals_in) else with_devices(ctx)
 
 
 def run_chosen(
@@ -200,8 +223,15 @@ def _weight_gradient(ct, x, *, w, spec: ConvSpec, algorithm: str | Recorded):
             flipped_weight=False, layer_weight=_WEIGHT_IN_WEIGHT_GRADIENT[spec.hints.layer_weight]
         ),
     )
-    x, ct = batch_and_channels_swapped(x.astype(ct.dtype), ct, spec.groups)
-    return convolve(x, ct, gradient, algorithm).swapaxes(0, 1).astype(w.dtype)
+    x = x.astype(ct.dtype)
+    run = grouped_weight_gradient if spec.groups > 1 else _summed_over_batch
+    return run(x, ct, gradient, algorithm).astype(w.dtype)
+
+
+def _summed_over_batch(x, ct, spec: ConvSpec, algorithm: str | Recorded) -> jax.Array:
+    """The gradient (G O, I, *k) from (N, G I, *n) and (N, G O, *m): the convolution `spec` after they are swapped."""
+    x, ct = batch_and_channels_swapped(x, ct, spec.groups)
+    return convolve(x, ct, spec, algorithm).swapaxes(0, 1)
 
 
 def _per_dim(x, w, y, spec: ConvSpec):
@@ -225,16 +255,67 @@ ad.defbilinear(conv_p, partial(_transpose, _input_gradient, "x"), partial(_trans
 # over j, of the j-th coefficient of x times the (k - j)-th of w (Leibniz's rule).
 
 
-def _taylor(operands, series, *, spec: ConvSpec, algorithm: str | Recorded):
+def _taylor(primitive, operands, series, **params):
     xs, ws = ([value, *terms] for value, terms in zip(operands, series, strict=True))
     coefficients = [
-        functools.reduce(lax.add, [convolve(xs[j], ws[k - j], spec, algorithm) for j in range(k + 1)])
+        functools.reduce(lax.add, [primitive.bind(xs[j], ws[k - j], **params) for j in range(k + 1)])
         for k in range(len(xs))
     ]
     return coefficients[0], coefficients[1:]
 
 
-jet_rules[conv_p] = _taylor  # type: ignore[assignment]
+jet_rules[conv_p] = partial(_taylor, conv_p)
+
+
+# ---- weight gradients of groups ----
+#
+# The convolution of a weight gradient has the batch among its channels, inside of each group. A mesh that shards the
+# batch cannot shard such channels. So where there are groups, the gradient is an equation of its own, whose body is
+# that convolution. It has the rules of its body, except that it is divided among devices by its own factors.
+
+weight_gradient_p = Primitive("convjax_weight_gradient")
+
+
+def grouped_weight_gradient(x, ct, spec: ConvSpec, algorithm: str | Recorded) -> jax.Array:
+    """The weight gradient of a layer with groups, as an equation. `spec` is that of its convolution."""
+    axes = varying_axes(x) | varying_axes(ct)
+    x, ct = (mark_varying(a, axes - varying_axes(a)) for a in (x, ct))
+    body = jax.make_jaxpr(partial(_summed_over_batch, spec=spec, algorithm=algorithm))(x, ct)
+    return weight_gradient_p.bind(x, ct, body=body, spec=spec, algorithm=algorithm)
+
+
+def _run_body(x, ct, *, spec: ConvSpec, algorithm: str | Recorded, **_):
+    return _summed_over_batch(x, ct, spec, algorithm)
+
+
+weight_gradient_p.def_abstract_eval(lambda x, ct, *, body, **_: body.out_avals[0])
+weight_gradient_p.def_impl(lambda x, ct, **params: _run_body(x, ct, **params))
+
+
+def _lower_weight_gradient(ctx, *operands, spec: ConvSpec, algorithm: str | Recorded, **_):
+    run = partial(_summed_over_batch, spec=spec, algorithm=algorithm)
+    if divided := _for_division(ctx, algorithm):
+        factors = partition.of_grouped_weight_gradient(spec, *[aval.shape for aval in ctx.avals_in])
+        share = partial(partition.divided, grouped_weight_gradient)
+        run = partial(share, spec=spec, algorithm=algorithm, factors=factors)
+    return mlir.lower_fun(run, multiple_results=False)(divided or ctx, *operands)
+
+
+mlir.register_lowering(weight_gradient_p, _lower_weight_gradient)
+
+
+def _transpose_weight_gradient(name: str, ct, x, w, **params):
+    operand, known = (x, w) if name == "x" else (w, x)
+    run = (lambda v: _run_body(v, known, **params)) if name == "x" else (lambda v: _run_body(known, v, **params))
+    return jax.linear_transpose(run, operand.aval)(ct)[0]
+
+
+ad.defbilinear(weight_gradient_p, partial(_transpose_weight_gradient, "x"), partial(_transpose_weight_gradient, "w"))
+jet_rules[weight_gradient_p] = partial(_taylor, weight_gradient_p)
+batching.primitive_batchers[weight_gradient_p] = lambda args, axes, **params: (
+    jax.vmap(partial(_run_body, **params), axes)(*args),
+    0,
+)
 
 
 # ---- vmap ----

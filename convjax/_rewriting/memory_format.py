@@ -20,7 +20,7 @@ from jax.extend.core.primitives import custom_jvp_call_p, custom_vjp_call_p, jit
 
 from convjax._arrays.pooling import Windows
 from convjax._operation.pool_primitives import FORMS
-from convjax._operation.primitive import conv_p
+from convjax._operation.primitive import conv_p, grouped_weight_gradient, weight_gradient_p
 from convjax._rewriting.programs import equations_of, with_programs_changed
 
 Order = tuple[int, ...]
@@ -265,6 +265,18 @@ def _convolution(program: _Program, equation: JaxprEqn, values: list[_Value]) ->
     return [_Value(order, held) for held in program.emit(run, operands, equation)]
 
 
+def _weight_gradient(program: _Program, equation: JaxprEqn, values: list[_Value]) -> Results:
+    spec, rank = equation.params["spec"], values[0].rank
+    last = spec._replace(hints=spec.hints._replace(memory_format="channels_last"))
+
+    def run(x, ct):
+        x, ct = (lax.transpose(v, (0, rank - 1, *range(1, rank - 1))) for v in (x, ct))
+        return grouped_weight_gradient(x, ct, last, equation.params["algorithm"])
+
+    operands = [program.held(v, (0, *range(2, rank), 1)) for v in values]
+    return [_Value(_own(rank), held) for held in program.emit(run, operands, equation)]
+
+
 def _broadcast(program: _Program, equation: JaxprEqn, values: list[_Value]) -> Results:
     params = equation.params
     if len(values) > 1 or params.get("sharding") is not None:
@@ -373,6 +385,7 @@ _RULES: dict[str, Callable[[_Program, JaxprEqn, list[_Value]], Results]] = {
     **dict.fromkeys(REDUCTIONS, _reduction),
     **dict.fromkeys(POOLINGS, _in_one_order(_pooling)),
     conv_p.name: _convolution,
+    weight_gradient_p.name: _weight_gradient,
     jit_p.name: _call,
     remat_p.name: _call,
     custom_jvp_call_p.name: _custom_jvp,

@@ -280,10 +280,11 @@ def sharded():
     return mesh, jax.device_put(X, NamedSharding(mesh, PartitionSpec("d")))
 
 
-def test_partitioned_programs_have_none():
+@needs_onednn
+def test_each_device_has_it_for_its_share():
     mesh, x = sharded()
     compiled = jax.jit(last_conv).lower(x, W).compile()
-    assert onednn_calls(compiled.as_text()) == 0
+    assert onednn_calls(compiled.as_text()) == 1
     w = jax.device_put(W, NamedSharding(mesh, PartitionSpec()))
     np.testing.assert_allclose(compiled(x, w), last_conv(X, W), rtol=0, atol=1e-4)
 

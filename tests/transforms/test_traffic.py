@@ -1,0 +1,157 @@
+"""What devices send each other, read from the compiled programs: no more than for lax, and halos where images lie in
+shares. `python -m benchmarks.traffic` prints it for every family of the benchmark."""
+
+import math
+import os
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from cases import normal
+from jax.sharding import AbstractMesh, AxisType, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+import convjax
+from benchmarks.traffic import CASES, LAYOUTS, both, collectives, traffic
+
+DIRECTIONS = ("forward", "both gradients")
+# Of these, the image has fewer results in a column than there are devices. The halos of the forward call and of the
+# weight gradient are more than the one image that all devices gather for lax.
+FEWER_RESULTS_THAN_DEVICES = {("1x1", "rows"), ("bf16", "rows")}
+
+
+def received(found) -> int:
+    """The elements that a device receives."""
+    return sum(elements for _, elements in found["collectives"].values())
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+@pytest.mark.parametrize("family", CASES)
+def test_no_more_than_lax(family, direction):
+    case = CASES[family]
+    for name, layout in LAYOUTS.items():
+        ours, theirs = (traffic(backend, case, layout, direction) for backend in ("convjax", "lax"))
+        # lax may compute the same weight gradient on every device, instead of adding parts of it.
+        added = math.prod(case.weight) if direction == "both gradients" else 0
+        if (family, name) not in FEWER_RESULTS_THAN_DEVICES:
+            assert received(ours) <= received(theirs) + added, (name, ours, theirs)
+
+
+@pytest.mark.parametrize("family", CASES)
+def test_data_parallelism_moves_the_gradient_of_the_weight_alone(family):
+    case, layout = CASES[family], LAYOUTS["batch"]
+    assert traffic("convjax", case, layout, "forward")["collectives"] == {}
+    assert traffic("convjax", case, layout, "both gradients")["collectives"] == {
+        "all-reduce": (1, math.prod(case.weight))
+    }
+
+
+LAYERS = {  # x, weight, options, and the reach of a window beyond a share of 32 / 8 rows: in front of it, and behind
+    "dense": ((2, 3, 32, 8), (4, 3, 3, 3), {"padding": 1}, (1, 1)),
+    "strided": ((2, 3, 32, 8), (4, 3, 3, 3), {"padding": 1, "stride": 2}, (1, 0)),
+    "dilated": ((2, 3, 32, 8), (4, 3, 3, 3), {"padding": 2, "dilation": 2}, (2, 2)),
+    "depthwise": ((2, 4, 32, 8), (4, 1, 5, 5), {"padding": 2, "groups": 4}, (2, 2)),
+    "grouped": ((2, 4, 32, 8), (4, 2, 3, 3), {"padding": 1, "groups": 2}, (1, 1)),
+    "several shares": ((2, 3, 32, 8), (4, 3, 11, 3), {"padding": (5, 1)}, (5, 5)),
+    "by the FFT": ((2, 1, 32, 32), (1, 1, 13, 31), {"padding": (6, 15), "algorithm": "fft"}, (6, 6)),
+    "signal": ((2, 3, 32), (4, 3, 4), {"padding": ((3, 0),)}, (3, 0)),
+    "volume": ((1, 2, 32, 4, 4), (3, 2, 3, 3, 3), {"padding": 1}, (1, 1)),
+    "1x1": ((2, 3, 32, 8), (4, 3, 1, 1), {}, (0, 0)),
+    "patches": ((2, 3, 32, 8), (4, 3, 4, 4), {"stride": 4}, (0, 0)),
+}
+
+
+@pytest.mark.parametrize("axes", [AxisType.Auto, AxisType.Explicit])
+@pytest.mark.parametrize("name", LAYERS)
+def test_halos(name, axes):
+    """Rows of the image lie on eight devices. Each sends what the windows of its neighbours reach, and no more."""
+    x, w, options, reach = LAYERS[name]
+    f = lambda x, w: convjax.conv(x, w, **options)  # noqa: E731
+    x, w = normal(0, x), normal(1, w)
+    ct = normal(2, jax.eval_shape(f, x, w).shape)
+    want = jax.jit(both(f))(x, w, ct)
+    mesh = jax.make_mesh((8,), ("space",), axis_types=(axes,))
+    with jax.sharding.set_mesh(mesh):
+        x, ct = (jax.device_put(a, P(None, None, "space")) for a in (x, ct))
+        w = jax.device_put(w, P())
+        forward, every = jax.jit(f).lower(x, w).compile(), jax.jit(both(f)).lower(x, w, ct).compile()
+        got = every(x, w, ct)
+    row = x.size // 32
+    hops = sum(-(-n // 4) for n in reach)
+    sent = {"collective-permute": (hops, sum(reach) * row)} if hops else {}
+    assert collectives(forward.as_text()) == sent
+    found = collectives(every.as_text())
+    assert found.keys() <= {"collective-permute", "all-reduce"}
+    assert found.get("collective-permute", (0, 0))[0] <= 3 * max(hops, 2 * bool(hops))
+    assert found["all-reduce"] == (1, w.size)
+    for g, v in zip(got, want, strict=True):
+        np.testing.assert_allclose(np.asarray(g), v, rtol=0, atol=2e-5 * float(jnp.abs(v).max()))
+    assert got[0].sharding.spec[2] == got[1].sharding.spec[2] == "space"
+
+
+def test_rows_and_columns_and_batch():
+    """Permutations along each sharded axis, with an axis of the mesh for each."""
+    mesh = jax.make_mesh((2, 2, 2), ("data", "rows", "columns"), axis_types=(AxisType.Auto,) * 3)
+    x = jax.device_put(normal(0, (2, 3, 16, 16)), NamedSharding(mesh, P("data", None, "rows", "columns")))
+    w = jax.device_put(normal(1, (4, 3, 5, 5)), NamedSharding(mesh, P()))
+    f = jax.jit(lambda x, w: convjax.conv2d(x, w, padding=2))
+    assert collectives(f.lower(x, w).compile().as_text()) == {"collective-permute": (4, 2 * 3 * 2 * 8 + 2 * 3 * 2 * 12)}
+    assert f(x, w).sharding.is_equivalent_to(x.sharding, 4)
+
+
+def test_a_weight_that_is_sharded_on_its_channels_stays_so():
+    mesh = jax.make_mesh((2, 4), ("data", "model"), axis_types=(AxisType.Auto,) * 2)
+    x = jax.device_put(normal(0, (4, 8, 8, 8)), NamedSharding(mesh, P("data")))
+    w = jax.device_put(normal(1, (16, 8, 3, 3)), NamedSharding(mesh, P("model")))
+    f = jax.jit(lambda x, w: convjax.conv2d(x, w, padding=1))
+    assert collectives(f.lower(x, w).compile().as_text()) == {}
+    assert f(x, w).sharding.spec[:2] == ("data", "model")
+
+
+def test_meshes_that_differ_and_meshes_without_devices():
+    """The operands may lie on different meshes of the same devices. A program may be lowered for devices to come."""
+    x, w = normal(0, (4, 3, 16, 16)), normal(1, (8, 3, 3, 3))
+    f = jax.jit(lambda x, w: convjax.conv2d(x, w, padding=1))
+    meshes = [
+        jax.make_mesh((2, 4), ("data", "space"), axis_types=(AxisType.Auto,) * 2),
+        jax.make_mesh((8,), ("model",), axis_types=(AxisType.Auto,)),
+    ]
+    placed = [
+        jax.device_put(a, NamedSharding(mesh, spec))
+        for a, mesh, spec in zip((x, w), meshes, (P("data", None, "space"), P("model")), strict=True)
+    ]
+    np.testing.assert_allclose(f(*placed), f(x, w), atol=1e-5)
+    abstract = AbstractMesh((2, 4), ("data", "space"), axis_types=(AxisType.Auto,) * 2)
+    struct = jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=NamedSharding(abstract, P("data", None, "space")))
+    assert f.trace(struct, jax.ShapeDtypeStruct(w.shape, w.dtype)).lower(lowering_platforms=("tpu",)).as_text()
+
+
+CACHED = """
+import sys
+import jax, numpy as np, convjax
+from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
+mesh = jax.make_mesh((8,), ("space",), axis_types=(AxisType.Auto,))
+x = jax.device_put(np.arange(16.0, dtype=np.float32).reshape(1, 1, 16), NamedSharding(mesh, P(None, None, "space")))
+low = int(sys.argv[1])
+print(jax.jit(lambda x: convjax.conv1d(x, np.ones((1, 1, 3), np.float32), padding=((low, 2 - low),)))(x).tolist())
+"""
+
+
+def test_programs_in_the_persistent_cache(tmp_path):
+    """JAX's key for it leaves out how an operation is divided. Paddings that differ alone are different programs."""
+    env = {
+        **os.environ,
+        "JAX_COMPILATION_CACHE_DIR": str(tmp_path),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
+    }
+    for low in (0, 1, 0, 2):
+        run = subprocess.run(
+            [sys.executable, "-c", CACHED, str(low)], env=env, capture_output=True, text=True, check=True
+        )
+        padded = np.pad(np.arange(16.0), (low, 2 - low))
+        assert run.stdout.strip() == str([[np.convolve(padded, np.ones(3), "valid").tolist()]])
+    assert list(tmp_path.iterdir())
