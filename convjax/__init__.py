@@ -1,6 +1,6 @@
 """Convolution in JAX: torch's answers, explicit NCHW / OIHW, every derivative, on CPU, GPU and TPU."""
 
-from convjax import edges, kernels, lax, ndimage, signal
+from convjax import edges, kernels, lax, ndimage, sharding, signal
 from convjax._machine import Machine
 from convjax.accelerate import accelerate
 from convjax.compare import Comparison, compare
@@ -100,6 +100,7 @@ __all__ = [
     "ndimage",
     "patched",
     "plan",
+    "sharding",
     "signal",
     "tune",
     "unfold",

@@ -13,6 +13,7 @@ from convjax._arguments.suggestions import explain_unknown_arguments
 from convjax._arrays import xla_cpu
 from convjax._arrays.sharding import sharded_like_first
 from convjax._filters import passes
+from convjax._operation.stencil import stencil
 from convjax.ndimage import gaussian_filter, sobel
 
 __all__ = ["Gradient", "canny", "gradient"]
@@ -78,11 +79,20 @@ def gradient(image: Any, kernels: Any, mode: str = "reflect", cval: Any = 0.0) -
 
 @partial(jax.jit, static_argnames=("border", "pads"))
 def _gradient(x, w, cval, *, border, pads):
+    wide = x.astype(passes.filter_sum_dtype(x.dtype, w))
+    reach = ((0, 0),) * (x.ndim - 2) + pads
+    measured = stencil(_measure, [wide], [w], cval, (border, pads), border=border, reach=reach, results=2)
+    return [a.astype(x.dtype) for a in measured]
+
+
+def _measure(x, w, cval, border, pads):
+    if 0 in x.shape:
+        return x, x
     y = passes.correlate_window(x.reshape(math.prod(x.shape[:-2]), 1, *x.shape[-2:]), w[:, None], cval, border, pads)
     rises = [0 - y[:, i].reshape(x.shape) for i in (0, 1)]  # 0 - y, because -y is -0.0 for 0.0
     flat = (rises[0] == 0) & (rises[1] == 0)
     direction = jnp.arctan2(jnp.where(flat, 0, rises[1]), jnp.where(flat, 1, rises[0]))
-    return passes.magnitude(rises).astype(x.dtype), direction.astype(x.dtype)
+    return passes.magnitude(rises), direction
 
 
 @explain_unknown_arguments
@@ -188,11 +198,12 @@ def _canny(x, mask, low, high, cval, *, sigma, largest, quantiles, mode):
     if quantiles:
         low, high = jnp.percentile(magnitude, 100 * jnp.stack([low, high]))
     inside = jnp.ones(x.shape, bool) if mask is None else mask
-    crest = _suppress_non_maxima(magnitude, down, right) & _erode(inside) & (magnitude >= low) & (magnitude > 0)
+    crest = stencil(_suppress_non_maxima, [magnitude, down, right], reach=((1, 1), (1, 1)))
+    crest &= stencil(_erode, [inside], reach=((1, 1), (1, 1))) & (magnitude >= low) & (magnitude > 0)
     return _follow_hysteresis(crest & (magnitude >= high), crest)
 
 
-def _suppress_non_maxima(magnitude: jax.Array, down: jax.Array, right: jax.Array) -> jax.Array:
+def _suppress_non_maxima(magnitude: jax.Array, down: jax.Array, right: jax.Array, _) -> jax.Array:
     """Pixels whose magnitude is no smaller than that on either side along the gradient: non-maximum suppression.
 
     The line along the gradient passes between a neighbour on an axis and one on a diagonal.
@@ -217,7 +228,7 @@ def _suppress_non_maxima(magnitude: jax.Array, down: jax.Array, right: jax.Array
     return (beside(1) <= magnitude) & (beside(-1) <= magnitude)
 
 
-def _erode(mask: jax.Array) -> jax.Array:
+def _erode(mask: jax.Array, _) -> jax.Array:
     """Pixels in the mask whose eight neighbours are in the mask too. Pixels beyond the edge count as outside."""
     outside = jnp.pad(~mask, 1, constant_values=True).astype(jnp.uint8)
     return _dilate(outside)[1:-1, 1:-1] == 0
@@ -233,15 +244,19 @@ def _dilate(mask: jax.Array) -> jax.Array:
 DILATIONS_PER_CHECK = 8  # a check whether anything changed costs at least as much as a dilation
 
 
+def _grow(reached: jax.Array, mask: jax.Array, _) -> jax.Array:
+    for _ in range(DILATIONS_PER_CHECK):
+        reached = _dilate(reached) & mask
+    return reached
+
+
 def _follow_hysteresis(seeds: jax.Array, mask: jax.Array) -> jax.Array:
     """Pixels of the mask that are connected to a seed within it, diagonals included."""
     mask = mask.astype(jnp.uint8)
 
     def grow(state):
         reached, _ = state
-        more = reached
-        for _ in range(DILATIONS_PER_CHECK):
-            more = _dilate(more) & mask
+        more = stencil(_grow, [reached, mask], reach=((DILATIONS_PER_CHECK, DILATIONS_PER_CHECK),) * 2)
         return more, (more != reached).any()
 
     return lax.while_loop(lambda state: state[1], grow, (seeds.astype(jnp.uint8), seeds.any()))[0] == 1

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 
@@ -126,6 +127,20 @@ _PERIODIC = {
     "symmetric": partial(_periodic_borders, reflection=lambda x, axis: [lax.rev(x, (axis,))]),
     "wrap": partial(_periodic_borders, reflection=lambda x, axis: []),
 }
+
+
+def sources(border: str, size: int, places: np.ndarray) -> np.ndarray:
+    """Where the elements at these places of an extended axis come from. -1 where "constant" puts its value."""
+    if border == "constant":
+        return np.where((places >= 0) & (places < size), places, -1)
+    if border == "edge":
+        return np.clip(places, 0, size - 1)
+    if border == "wrap":
+        return places % size
+    about_centre = border == "mirror"
+    period = max(2 * (size - about_centre), 1)
+    places = places % period
+    return np.minimum(places, period - (not about_centre) - places)
 
 
 def fold_back(y: jax.Array, border: str, padding: Sequence[tuple[int, int]]) -> jax.Array:

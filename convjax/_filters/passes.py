@@ -22,6 +22,7 @@ from convjax._arrays.sharding import sharded_like_first
 from convjax._arrays.sums import add_all
 from convjax._filters import integers, means
 from convjax._operation.primitive import correlate_local
+from convjax._operation.stencil import stencil
 from convjax._spec import Pads
 
 MAX_FUSED_PRODUCTS = 8  # a sum of at most so many products is as cheap to compute again as to read from memory
@@ -34,6 +35,10 @@ class Pass(NamedTuple):
     border: str  # a row of the table in `convjax._arrays.boundary`
     reach: tuple[int, int]  # how many elements before and after its position a result depends on
     symmetry: int | None = 0  # of the weights of an integer image, see `integers.symmetry_sign`
+
+    def pads(self, ndim: int) -> Pads:
+        """The reach along each axis of an image."""
+        return tuple(self.reach if axis == self.axis else (0, 0) for axis in range(ndim))
 
 
 def apply_passes(x: jax.Array, weights: Any, cval: Any, *, chains: tuple[tuple[Pass, ...], ...], combine: Callable):
@@ -95,34 +100,49 @@ def _chain(x, passes, weights, cval):
     whole = jnp.issubdtype(x.dtype, jnp.integer)
     y = x
     for pass_, w in zip(passes, weights, strict=True):
-        if w is None:
-            y = _mean(y, cval, pass_)
-        elif isinstance(w, tuple):
-            y = (
-                integers.correlate_line(y, w, cval, pass_.axis, pass_.border, pass_.reach, pass_.symmetry)
-                if y.size
-                else y
-            )
-        else:
-            y = _correlate_line(y, w, cval, pass_)
+        y = _along_axis(y, w, cval, pass_)
         y = cast_to_image(y, x.dtype) if whole else y
     return y
 
 
-def _mean(x: jax.Array, cval: Any, pass_: Pass) -> jax.Array:
+def _along_axis(x, weights, cval, pass_: Pass) -> jax.Array:
+    """One pass. Where it is divided among devices, the border has the dtype of x, so x has that of the sum."""
+    if x.size == 0:
+        linear = weights is not None and not isinstance(weights, tuple)
+        return x.astype(filter_sum_dtype(x.dtype, weights)) if linear else x
+    reach = pass_.pads(x.ndim)
+    if weights is None:
+        exact = (pass_.border != "constant" or cval is None) and integers.has_exact_mean(x.dtype, sum(pass_.reach) + 1)
+        x = x if exact else x.astype(filter_sum_dtype(x.dtype))
+        return stencil(_mean, [x], (), cval, (pass_, exact), border=pass_.border, reach=reach)
+    if isinstance(weights, tuple):
+        if not _is_held(cval, pass_.border, x.dtype):
+            return _correlate_integers(x, *weights, cval, pass_)
+        return stencil(_correlate_integers, [x], weights, cval, (pass_,), border=pass_.border, reach=reach)
+    x = x.astype(filter_sum_dtype(x.dtype, weights))
+    return stencil(_correlate_line, [x], [weights], cval, (pass_,), border=pass_.border, reach=reach)
+
+
+def _is_held(cval: Any, border: str, dtype: Any) -> bool:
+    """Whether an integer image holds what lies beyond its edge, which may be a fraction, or out of range."""
+    return cval is None or border != "constant" or cval.dtype == dtype
+
+
+def _correlate_integers(x: jax.Array, *operands) -> jax.Array:
+    *weights, cval, pass_ = operands
+    return integers.correlate_line(x, tuple(weights), cval, pass_.axis, pass_.border, pass_.reach, pass_.symmetry)
+
+
+def _mean(x: jax.Array, cval: Any, pass_: Pass, exact: bool) -> jax.Array:
     """The mean of a window along an axis."""
-    size, pads = sum(pass_.reach) + 1, [pass_.reach if axis == pass_.axis else (0, 0) for axis in range(x.ndim)]
-    if 0 in x.shape:
-        return x
+    size, pads = sum(pass_.reach) + 1, pass_.pads(x.ndim)
 
     def sums(x: jax.Array) -> jax.Array:
         # The border is made before the loop that reads it. Otherwise the loop would test whether each element is in it.
         padded = xla_cpu.fusion_barrier(boundary.extend(x, pass_.border, pads, cval, xla_cpu.fusion_barrier))
         return xla_cpu.fusion_barrier(means.window_sums(padded, size, pass_.axis))
 
-    if (pass_.border != "constant" or cval is None) and integers.has_exact_mean(x.dtype, size):
-        return integers.mean(x, size, sums)
-    return sums(x.astype(filter_sum_dtype(x.dtype))) / size
+    return integers.mean(x, size, sums) if exact else sums(x) / size
 
 
 def _correlate_line(x: jax.Array, weights: jax.Array, cval: Any, pass_: Pass) -> jax.Array:
@@ -143,11 +163,29 @@ def apply_window(x: jax.Array, weights: Any, cval: Any, *, border: str, pads: Pa
 @partial(jax.jit, static_argnames=("border", "pads"))
 def _apply_window(x, weights, cval, *, border, pads):
     def run(x, weights, cval):
-        if isinstance(weights, tuple):
-            return integers.correlate_window(x, weights, cval, border, pads) if x.size else x
-        return cast_to_image(correlate_window(x[None, None], weights[None, None], cval, border, pads)[0, 0], x.dtype)
+        if not isinstance(weights, tuple):
+            wide = x.astype(filter_sum_dtype(x.dtype, weights))
+            if x.size == 0:
+                return cast_to_image(wide, x.dtype)
+            return cast_to_image(
+                stencil(_correlate_image, [wide], [weights], cval, (border, pads), border=border, reach=pads), x.dtype
+            )
+        if x.size == 0:
+            return x
+        if not _is_held(cval, border, x.dtype):
+            return _correlate_integer_image(x, *weights, cval, border, pads)
+        return stencil(_correlate_integer_image, [x], weights, cval, (border, pads), border=border, reach=pads)
 
     return sharded_like_first(run, x, weights, cval)
+
+
+def _correlate_image(x, weights, cval, border, pads) -> jax.Array:
+    return correlate_window(x[None, None], weights[None, None], cval, border, pads)[0, 0]
+
+
+def _correlate_integer_image(x, *operands) -> jax.Array:
+    *weights, cval, border, pads = operands
+    return integers.correlate_window(x, tuple(weights), cval, border, pads)
 
 
 def correlate_window(x: jax.Array, weights: jax.Array, cval: Any, border: str, pads: Pads) -> jax.Array:

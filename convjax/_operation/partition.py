@@ -23,7 +23,7 @@ from jax import lax
 from jax.experimental.custom_partitioning import ArrayMapping, CompoundFactor, SdyShardingRule, custom_partitioning
 from jax.sharding import Mesh, NamedSharding, PartitionSpec, Sharding
 
-from convjax._arrays.halo import Line, with_halo
+from convjax._arrays.halo import Line, with_halo, zeros_beyond
 from convjax._spec import ConvSpec, extent
 
 Axis = tuple[str, ...]  # the factors of one axis of an array, the outer one first
@@ -103,11 +103,7 @@ def divided(
     op = custom_partitioning(convolution)
     # JAX cannot express a sharding over a part of a mesh axis, which XLA uses where an axis does not divide a size.
     op.def_partition(partition, decode_shardings=False, sharding_rule=_sharding_rule(factors))
-    # JAX's persistent cache of compiled programs ignores which function divides an operation. So the program holds a
-    # name for it.
-    named = lambda x, w: op(x, w)  # noqa: E731
-    named.__name__ = f"convolution_{hashlib.sha256(repr((spec, algorithm, factors)).encode()).hexdigest()[:16]}"
-    return jax.jit(named)(x, w)
+    return _named(op, (spec, algorithm, factors))(x, w)
 
 
 def _sharding_rule(factors: Factors) -> SdyShardingRule:
@@ -126,6 +122,64 @@ def _sharding_rule(factors: Factors) -> SdyShardingRule:
         need_replication_factors=tuple(sorted(factor for factor in whole if factor[0] == "k")),
         **sizes,
     )
+
+
+def divided_stencil(program: Any, *operands: jax.Array) -> tuple[jax.Array, ...]:
+    """program.whole(*operands), a `stencil.Program`, with the images in shares."""
+    rank = operands[program.images.index(True)].ndim
+    letters = iter(range(1 << 20))
+
+    def axes(is_image: bool, a) -> ArrayMapping:
+        return ArrayMapping(*[f"s{n}" if is_image else f"k{next(letters)}" for n in range(len(a.shape))])
+
+    results = jax.eval_shape(program.whole, *operands)
+    mapped = [axes(*each) for each in zip(program.images, operands, strict=True)]
+    made = [axes(*each) for each in zip(program.results, results, strict=True)]
+    whole = tuple(f"k{n}" for n in range(next(letters)))
+
+    def partition(_, operands, results):
+        structs = [*operands, *results]
+        mesh = _mesh(list(structs[0].sharding.devices_indices_map((0,) * len(structs[0].shape))))
+        images = [a for a, is_image in zip(structs, (*program.images, *program.results), strict=True) if is_image]
+        given = [_sharded_over(mesh, a.sharding, rank) for a in reversed(images)]  # those of results first
+        used: list[tuple[str, ...]] = []
+        for axis in range(rank):
+            wanted = [names[axis] for names in given if names[axis]]
+            free = [names for names in wanted if not set(names) & {name for other in used for name in other}]
+            used.append(free[0] if free else ())
+        over = tuple(name for names in used for name in names)
+        sharded = NamedSharding(mesh, PartitionSpec(*[names or None for names in used]))
+        everywhere = NamedSharding(mesh, PartitionSpec())
+        lines = tuple(_line(mesh, names) if names else None for names in used)
+        sizes = images[0].shape
+
+        def share(*operands):
+            with jax.sharding.use_abstract_mesh(jax.sharding.AbstractMesh((), ())):
+                found = program.share(lines, sizes, *operands)
+                added = [
+                    y if is_image or not over else lax.psum(y, over)
+                    for y, is_image in zip(found, program.results, strict=True)
+                ]
+                return tuple(added)
+
+        place = lambda kinds: tuple(sharded if is_image else everywhere for is_image in kinds)  # noqa: E731
+        return mesh, share, place(program.results), place(program.images)
+
+    op = custom_partitioning(lambda *operands: program.whole(*operands))
+    rule = SdyShardingRule(tuple(mapped), tuple(made), need_replication_factors=whole)
+    op.def_partition(partition, decode_shardings=False, sharding_rule=rule)
+    return _named(op, program)(*operands)
+
+
+def _named(op: Callable, description: Any) -> Callable:
+    """A compiled form of op whose name is made from its description.
+
+    JAX's persistent cache of compiled programs ignores which function divides an operation. So the program holds a name
+    for it.
+    """
+    named = lambda *operands: op(*operands)  # noqa: E731
+    named.__name__ = f"divided_{hashlib.sha256(repr(description).encode()).hexdigest()[:16]}"
+    return jax.jit(named)
 
 
 # ---- shares ----
@@ -167,8 +221,7 @@ class _Shares:
 
     def _line(self, d: int) -> Line:
         """The devices along spatial axis d."""
-        names, places = self.axes[f"s{d}"], self.mesh.axis_names
-        return Line(names, tuple(self.mesh.shape[name] for name in names), tuple(places.index(name) for name in names))
+        return _line(self.mesh, self.axes[f"s{d}"])
 
     def _sharding(self, array: tuple[Axis, ...], whole: Collection[str] = ()) -> NamedSharding:
         entries = (self.axes.get(_SAME.get(axis[0], axis[0])) if axis[0] not in whole else None for axis in array)
@@ -221,7 +274,7 @@ class _Shares:
             x = self._read(x, d, place)
             padding[d] = window.padding
             if f"s{d}" in self.factors.summed:
-                w = _zeros_beyond(w, 2 + d, place, self._line(d).devices, self.arrays[1].shape[2 + d])
+                w = zeros_beyond(w, 2 + d, self._line(d), self.arrays[1].shape[2 + d])
         groups = self.spec.groups // self._devices(self.axes.get("g", ()))
         y = convolve(x, w, self.spec._replace(padding=tuple(padding), groups=groups), algorithm)
         for d, window in self.windows.items():
@@ -233,12 +286,17 @@ class _Shares:
         """The elements that a device reads along spatial axis d."""
         axis, line, window = 2 + d, self._line(d), self.windows[d]
         if not window.is_whole:
-            x = _zeros_beyond(x, axis, place, line.devices, self.arrays[0].shape[axis])
+            x = zeros_beyond(x, axis, line, self.arrays[0].shape[axis])
             x = with_halo(x, axis, line, window.sent_before, window.sent_behind)
         zeros = window.before - window.sent_before, window.behind - window.sent_behind, 0
         if any(zeros):
             x = lax.pad(x, jnp.zeros((), x.dtype), [zeros if n == axis else (0, 0, 0) for n in range(x.ndim)])
         return _from(x, axis, window.starts, place, window.length)
+
+
+def _line(mesh: Mesh, names: tuple[str, ...]) -> Line:
+    places = mesh.axis_names
+    return Line(names, tuple(mesh.shape[name] for name in names), tuple(places.index(name) for name in names))
 
 
 def _mesh(devices: Sequence[jax.Device]) -> Mesh:
@@ -269,15 +327,6 @@ def _sharded_over(mesh: Mesh, sharding: Sharding, rank: int) -> list[tuple[str, 
             share *= mesh.devices.shape[n]
         found.append(tuple(mesh.axis_names[n] for n in order) if np.array_equal(regular, start) else ())
     return found
-
-
-def _zeros_beyond(x: jax.Array, axis: int, place, devices: int, size: int) -> jax.Array:
-    """x with zeros in place of what lies beyond the end of the whole array, where XLA leaves any values."""
-    share = x.shape[axis]
-    if share * devices == size:
-        return x
-    index = lax.broadcasted_iota(jnp.int32, x.shape, axis) + place * share
-    return jnp.where(index < size, x, jnp.zeros((), x.dtype))
 
 
 def _from(x: jax.Array, axis: int, starts: tuple[int, ...], place, length: int) -> jax.Array:

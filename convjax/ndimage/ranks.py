@@ -25,6 +25,7 @@ from convjax._arrays import boundary, xla_cpu
 from convjax._arrays.sharding import sharded_like_first
 from convjax._filters import passes, rank_select
 from convjax._filters.passes import Pass
+from convjax._operation.stencil import stencil
 from convjax._spec import Pads
 
 
@@ -303,10 +304,15 @@ def _footprint(name: str, size: Any, footprint: Any, count: int) -> np.ndarray |
 
 @partial(jax.jit, static_argnames=("passes_of_box", "largest"))
 def _box_extremum(x: jax.Array, cval: Any, *, passes_of_box: tuple[Pass, ...], largest: bool) -> jax.Array:
+    fill = None if cval is None else passes.cast_to_image(cval, x.dtype)
     for pass_ in passes_of_box if x.size else ():
-        pads = [pass_.reach if axis == pass_.axis else (0, 0) for axis in range(x.ndim)]
-        x = rank_select.extremum(_extend(x, pass_.border, pads, cval), pass_.axis, sum(pass_.reach) + 1, largest)
+        x = stencil(_line_extremum, [x], (), fill, (pass_, largest), border=pass_.border, reach=pass_.pads(x.ndim))
     return x
+
+
+def _line_extremum(x: jax.Array, fill: jax.Array | None, pass_: Pass, largest: bool) -> jax.Array:
+    padded = _extend(x, pass_.border, pass_.pads(x.ndim), fill)
+    return rank_select.extremum(padded, pass_.axis, sum(pass_.reach) + 1, largest)
 
 
 @partial(jax.jit, static_argnames=("border", "pads", "window", "rank"))
@@ -316,11 +322,15 @@ def _window_rank(
     """`window` is a footprint with as many axes as x: its shape, and its booleans as bytes, which compare fast."""
     if 0 in x.shape:
         return x
+    fill = None if cval is None else passes.cast_to_image(cval, x.dtype)
+    return stencil(_nth_smallest, [x], (), fill, (border, pads, window, rank), border=border, reach=pads)
+
+
+def _nth_smallest(x: jax.Array, fill: jax.Array | None, border: str, pads: Pads, window, rank: int) -> jax.Array:
     shape, inside = window
     offsets = tuple(map(tuple, np.argwhere(np.frombuffer(inside, bool).reshape(shape)).tolist()))
-    return rank_select.nth_smallest(_extend(x, border, pads, cval), offsets, x.shape, rank)
+    return rank_select.nth_smallest(_extend(x, border, pads, fill), offsets, x.shape, rank)
 
 
-def _extend(x: jax.Array, border: str, pads: Sequence[tuple[int, int]], cval: jax.Array | None) -> jax.Array:
-    fill = None if cval is None else passes.cast_to_image(cval, x.dtype)
+def _extend(x: jax.Array, border: str, pads: Sequence[tuple[int, int]], fill: jax.Array | None) -> jax.Array:
     return boundary.extend(x, border, pads, fill, xla_cpu.fusion_barrier)
