@@ -27,7 +27,7 @@ def _defaults():
 
 
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-LINE, TEN_LINES, NHWC, SCIPY, RECORDS = BLOCKS
+LINE, TEN_LINES, NHWC, SCIPY, DEVICES, RECORDS = BLOCKS
 
 
 def test_the_one_line_runs(capsys):
@@ -70,6 +70,14 @@ def test_the_lines_about_channels_last_run():
     exec(TEN_LINES, scope)
     exec(NHWC, scope)
     np.testing.assert_array_equal(scope["last"], np.full((8, 30, 30, 64), 27.0))
+
+
+def test_the_lines_about_devices_run():
+    scope = {}
+    exec(TEN_LINES, scope)
+    exec(DEVICES, scope)
+    assert scope["edges_of_it"].sharding.is_equivalent_to(scope["large"].sharding, 4)
+    assert scope["edges_of_it"].shape == (1, 8, 64, 64)
 
 
 def test_the_lines_about_records_run():
