@@ -28,14 +28,15 @@ class Line(NamedTuple):
     def moved(self, x: jax.Array, hop: int, ring: bool = False) -> jax.Array:
         """The x of the device `hop` places before, or behind if negative. Zeros where the line ends, unless in a ring.
 
-        `lax.ppermute` counts devices in the order of the mesh, in whatever order its axes are named (jax 0.10.2 and
-        0.12.0).
+        `lax.ppermute` counts devices in the order of the mesh, in whatever order its axes are named (jax 0.10.2). In
+        jax 0.12 they have to be named in that order.
         """
-        places = np.arange(self.devices).reshape(self.sizes).transpose(np.argsort(self.ranks)).reshape(-1)
+        order = np.argsort(self.ranks)
+        places = np.arange(self.devices).reshape(self.sizes).transpose(order).reshape(-1)
         index = np.argsort(places)
         reached = [(p, p + hop) for p in range(self.devices) if ring or 0 <= p + hop < self.devices]
         pairs = [(int(index[p]), int(index[q % self.devices])) for p, q in reached]
-        return lax.ppermute(x, self.names, pairs) if pairs else jnp.zeros_like(x)
+        return lax.ppermute(x, tuple(self.names[n] for n in order), pairs) if pairs else jnp.zeros_like(x)
 
 
 def zeros_beyond(x: jax.Array, axis: int, line: Line, size: int) -> jax.Array:
