@@ -244,7 +244,8 @@ def _dilate(mask: jax.Array) -> jax.Array:
 DILATIONS_PER_CHECK = 8  # a check whether anything changed costs at least as much as a dilation
 
 
-def _grow(reached: jax.Array, mask: jax.Array, _) -> jax.Array:
+def _grow(pixels: jax.Array, _) -> jax.Array:
+    reached, mask = pixels & 1, pixels >> 1
     for _ in range(DILATIONS_PER_CHECK):
         reached = _dilate(reached) & mask
     return reached
@@ -256,7 +257,8 @@ def _follow_hysteresis(seeds: jax.Array, mask: jax.Array) -> jax.Array:
 
     def grow(state):
         reached, _ = state
-        more = stencil(_grow, [reached, mask], reach=((DILATIONS_PER_CHECK, DILATIONS_PER_CHECK),) * 2)
+        # Both in one array, so that devices exchange one halo.
+        more = stencil(_grow, [reached | mask << 1], reach=((DILATIONS_PER_CHECK, DILATIONS_PER_CHECK),) * 2)
         return more, (more != reached).any()
 
     return lax.while_loop(lambda state: state[1], grow, (seeds.astype(jnp.uint8), seeds.any()))[0] == 1
