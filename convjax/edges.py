@@ -81,18 +81,18 @@ def gradient(image: Any, kernels: Any, mode: str = "reflect", cval: Any = 0.0) -
 def _gradient(x, w, cval, *, border, pads):
     wide = x.astype(passes.filter_sum_dtype(x.dtype, w))
     reach = ((0, 0),) * (x.ndim - 2) + pads
-    measured = stencil(_measure, [wide], [w], cval, (border, pads), border=border, reach=reach, results=2)
-    return [a.astype(x.dtype) for a in measured]
-
-
-def _measure(x, w, cval, border, pads):
-    if 0 in x.shape:
-        return x, x
-    y = passes.correlate_window(x.reshape(math.prod(x.shape[:-2]), 1, *x.shape[-2:]), w[:, None], cval, border, pads)
-    rises = [0 - y[:, i].reshape(x.shape) for i in (0, 1)]  # 0 - y, because -y is -0.0 for 0.0
+    rises = stencil(_rises, [wide], [w], cval, (border, pads), border=border, reach=reach, results=2)
     flat = (rises[0] == 0) & (rises[1] == 0)
     direction = jnp.arctan2(jnp.where(flat, 0, rises[1]), jnp.where(flat, 1, rises[0]))
-    return passes.magnitude(rises), direction
+    return passes.magnitude(list(rises)).astype(x.dtype), direction.astype(x.dtype)
+
+
+def _rises(x, w, cval, border, pads) -> list[jax.Array]:
+    """How much an image rises by each of two kernels: the negative of what they measure."""
+    if 0 in x.shape:
+        return [x, x]
+    y = passes.correlate_window(x.reshape(math.prod(x.shape[:-2]), 1, *x.shape[-2:]), w[:, None], cval, border, pads)
+    return [0 - y[:, i].reshape(x.shape) for i in (0, 1)]  # 0 - y, because -y is -0.0 for 0.0
 
 
 @explain_unknown_arguments

@@ -99,6 +99,7 @@ def stencil(
 
     A result depends on elements of the images that are no further than `reach`. `run` extends them by `border`, a row
     of the table in `_arrays/boundary.py`, and "constant" by zeros if cval is None. It may be called with any shape.
+    With several results it is linear, because the cotangent of one that is not used is zeros, and 0 times infinity NaN.
     """
     operands = [*images, *others, *([] if cval is None else [cval])]
     program = Program(
