@@ -4,7 +4,7 @@ A function of an image, such as a filter, is one equation of a program. Where XL
 each applies the function to its share with a halo, and cuts off what the halo made. Elsewhere it is the function.
 
 Its derivatives are equations of the same kind. The derivative of what a device computes is what a device computes of
-the derivative. So they come from the function by `jax.jvp` and `jax.linear_transpose`, once for the whole image and
+the derivative. So they come from the function by `jax.jvp` and `jax.vjp`, once for the whole image and
 once for a share, whose halo then goes back to the devices that it came from.
 """
 
@@ -20,7 +20,7 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 from convjax._arrays.halo import Line, extended, zeros_beyond
-from convjax._arrays.sharding import with_devices
+from convjax._arrays.sharding import mark_varying, with_devices
 from convjax._operation import partition
 from convjax._spec import Pads
 
@@ -184,12 +184,14 @@ class _Tangent(NamedTuple):
 class _Transposed(NamedTuple):
     """From f(*operands), linear in those of the mask, to their cotangents: a function of the others and of cotangents.
 
-    `shapes` and `dtypes` are those of the linear operands. A shape of None is that of an image.
+    `shapes`, `dtypes` and `varying` are those of the linear operands, the last the axes of shard_map that they vary
+    over. A shape of None is that of an image.
     """
 
     mask: tuple[bool, ...]
     shapes: tuple[tuple[int, ...] | None, ...]
     dtypes: tuple[Any, ...]
+    varying: tuple[frozenset, ...]
     image: int  # an operand of the result, or a cotangent, that has the shape of an image
 
     def __call__(self, f: Callable) -> Callable:
@@ -197,9 +199,10 @@ class _Transposed(NamedTuple):
             count = len(self.mask) - sum(self.mask)
             fixed, cotangents = operands[:count], operands[count:]
             shapes = [operands[self.image].shape if shape is None else shape for shape in self.shapes]
-            structs = [jax.ShapeDtypeStruct(*each) for each in zip(shapes, self.dtypes, strict=True)]
+            like = zip(shapes, self.dtypes, self.varying, strict=True)
+            zeros = [mark_varying(jax.numpy.zeros(shape, dtype), axes) for shape, dtype, axes in like]
             linear = lambda *moving: f(*_merged(self.mask, moving, fixed))  # noqa: E731
-            return jax.linear_transpose(linear, *structs)(tuple(cotangents))
+            return jax.vjp(linear, *zeros)[1](tuple(cotangents))
 
         return transposed
 
@@ -221,7 +224,8 @@ def _transpose(cotangents, *operands, program: Program):
     linear_images, fixed_images = _split(mask, program.images)
     images = (*fixed_images, *program.results)
     shapes = tuple(None if is_image else v.aval.shape for v, is_image in zip(linear, linear_images, strict=True))
-    change = _Transposed(mask, shapes, tuple(v.aval.dtype for v in linear), images.index(True))
+    varying = tuple(v.aval.manual_axis_type.varying for v in linear)
+    change = _Transposed(mask, shapes, tuple(v.aval.dtype for v in linear), varying, images.index(True))
     changed = program._replace(images=images, results=tuple(linear_images), changes=(*program.changes, change))
     found = iter(stencil_p.bind(*fixed, *cotangents, program=changed))
     return [next(found) if is_linear else None for is_linear in mask]
