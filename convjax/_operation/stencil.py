@@ -4,7 +4,7 @@ A function of an image, such as a filter, is one equation of a program. Where XL
 each applies the function to its share with a halo, and cuts off what the halo made. Elsewhere it is the function.
 
 Its derivatives are equations of the same kind. The derivative of what a device computes is what a device computes of
-the derivative. So they come from the function by `jax.jvp` and `jax.vjp`, once for the whole image and
+the derivative. So they come from the function by `jax.jvp` and `jax.linear_transpose`, once for the whole image and
 once for a share, whose halo then goes back to the devices that it came from.
 """
 
@@ -202,7 +202,7 @@ class _Transposed(NamedTuple):
             like = zip(shapes, self.dtypes, self.varying, strict=True)
             zeros = [mark_varying(jax.numpy.zeros(shape, dtype), axes) for shape, dtype, axes in like]
             linear = lambda *moving: f(*_merged(self.mask, moving, fixed))  # noqa: E731
-            return jax.vjp(linear, *zeros)[1](tuple(cotangents))
+            return jax.linear_transpose(linear, *map(jax.typeof, zeros))(tuple(cotangents))
 
         return transposed
 
