@@ -18,6 +18,7 @@ import convjax
 from benchmarks.traffic import CASES, LAYOUTS, both, collectives, traffic
 
 DIRECTIONS = ("forward", "both gradients")
+SAMPLE = ("rows", "rows and batch", "batch, weight by output channels")  # the command has the whole matrix
 # Of these, the image has fewer results in a column than there are devices. The halos of the forward call and of the
 # weight gradient are more than the one image that all devices gather for lax.
 FEWER_RESULTS_THAN_DEVICES = {("1x1", "rows"), ("bf16", "rows")}
@@ -32,7 +33,8 @@ def received(found) -> int:
 @pytest.mark.parametrize("family", CASES)
 def test_no_more_than_lax(family, direction):
     case = CASES[family]
-    for name, layout in LAYOUTS.items():
+    for name in SAMPLE:
+        layout = LAYOUTS[name]
         ours, theirs = (traffic(backend, case, layout, direction) for backend in ("convjax", "lax"))
         # lax may compute the same weight gradient on every device, instead of adding parts of it.
         added = math.prod(case.weight) if direction == "both gradients" else 0
