@@ -12,6 +12,7 @@ for each spatial axis its positions (s) or its taps (k). One mesh axis shards on
 """
 
 import hashlib
+import itertools
 import math
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
@@ -138,20 +139,19 @@ def divided_stencil(program: Any, *operands: jax.Array) -> tuple[jax.Array, ...]
     whole = tuple(f"k{n}" for n in range(next(letters)))
 
     def partition(_, operands, results):
-        structs = [*operands, *results]
-        mesh = _mesh(list(structs[0].sharding.devices_indices_map((0,) * len(structs[0].shape))))
-        images = [a for a, is_image in zip(structs, (*program.images, *program.results), strict=True) if is_image]
-        given = [_sharded_over(mesh, a.sharding, rank) for a in reversed(images)]  # those of results first
+        mesh, given = _given([*operands, *results])
+        is_image = *program.images, *program.results
+        shardings = list(itertools.compress(given, is_image))[::-1]  # those of results first
         used: list[tuple[str, ...]] = []
         for axis in range(rank):
-            wanted = [names[axis] for names in given if names[axis]]
+            wanted = [names[axis] for names in shardings if names[axis]]
             free = [names for names in wanted if not set(names) & {name for other in used for name in other}]
             used.append(free[0] if free else ())
         over = tuple(name for names in used for name in names)
         sharded = NamedSharding(mesh, PartitionSpec(*[names or None for names in used]))
         everywhere = NamedSharding(mesh, PartitionSpec())
         lines = tuple(_line(mesh, names) if names else None for names in used)
-        sizes = images[0].shape
+        sizes = operands[program.images.index(True)].shape
 
         def share(*operands):
             with jax.sharding.use_abstract_mesh(jax.sharding.AbstractMesh((), ())):
@@ -178,8 +178,17 @@ def _named(op: Callable, description: Any) -> Callable:
     for it.
     """
     named = lambda *operands: op(*operands)  # noqa: E731
-    named.__name__ = f"divided_{hashlib.sha256(repr(description).encode()).hexdigest()[:16]}"
+    named.__name__ = f"divided_{hashlib.sha256(_text(description).encode()).hexdigest()[:16]}"
     return jax.jit(named)
+
+
+def _text(value: Any) -> str:
+    """A description that is the same in every process."""
+    if isinstance(value, tuple):
+        return f"{type(value).__name__}({', '.join(map(_text, value))})"
+    if isinstance(value, frozenset):
+        return _text(tuple(sorted(value)))
+    return f"{value.__module__}.{value.__qualname__}" if hasattr(value, "__qualname__") else repr(value)
 
 
 # ---- shares ----
@@ -206,8 +215,7 @@ class _Shares:
     def __init__(self, spec: ConvSpec, factors: Factors, x, w, y) -> None:
         self.spec, self.factors = spec, factors
         self.arrays = x, w, y
-        self.mesh = _mesh(list(x.sharding.devices_indices_map((0,) * x.ndim)))
-        self.given = [_sharded_over(self.mesh, array.sharding, array.ndim) for array in self.arrays]
+        self.mesh, self.given = _given(self.arrays)
         self.axes = self._assigned()
         sharded = [d for d in range(spec.dims) if f"s{d}" in self.axes]
         windows = [_window(spec, d, [a.shape[2 + d] for a in self.arrays], self._line(d).devices) for d in sharded]
@@ -297,6 +305,16 @@ class _Shares:
 def _line(mesh: Mesh, names: tuple[str, ...]) -> Line:
     places = mesh.axis_names
     return Line(names, tuple(mesh.shape[name] for name in names), tuple(places.index(name) for name in names))
+
+
+def _given(arrays: Sequence[Any]) -> tuple[Mesh, list[list[tuple[str, ...]]]]:
+    """A mesh of the devices, and the axes of it that shard each axis of each array."""
+    known = next(a for a in arrays if a.sharding is not None)
+    mesh = _mesh(list(known.sharding.devices_indices_map((0,) * len(known.shape))))
+    none: list[tuple[str, ...]] = [(), *[()] * max(len(a.shape) for a in arrays)]
+    return mesh, [
+        none[: len(a.shape)] if a.sharding is None else _sharded_over(mesh, a.sharding, len(a.shape)) for a in arrays
+    ]
 
 
 def _mesh(devices: Sequence[jax.Device]) -> Mesh:
