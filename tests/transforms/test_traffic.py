@@ -94,6 +94,35 @@ def test_halos(name, axes):
     assert got[0].sharding.spec[2] == got[1].sharding.spec[2] == "space"
 
 
+@pytest.mark.parametrize("gradients", [False, True])
+@pytest.mark.parametrize(
+    ("x", "w", "options"),
+    [
+        ((1, 8, 1024, 512), (8, 8, 3, 3), {"padding": 1}),
+        ((2, 16, 512, 256), (32, 16, 3, 3), {"padding": 1, "stride": 2}),
+        ((2, 32, 512, 128), (32, 1, 5, 5), {"padding": 2, "groups": 32}),
+        ((2, 64, 256, 64), (64, 64, 3, 3), {"padding": 1}),
+    ],
+    ids=["dense", "strided", "depthwise", "many channels"],
+)
+def test_temporaries(x, w, options, gradients):
+    """No more than half as many again as on one device whose image is a share with its halo."""
+
+    def held(padding, x, rows=None):
+        conv = lambda x, w: convjax.conv2d(x, w, **options | {"padding": padding})  # noqa: E731
+        y = jax.eval_shape(conv, *(jax.ShapeDtypeStruct(shape, jnp.float32) for shape in (x, w))).shape
+        structs = [
+            jax.ShapeDtypeStruct(shape, jnp.float32, sharding=rows and NamedSharding(mesh, spec))
+            for shape, spec in ((x, rows), (w, P()), (y, rows))
+        ]
+        function, count = (both(conv), 3) if gradients else (conv, 2)
+        return jax.jit(function).lower(*structs[:count]).compile().memory_analysis().temp_size_in_bytes
+
+    mesh, pad = jax.make_mesh((8,), ("space",), axis_types=(AxisType.Auto,)), options["padding"]
+    share = (*x[:2], x[2] // 8 + 2 * pad, x[3])
+    assert held(pad, x, P(None, None, "space")) <= 1.5 * held((0, pad), share)
+
+
 def test_rows_and_columns_and_batch():
     """Permutations along each sharded axis, with an axis of the mesh for each."""
     mesh = jax.make_mesh((2, 2, 2), ("data", "rows", "columns"), axis_types=(AxisType.Auto,) * 3)
