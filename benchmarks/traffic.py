@@ -136,11 +136,15 @@ def _short(measured: dict[str, Any]) -> str:
     return f"{', '.join(parts) or 'nothing'}; {measured['temporary_bytes']} B"
 
 
-if __name__ == "__main__":
+def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m benchmarks.traffic", description=__doc__.split(": ", 1)[1])
     parser.add_argument("--rows", default="", help="only rows whose name contains this")
     parser.add_argument("--file", help="where the numbers go, as JSON")
     parser.add_argument(
         "--verbose", action="store_true", help="print every row, not those alone that send more than lax"
     )
-    sys.exit(main(parser.parse_args()))
+    return parser.parse_args(given)
+
+
+if __name__ == "__main__":
+    sys.exit(main(arguments()))

@@ -7,6 +7,7 @@ shardings inside the function.
 
 import dataclasses
 import math
+import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -83,8 +84,18 @@ def with_devices(ctx: Any) -> Any:
     devices = jax.devices()[:count]
     if count == 1 or len(devices) < count or not getattr(jax.config, "jax_use_shardy_partitioner", True):
         return None
+    if _in_another_thread(lambda: jax.config.read("jax_enable_x64")) != jax.config.read("jax_enable_x64"):
+        return None  # XLA may ask for a share in a thread of its own, which does not have `with jax.enable_x64()`
     known = dataclasses.replace(context, device_assignment=tuple(devices))
     return ctx.replace(module_context=ctx.module_context.replace(axis_context=known))
+
+
+def _in_another_thread(f: Callable) -> Any:
+    found = []
+    thread = threading.Thread(target=lambda: found.append(f()))
+    thread.start()
+    thread.join()
+    return found[0]
 
 
 def varying_axes(a: jax.Array) -> frozenset:

@@ -48,11 +48,10 @@ def of_convolution(spec: ConvSpec, w: Sequence[int]) -> Factors:
 
     Two arrays share the factors of their spatial axes: the images of a layer, or x and the result if all are images.
     """
-    image, taps = _spatial("s", spec), _spatial("k", spec)
-    x, kernel, y = (image, image, taps) if spec.hints.layer_weight == "result" else (image, taps, image)
+    x, kernel, y = _spatial_axes(spec)
     outputs = w[0] // spec.groups
     into, out = _grouped(spec, "i", w[1]), _grouped(spec, "o", outputs)
-    summed = ("i", *(axis[0] for axis in (x if x == kernel else ())))
+    summed = ("i", *_shared(x, kernel))
     sizes = {"g": spec.groups, "i": w[1], "o": outputs}
     return Factors(((("b",), into, *x), (out, ("j",), *kernel)), (("b",), out, *y), summed, sizes)
 
@@ -61,21 +60,24 @@ def of_grouped_weight_gradient(spec: ConvSpec, x: Sequence[int], ct: Sequence[in
     """The factors of (N, G I, *n) with (N, G O, *m), summed over the batch."""
     inputs, outputs = x[1] // spec.groups, ct[1] // spec.groups
     into, out = _grouped(spec, "i", inputs), _grouped(spec, "o", outputs)
-    image, taps = _spatial("s", spec), _spatial("k", spec)
-    return Factors(
-        ((("b",), into, *image), (("b",), out, *image)),
-        (out, ("i",), *taps),
-        ("b", *(axis[0] for axis in image)),
-        {"g": spec.groups, "i": inputs, "o": outputs},
-    )
+    first, second, y = _spatial_axes(spec)
+    sizes = {"g": spec.groups, "i": inputs, "o": outputs}
+    operands = (("b",), into, *first), (("b",), out, *second)
+    return Factors(operands, (out, ("i",), *y), ("b", *_shared(first, second)), sizes)
 
 
 # The channels of both operands are one factor, but a sharding of one is no reason to shard the other.
 _SAME = {"j": "i"}
 
 
-def _spatial(letter: str, spec: ConvSpec) -> tuple[Axis, ...]:
-    return tuple((f"{letter}{axis}",) for axis in range(spec.dims))
+def _spatial_axes(spec: ConvSpec) -> tuple[tuple[Axis, ...], ...]:
+    """The factors of the spatial axes of both operands and of the result."""
+    image, taps = (tuple((f"{letter}{axis}",) for axis in range(spec.dims)) for letter in "sk")
+    return (image, image, taps) if spec.hints.layer_weight == "result" else (image, taps, image)
+
+
+def _shared(x: tuple[Axis, ...], w: tuple[Axis, ...]) -> list[str]:
+    return [axis[0] for axis in x] if x == w else []
 
 
 def _grouped(spec: ConvSpec, factor: str, size: int) -> Axis:

@@ -67,7 +67,49 @@ def test_random_layers_in_random_shardings(seed):
     mesh = jax.make_mesh((2, 2, 2), AXES, axis_types=(AxisType.Auto,) * 3)
     placed = [jax.device_put(a, random_sharding(rng, mesh, a.shape)) for a in (x, w, ct)]
     described = f"{x.shape} {w.shape} {options} {[a.sharding.spec for a in placed]}"
-    for got, value in zip(jax.jit(both(f))(*placed), want, strict=True):
-        np.testing.assert_allclose(
-            got, value, rtol=0, atol=1e-5 * float(jnp.abs(value).max()) + 1e-5, err_msg=described
-        )
+    check(jax.jit(both(f))(*placed), want, described)
+
+
+def check(results, want, described):
+    for got, value in zip(results, want, strict=True):
+        most = 1e-5 * float(jnp.abs(value).max()) + 1e-5
+        np.testing.assert_allclose(got, value, rtol=0, atol=most, err_msg=described)
+
+
+@pytest.mark.parametrize("seed", range(int(os.environ.get("DIVIDED_SEEDS", "8"))))
+def test_second_derivatives_in_random_shardings(seed):
+    rng = np.random.default_rng([12, seed])
+    x, w, options, function = random_layer(rng)
+    x, w = normal(seed, x), normal(seed + 1, w)
+    loss = lambda x, w: jnp.sin(function(x, w, **options)).sum()  # noqa: E731
+
+    def second(x, w):
+        gradient = jax.grad(loss, (0, 1))
+        along = jax.jvp(gradient, (x, w), (jnp.cos(x), jnp.cos(w)))[1]
+        each = jax.vmap(lambda x: jax.grad(loss, 1)(x[None], w))(x)
+        return *along, *jax.grad(lambda x, w: sum((g**2).sum() for g in gradient(x, w)), (0, 1))(x, w), each
+
+    mesh = jax.make_mesh((2, 2, 2), AXES, axis_types=(AxisType.Auto,) * 3)
+    placed = [jax.device_put(a, random_sharding(rng, mesh, a.shape)) for a in (x, w)]
+    described = f"{x.shape} {w.shape} {options} {[a.sharding.spec for a in placed]}"
+    check(jax.jit(second)(*placed), jax.jit(second)(x, w), described)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "bfloat16", "int32", "complex64"])
+@pytest.mark.parametrize("algorithm", ["auto", "fft", "local", "xla"])
+def test_dtypes_and_algorithms(algorithm, dtype):
+    """Also within `jax.enable_x64`, which the thread that XLA asks for a share in may not know."""
+    x, w = (3 * normal(n, shape) for n, shape in enumerate(((2, 4, 16, 9), (8, 4, 3, 3))))
+    if algorithm == "fft" and dtype == "int32":
+        return
+    mesh = jax.make_mesh((2, 2, 2), AXES, axis_types=(AxisType.Auto,) * 3)
+    for x64 in (False, True):
+        with jax.enable_x64(x64 or dtype == "float64"):
+            a, b = (jnp.asarray(v).astype(dtype) for v in (x, w))
+            f = jax.jit(lambda a, b: convjax.conv2d(a, b, padding=1, algorithm=algorithm))
+            placed = jax.device_put(a, NamedSharding(mesh, P("data", None, ("space", "model"))))
+            got, want = f(placed, b), f(a, b)
+            assert got.dtype == want.dtype == dtype
+            wide = lambda y: np.asarray(y.astype("complex64"))  # noqa: E731
+            rounding = 1e-2 if dtype == "bfloat16" else 1e-4
+            np.testing.assert_allclose(wide(got), wide(want), rtol=0, atol=rounding * abs(wide(want)).max())

@@ -1,6 +1,7 @@
 """What devices send each other, read from the compiled programs: no more than for lax, and halos where images lie in
 shares. `python -m benchmarks.traffic` prints it for every family of the benchmark."""
 
+import json
 import math
 import os
 import subprocess
@@ -15,7 +16,7 @@ from jax.sharding import AbstractMesh, AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import convjax
-from benchmarks.traffic import CASES, LAYOUTS, both, collectives, traffic
+from benchmarks.traffic import CASES, LAYOUTS, arguments, both, collectives, main, traffic
 
 DIRECTIONS = ("forward", "both gradients")
 SAMPLE = ("rows", "rows and batch", "batch, weight by output channels")  # the command has the whole matrix
@@ -158,6 +159,17 @@ def test_meshes_that_differ_and_meshes_without_devices():
     abstract = AbstractMesh((2, 4), ("data", "space"), axis_types=(AxisType.Auto,) * 2)
     struct = jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=NamedSharding(abstract, P("data", None, "space")))
     assert f.trace(struct, jax.ShapeDtypeStruct(w.shape, w.dtype)).lower(lowering_platforms=("tpu",)).as_text()
+
+
+def test_the_command(tmp_path, capsys):
+    file = tmp_path / "traffic.json"
+    assert main(arguments(["--rows", "1d, rows, forward", "--file", str(file), "--verbose"])) == 0
+    (row,) = json.loads(file.read_text())
+    assert row["convjax"]["collectives"]["collective-permute"] == [6, 328]
+    assert "1d, rows, forward: collective-permute 6 (328)" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as stopped:
+        arguments(["--no-such-option"])
+    assert stopped.value.code == 2
 
 
 CACHED = """
