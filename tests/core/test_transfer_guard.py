@@ -14,7 +14,7 @@ EVERY = {
     *(
         name
         for name in convjax.__all__
-        if name[0].islower() and name not in ("edges", "kernels", "lax", "ndimage", "signal")
+        if name[0].islower() and name not in ("edges", "kernels", "lax", "ndimage", "sharding", "signal")
     ),
     *(
         f"{module}.{name}"

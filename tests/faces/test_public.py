@@ -22,7 +22,7 @@ NAMES = {
     "max_pool3d", "max_unpool", "max_unpool1d", "max_unpool2d", "max_unpool3d",
     "conv2d", "conv3d", "conv_output_shape", "conv_transpose", "conv_transpose1d", "conv_transpose2d",
     "conv_transpose3d", "edges", "explain", "fold", "init_conv", "kernels", "lax", "ndimage", "patched", "plan",
-    "signal", "tune", "unfold",
+    "sharding", "signal", "tune", "unfold",
 }  # fmt: skip
 
 DIMS = ("", "1d", "2d", "3d")
