@@ -14,6 +14,7 @@ share, a halo, and no more: with automatic axes of a mesh, and with explicit one
 """
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -66,7 +67,7 @@ def halo(
     mesh, names = jax.sharding.get_abstract_mesh(), mesh_axes(name)
     if not names or not set(names) <= set(mesh.manual_axes):
         raise errors_sharding.not_manual(function, name, mesh.manual_axes)
-    line = Line(names, tuple(mesh.shape[n] for n in names), tuple(mesh.axis_names.index(n) for n in names))
+    line = Line.of(mesh, names)
     x = mark_varying(x, frozenset(names) - varying_axes(x))
     fill = None if fill is None else lax.convert_element_type(fill, x.dtype)
     return extended(x, axis, line, x.shape[axis] * line.devices, low, high, border, fill)
@@ -104,9 +105,8 @@ def sharded(f: Callable, mesh: Mesh, spec: PartitionSpec) -> Callable:
     def run(x, *args, **kwargs):
         function = "sharding.sharded"
         x = arrays.array(function, "x", x)
-        entries = [mesh_axes(entry) for entry in spec]
-        counts = [functools.reduce(lambda n, name: n * mesh.shape[name], names, 1) for names in entries]
-        if len(entries) > x.ndim or any(n % count for n, count in zip(x.shape, counts, strict=False)):
+        counts = [math.prod(mesh.shape[name] for name in mesh_axes(entry)) for entry in spec]
+        if len(counts) > x.ndim or any(n % count for n, count in zip(x.shape, counts, strict=False)):
             raise errors_sharding.not_divided(function, x.shape, spec, dict(mesh.shape))
         made = f(jax.device_put(x, layout), *args, **kwargs)
         return jax.tree.map(lambda y: jax.device_put(y, layout) if y.shape == x.shape else y, made)

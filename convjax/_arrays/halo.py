@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.sharding import AbstractMesh, Mesh
 
 from convjax._arrays import boundary
 
@@ -16,6 +17,12 @@ class Line(NamedTuple):
     names: tuple[str, ...]
     sizes: tuple[int, ...]
     ranks: tuple[int, ...]  # their places among the axes of the mesh
+
+    @classmethod
+    def of(cls, mesh: Mesh | AbstractMesh, names: tuple[str, ...]) -> "Line":
+        """The devices along these axes of a mesh."""
+        ranks = tuple(mesh.axis_names.index(name) for name in names)
+        return cls(names, tuple(mesh.shape[name] for name in names), ranks)
 
     @property
     def devices(self) -> int:

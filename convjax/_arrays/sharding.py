@@ -81,8 +81,10 @@ def with_devices(ctx: Any) -> Any:
     """
     context = ctx.module_context.axis_context
     count = getattr(context, "num_devices", 1)
+    if count == 1 or not getattr(jax.config, "jax_use_shardy_partitioner", True):
+        return None
     devices = jax.devices()[:count]
-    if count == 1 or len(devices) < count or not getattr(jax.config, "jax_use_shardy_partitioner", True):
+    if len(devices) < count:
         return None
     if _in_another_thread(lambda: jax.config.read("jax_enable_x64")) != jax.config.read("jax_enable_x64"):
         return None  # XLA may ask for a share in a thread of its own, which does not have `with jax.enable_x64()`
@@ -101,6 +103,16 @@ def _in_another_thread(f: Callable) -> Any:
 def varying_axes(a: jax.Array) -> frozenset:
     """The mesh axes of shard_map that an array varies over."""
     return jax.typeof(a).manual_axis_type.varying
+
+
+def varying_alike(*arrays: jax.Array) -> list[jax.Array]:
+    """These arrays, each marked as varying over the mesh axes that any of them varies over.
+
+    Under shard_map, a replicated operand beside a varying one must be cast, or its cotangent, which is a sum over the
+    mesh, would lack that sum and be silently wrong.
+    """
+    every = frozenset().union(*map(varying_axes, arrays))
+    return [mark_varying(a, every - varying_axes(a)) for a in arrays]
 
 
 def mark_varying(a: jax.Array, axes: frozenset) -> jax.Array:

@@ -107,9 +107,8 @@ def _chain(x, passes, weights, cval):
 
 def _along_axis(x, weights, cval, pass_: Pass) -> jax.Array:
     """One pass. Where it is divided among devices, the border has the dtype of x, so x has that of the sum."""
-    if x.size == 0:
-        linear = weights is not None and not isinstance(weights, tuple)
-        return x.astype(filter_sum_dtype(x.dtype, weights)) if linear else x
+    if x.size == 0 and (weights is None or isinstance(weights, tuple)):
+        return x
     reach = pass_.pads(x.ndim)
     if weights is None:
         exact = (pass_.border != "constant" or cval is None) and integers.has_exact_mean(x.dtype, sum(pass_.reach) + 1)
@@ -165,8 +164,6 @@ def _apply_window(x, weights, cval, *, border, pads):
     def run(x, weights, cval):
         if not isinstance(weights, tuple):
             wide = x.astype(filter_sum_dtype(x.dtype, weights))
-            if x.size == 0:
-                return cast_to_image(wide, x.dtype)
             return cast_to_image(
                 stencil(_correlate_image, [wide], [weights], cval, (border, pads), border=border, reach=pads), x.dtype
             )

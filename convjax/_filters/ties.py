@@ -19,7 +19,7 @@ from jax import lax
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
-from convjax._arrays.sharding import mark_varying, varying_axes
+from convjax._arrays.sharding import varying_alike
 from convjax._filters.offsets import Offsets, fold_offsets
 
 ties_p = Primitive("convjax_ties")
@@ -27,10 +27,7 @@ ties_p = Primitive("convjax_ties")
 
 def sum_ties(key: jax.Array, found: jax.Array, t: jax.Array, offsets: Offsets) -> jax.Array:
     """The sum y above. t has the shape of `key`, and y that of `found`. The keys are integers."""
-    axes = [varying_axes(a) for a in (key, found, t)]
-    every = frozenset().union(*axes)
-    key, found, t = (mark_varying(a, every - own) for a, own in zip((key, found, t), axes, strict=True))
-    return ties_p.bind(key, found, t, offsets=offsets)
+    return ties_p.bind(*varying_alike(key, found, t), offsets=offsets)
 
 
 def _sum(key, found, t, *, offsets: Offsets):

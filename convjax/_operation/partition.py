@@ -152,7 +152,7 @@ def divided_stencil(program: Any, *operands: jax.Array) -> tuple[jax.Array, ...]
         over = tuple(name for names in used for name in names)
         sharded = NamedSharding(mesh, PartitionSpec(*[names or None for names in used]))
         everywhere = NamedSharding(mesh, PartitionSpec())
-        lines = tuple(_line(mesh, names) if names else None for names in used)
+        lines = tuple(Line.of(mesh, names) if names else None for names in used)
         sizes = operands[program.images.index(True)].shape
 
         def share(*operands):
@@ -231,7 +231,7 @@ class _Shares:
 
     def _line(self, d: int) -> Line:
         """The devices along spatial axis d."""
-        return _line(self.mesh, self.axes[f"s{d}"])
+        return Line.of(self.mesh, self.axes[f"s{d}"])
 
     def _sharding(self, array: tuple[Axis, ...], whole: Collection[str] = ()) -> NamedSharding:
         entries = (self.axes.get(_SAME.get(axis[0], axis[0])) if axis[0] not in whole else None for axis in array)
@@ -302,11 +302,6 @@ class _Shares:
         if any(zeros):
             x = lax.pad(x, jnp.zeros((), x.dtype), [zeros if n == axis else (0, 0, 0) for n in range(x.ndim)])
         return _from(x, axis, window.starts, place, window.length)
-
-
-def _line(mesh: Mesh, names: tuple[str, ...]) -> Line:
-    places = mesh.axis_names
-    return Line(names, tuple(mesh.shape[name] for name in names), tuple(places.index(name) for name in names))
 
 
 def _given(arrays: Sequence[Any]) -> tuple[Mesh, list[list[tuple[str, ...]]]]:

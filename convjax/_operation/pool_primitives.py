@@ -22,7 +22,7 @@ from jax.interpreters import ad, batching, mlir
 
 from convjax._arrays import pooling
 from convjax._arrays.pooling import Windows
-from convjax._arrays.sharding import mark_varying, varying_axes
+from convjax._arrays.sharding import mark_varying, varying_alike, varying_axes
 from convjax._arrays.xla_cpu import on_cpu
 from convjax._spec import Sizes
 
@@ -40,14 +40,14 @@ def pool(x: jax.Array, windows: Windows, largest: bool = True, as_xla: bool = Fa
 
 def select(x: jax.Array, values: jax.Array, windows: Windows, largest: bool = True, as_xla: bool = False) -> jax.Array:
     """For each window, what `values` has at the element of x that the window takes."""
-    return select_p.bind(*_varying_alike(x, values), windows=windows, largest=largest, as_xla=as_xla)
+    return select_p.bind(*varying_alike(x, values), windows=windows, largest=largest, as_xla=as_xla)
 
 
 def sum_into_taken(
     x: jax.Array, source: jax.Array, windows: Windows, largest: bool = True, as_xla: bool = False
 ) -> jax.Array:
     """At each element of x, the sum of `source` over the windows that take this element."""
-    return sum_into_taken_p.bind(*_varying_alike(x, source), windows=windows, largest=largest, as_xla=as_xla)
+    return sum_into_taken_p.bind(*varying_alike(x, source), windows=windows, largest=largest, as_xla=as_xla)
 
 
 def window_sums(x: jax.Array, windows: Windows, as_xla: bool = False) -> jax.Array:
@@ -58,12 +58,6 @@ def window_sums(x: jax.Array, windows: Windows, as_xla: bool = False) -> jax.Arr
 def sum_into_all(source: jax.Array, windows: Windows, shape: Sizes, as_xla: bool = False) -> jax.Array:
     """The transpose of `window_sums`, for an x of this shape."""
     return sum_into_all_p.bind(source, windows=windows, shape=shape, as_xla=as_xla)
-
-
-def _varying_alike(a: jax.Array, b: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Both arrays, marked as varying over the axes of shard_map that either varies over."""
-    axes = varying_axes(a) | varying_axes(b)
-    return mark_varying(a, axes - varying_axes(a)), mark_varying(b, axes - varying_axes(b))
 
 
 # ---- what they compute ----

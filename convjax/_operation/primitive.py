@@ -25,11 +25,11 @@ from convjax._algorithms._memory_format import with_contiguous_images
 from convjax._algorithms._taps import flipped_axes, swap_channels
 from convjax._algorithms.algorithm import Algorithm, Kernel
 from convjax._arguments.values import check_countable
-from convjax._arrays.sharding import is_partitioned, mark_varying, varying_axes, with_devices
+from convjax._arrays.sharding import is_partitioned, varying_alike, with_devices
 from convjax._choice.choose import SELECTION_MODES, choose, why_unsupported
 from convjax._choice.problem import Problem
 from convjax._choice.recorded import Recorded
-from convjax._machine import Machine, default_platform, machine_for_lowering
+from convjax._machine import Machine, machine_for_lowering
 from convjax._operation import partition
 from convjax._operation.wide_steps import without_wide_steps
 from convjax._spec import ConvSpec, Hints, extent
@@ -40,12 +40,7 @@ conv_p = Primitive("convjax_conv")
 def convolve(x: jax.Array, w: jax.Array, spec: ConvSpec, algorithm: str | Recorded = "auto") -> jax.Array:
     """Bind the primitive. Public functions and the rules of the primitive all bind it through this function."""
     x, spec = without_wide_steps(x, w, spec)
-    axes = [varying_axes(a) for a in (x, w)]
-    if axes[0] != axes[1]:
-        # Under shard_map, a replicated operand beside a varying one must be cast, or its cotangent, which is a sum over
-        # the mesh, would lack that sum and be silently wrong.
-        x, w = (mark_varying(a, other - own) for a, own, other in ((x, axes[0], axes[1]), (w, axes[1], axes[0])))
-    return conv_p.bind(x, w, spec=spec, algorithm=algorithm)
+    return conv_p.bind(*varying_alike(x, w), spec=spec, algorithm=algorithm)
 
 
 def correlate_local(x: jax.Array, w: jax.Array, padding, layer_weight: str | None = "kernel") -> jax.Array:
@@ -92,17 +87,17 @@ def _lower(ctx, *operands, platform: str, spec: ConvSpec, algorithm: str | Recor
         machine = machine_for_lowering(platform, exported=False, partitioned=False)
         x, w = ctx.avals_in
         choose(Problem(spec, x, w, machine), algorithm)  # raises if a named algorithm cannot run here
-        factors = partition.of_convolution(spec, ctx.avals_in[1].shape)
-        run = partial(partition.divided, _convolve_share, spec=spec, algorithm=algorithm, factors=factors)
+        factors = partition.of_convolution(spec, w.shape)
+        share = partial(_convolve_share, machine=machine)
+        run = partial(partition.divided, share, spec=spec, algorithm=algorithm, factors=factors)
         return mlir.lower_fun(run, multiple_results=False)(divided, *operands)
     machine = machine_for_lowering(platform, exported=exported, partitioned=partitioned)
     run = partial(run_chosen, spec=spec, machine=machine, algorithm=algorithm, partitioned=partitioned)
     return mlir.lower_fun(run, multiple_results=False)(ctx, *operands)
 
 
-def _convolve_share(x, w, spec: ConvSpec, algorithm: str | Recorded) -> jax.Array:
+def _convolve_share(x, w, spec: ConvSpec, algorithm: str | Recorded, machine: Machine) -> jax.Array:
     """`convolve` on the share of a device, whose shapes a named algorithm may not support."""
-    machine = machine_for_lowering(default_platform(), exported=False, partitioned=False)
     if isinstance(algorithm, str) and algorithm not in SELECTION_MODES:
         algorithm = "auto" if why_unsupported(ALGORITHMS[algorithm], spec, x, w, machine) else algorithm
     return convolve(x, w, spec, algorithm)
@@ -278,8 +273,7 @@ weight_gradient_p = Primitive("convjax_weight_gradient")
 
 def grouped_weight_gradient(x, ct, spec: ConvSpec, algorithm: str | Recorded) -> jax.Array:
     """The weight gradient of a layer with groups, as an equation. `spec` is that of its convolution."""
-    axes = varying_axes(x) | varying_axes(ct)
-    x, ct = (mark_varying(a, axes - varying_axes(a)) for a in (x, ct))
+    x, ct = varying_alike(x, ct)
     body = jax.make_jaxpr(partial(_summed_over_batch, spec=spec, algorithm=algorithm))(x, ct)
     return weight_gradient_p.bind(x, ct, body=body, spec=spec, algorithm=algorithm)
 
@@ -289,15 +283,14 @@ def _run_body(x, ct, *, spec: ConvSpec, algorithm: str | Recorded, **_):
 
 
 weight_gradient_p.def_abstract_eval(lambda x, ct, *, body, **_: body.out_avals[0])
-weight_gradient_p.def_impl(lambda x, ct, **params: _run_body(x, ct, **params))
+weight_gradient_p.def_impl(_run_body)
 
 
 def _lower_weight_gradient(ctx, *operands, spec: ConvSpec, algorithm: str | Recorded, **_):
     run = partial(_summed_over_batch, spec=spec, algorithm=algorithm)
     if divided := _for_division(ctx, algorithm):
         factors = partition.of_grouped_weight_gradient(spec, *[aval.shape for aval in ctx.avals_in])
-        share = partial(partition.divided, grouped_weight_gradient)
-        run = partial(share, spec=spec, algorithm=algorithm, factors=factors)
+        run = partial(partition.divided, _summed_over_batch, spec=spec, algorithm=algorithm, factors=factors)
     return mlir.lower_fun(run, multiple_results=False)(divided or ctx, *operands)
 
 
@@ -305,9 +298,8 @@ mlir.register_lowering(weight_gradient_p, _lower_weight_gradient)
 
 
 def _transpose_weight_gradient(name: str, ct, x, w, **params):
-    operand, known = (x, w) if name == "x" else (w, x)
-    run = (lambda v: _run_body(v, known, **params)) if name == "x" else (lambda v: _run_body(known, v, **params))
-    return jax.linear_transpose(run, operand.aval)(ct)[0]
+    run = (lambda v: _run_body(v, w, **params)) if name == "x" else (lambda v: _run_body(x, v, **params))
+    return jax.linear_transpose(run, (x if name == "x" else w).aval)(ct)[0]
 
 
 ad.defbilinear(weight_gradient_p, partial(_transpose_weight_gradient, "x"), partial(_transpose_weight_gradient, "w"))

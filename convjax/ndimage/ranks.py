@@ -304,7 +304,7 @@ def _footprint(name: str, size: Any, footprint: Any, count: int) -> np.ndarray |
 
 @partial(jax.jit, static_argnames=("passes_of_box", "largest"))
 def _box_extremum(x: jax.Array, cval: Any, *, passes_of_box: tuple[Pass, ...], largest: bool) -> jax.Array:
-    fill = None if cval is None else passes.cast_to_image(cval, x.dtype)
+    fill = _fill(cval, x.dtype)
     for pass_ in passes_of_box if x.size else ():
         x = stencil(_line_extremum, [x], (), fill, (pass_, largest), border=pass_.border, reach=pass_.pads(x.ndim))
     return x
@@ -322,7 +322,7 @@ def _window_rank(
     """`window` is a footprint with as many axes as x: its shape, and its booleans as bytes, which compare fast."""
     if 0 in x.shape:
         return x
-    fill = None if cval is None else passes.cast_to_image(cval, x.dtype)
+    fill = _fill(cval, x.dtype)
     return stencil(_nth_smallest, [x], (), fill, (border, pads, window, rank), border=border, reach=pads)
 
 
@@ -330,6 +330,10 @@ def _nth_smallest(x: jax.Array, fill: jax.Array | None, border: str, pads: Pads,
     shape, inside = window
     offsets = tuple(map(tuple, np.argwhere(np.frombuffer(inside, bool).reshape(shape)).tolist()))
     return rank_select.nth_smallest(_extend(x, border, pads, fill), offsets, x.shape, rank)
+
+
+def _fill(cval: jax.Array | None, dtype: Any) -> jax.Array | None:
+    return None if cval is None else passes.cast_to_image(cval, dtype)
 
 
 def _extend(x: jax.Array, border: str, pads: Sequence[tuple[int, int]], fill: jax.Array | None) -> jax.Array:

@@ -25,7 +25,7 @@ HERE = this_machine("cpu")
 # A processor without AVX2 cannot run these, and neither can a version of jaxlib that is not yet known to be safe.
 # `.ci/run` says what oneDNN has where it runs.
 needs_onednn = pytest.mark.skipif(not HERE.onednn_dtypes, reason="jaxlib has no oneDNN here")
-needs_avx512 = pytest.mark.skipif(not HERE.has_onednn("float32"), reason="oneDNN has no AVX-512 here")
+needs_avx512 = pytest.mark.skipif(not HERE.has_onednn("float32"), reason="no AVX-512, or no tested oneDNN")
 SPEC = ConvSpec((1, 1), ((1, 1), (1, 1)), (1, 1), (1, 1))
 X, W = normal(0, (2, 8, 9, 10)), normal(1, (16, 8, 3, 3))
 
