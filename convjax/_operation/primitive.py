@@ -30,7 +30,8 @@ from convjax._choice.choose import SELECTION_MODES, choose, why_unsupported
 from convjax._choice.problem import Problem
 from convjax._choice.recorded import Recorded
 from convjax._machine import Machine, machine_for_lowering
-from convjax._operation import partition
+from convjax._operation import shares
+from convjax._operation.shares import divided_convolution
 from convjax._operation.wide_steps import without_wide_steps
 from convjax._spec import ConvSpec, Hints, extent
 
@@ -87,9 +88,9 @@ def _lower(ctx, *operands, platform: str, spec: ConvSpec, algorithm: str | Recor
         machine = machine_for_lowering(platform, exported=False, partitioned=False)
         x, w = ctx.avals_in
         choose(Problem(spec, x, w, machine), algorithm)  # raises if a named algorithm cannot run here
-        factors = partition.of_convolution(spec, w.shape)
+        factors = shares.of_convolution(spec, w.shape)
         share = partial(_convolve_share, machine=machine)
-        run = partial(partition.divided, share, spec=spec, algorithm=algorithm, factors=factors)
+        run = partial(divided_convolution, share, spec=spec, algorithm=algorithm, factors=factors)
         return mlir.lower_fun(run, multiple_results=False)(divided, *operands)
     machine = machine_for_lowering(platform, exported=exported, partitioned=partitioned)
     run = partial(run_chosen, spec=spec, machine=machine, algorithm=algorithm, partitioned=partitioned)
@@ -289,8 +290,8 @@ weight_gradient_p.def_impl(_run_body)
 def _lower_weight_gradient(ctx, *operands, spec: ConvSpec, algorithm: str | Recorded, **_):
     run = partial(_summed_over_batch, spec=spec, algorithm=algorithm)
     if divided := _for_division(ctx, algorithm):
-        factors = partition.of_grouped_weight_gradient(spec, *[aval.shape for aval in ctx.avals_in])
-        run = partial(partition.divided, _summed_over_batch, spec=spec, algorithm=algorithm, factors=factors)
+        factors = shares.of_grouped_weight_gradient(spec, *[aval.shape for aval in ctx.avals_in])
+        run = partial(divided_convolution, _summed_over_batch, spec=spec, algorithm=algorithm, factors=factors)
     return mlir.lower_fun(run, multiple_results=False)(divided or ctx, *operands)
 
 

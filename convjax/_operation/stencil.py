@@ -16,12 +16,14 @@ from typing import Any, NamedTuple
 import jax
 from jax import lax
 from jax.experimental import jet
+from jax.experimental.custom_partitioning import ArrayMapping, SdyShardingRule
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
+from jax.sharding import Mesh
 
 from convjax._arrays.halo import Line, extended, zeros_beyond
 from convjax._arrays.sharding import mark_varying, with_devices
-from convjax._operation import partition
+from convjax._operation.partition import MeshAxes, divided
 from convjax._spec import Pads
 
 Lines = tuple[Line | None, ...]  # the devices along each axis of an image; None where it is not sharded
@@ -147,11 +149,49 @@ def _lower(ctx, *operands, program: Program):
     exported = ctx.module_context.lowering_parameters.for_export
     image = ctx.avals_in[program.images.index(True)]
     known = None if exported or 0 in image.shape or not any(map(any, program.reach)) else with_devices(ctx)
-    run = program.whole if known is None else partial(partition.divided_stencil, program)
+    run = program.whole if known is None else partial(_divided, program)
     return mlir.lower_fun(run, multiple_results=True)(known or ctx, *operands)
 
 
 mlir.register_lowering(stencil_p, _lower)
+
+
+def _divided(program: Program, *operands: jax.Array) -> tuple[jax.Array, ...]:
+    """program.whole(*operands), with the images in shares."""
+    first = program.images.index(True)
+    rank, others = operands[first].ndim, itertools.count()
+
+    def factors(is_image: bool, a) -> ArrayMapping:
+        return ArrayMapping(*[f"s{n}" if is_image else f"k{next(others)}" for n in range(len(a.shape))])
+
+    results = jax.eval_shape(program.whole, *operands)
+    mapped = tuple(factors(*each) for each in zip(program.images, operands, strict=True))
+    made = tuple(factors(*each) for each in zip(program.results, results, strict=True))
+    whole = tuple(f"k{n}" for n in range(next(others)))
+
+    def divide(mesh: Mesh, given, operands, results):
+        shardings = list(itertools.compress(given, (*program.images, *program.results)))[::-1]  # of results first
+        used: list[MeshAxes] = []
+        for axis in range(rank):
+            taken = {name for names in used for name in names}
+            wanted = (names[axis] for names in shardings if names[axis] and not taken & set(names[axis]))
+            used.append(next(wanted, ()))
+        over = tuple(name for names in used for name in names)
+        lines = tuple(Line.of(mesh, names) if names else None for names in used)
+        sizes = operands[first].shape
+
+        def share(*operands):
+            found = zip(program.share(lines, sizes, *operands), program.results, strict=True)
+            return [y if is_image or not over else lax.psum(y, over) for y, is_image in found]
+
+        return (
+            share,
+            [used if each else () for each in program.images],
+            [used if each else () for each in program.results],
+        )
+
+    rule = SdyShardingRule(mapped, made, need_replication_factors=whole)
+    return divided(program.whole, divide, rule, program, *operands)
 
 
 # ---- derivatives ----

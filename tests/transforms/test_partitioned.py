@@ -8,11 +8,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cases import ROWS, normal
+from cases import normal
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 import convjax
+from benchmarks.traffic import CASES, both
 from convjax import edges, kernels, ndimage, signal
 from convjax._choice import choose
 
@@ -24,16 +25,6 @@ LAYOUTS = {  # sizes and names of the axes of the mesh, and where the image lies
 }
 
 
-def divisible(case):
-    """A benchmark row cut down, but to rows that eight devices divide."""
-    case = case.reduced()
-    rows = -(-max(case.x[2], 16) // 8) * 8 if len(case.x) > 3 else 64
-    return case._replace(x=(4, case.x[1], rows, *(min(n, 11) for n in case.x[3:])))
-
-
-CASES = {row.family: divisible(row) for row in ROWS}
-
-
 def placed(layout, kind_of_axes, *arrays):
     """The first array as the layout says, the others whole on every device."""
     sizes, names, spec = LAYOUTS[layout]
@@ -42,11 +33,7 @@ def placed(layout, kind_of_axes, *arrays):
 
 
 def derivatives(f):
-    def run(x, w, ct):
-        y, vjp = jax.vjp(f, x, w)
-        return y, *vjp(ct)
-
-    return jax.jit(run)
+    return jax.jit(both(f))
 
 
 def arrays_of(case):
