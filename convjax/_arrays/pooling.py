@@ -16,8 +16,9 @@ does not where there is a NaN.)
 import functools
 import itertools
 import math
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -29,6 +30,9 @@ from convjax._spec import Pads, Sizes, extent
 
 MAX_UNROLLED_TAPS = 8  # of windows that do not overlap: more are a reduction along an axis of their own
 MAX_TAPS_SUMMED_AT_ONCE = 9  # as many additions cost less than a second pass over the array
+
+Lead = Mapping[int, Any]  # of an axis: how many elements of x are padding too, in front
+NO_LEAD: Lead = MappingProxyType({})
 
 
 class Windows(NamedTuple):
@@ -89,23 +93,25 @@ def taken_taps(x: jax.Array, windows: Windows) -> tuple[jax.Array, ...]:
     return tuple(found.get(axis, zeros) for axis in range(x.ndim))
 
 
-def select(x: jax.Array, values: jax.Array, windows: Windows, largest: bool = True, as_xla: bool = False) -> jax.Array:
+def select(
+    x: jax.Array, values: jax.Array, windows: Windows, largest: bool = True, as_xla: bool = False, lead: Lead = NO_LEAD
+) -> jax.Array:
     """For each window, what `values` has at the element of x that the window takes."""
     steps = _steps(windows)
     for step, y in zip(steps, _inputs(x, steps, largest), strict=True):
-        values = fusion_barrier(_select(fusion_barrier(_taken(y, step, largest, as_xla)), values, step))
+        values = fusion_barrier(_select(fusion_barrier(_taken(y, step, largest, as_xla, lead)), values, step))
     return values
 
 
 def sum_into_taken(
-    x: jax.Array, source: jax.Array, windows: Windows, largest: bool = True, as_xla: bool = False
+    x: jax.Array, source: jax.Array, windows: Windows, largest: bool = True, as_xla: bool = False, lead: Lead = NO_LEAD
 ) -> jax.Array:
     """The transpose of `select`: at each element of x, the sum of `source` over the windows that take this element."""
     dtype, source = source.dtype, widened(source)
     steps = _steps(windows)
     for step, y in zip(reversed(steps), reversed(_inputs(x, steps, largest)), strict=True):
         # Without the barriers XLA would compute both again for every tap.
-        taken = fusion_barrier(_taken(y, step, largest, as_xla))
+        taken = fusion_barrier(_taken(y, step, largest, as_xla, lead))
         source = _sum_into_taken(taken, source if step is steps[-1] else fusion_barrier(source), step, y.shape)
     return source.astype(dtype)
 
@@ -174,10 +180,10 @@ def _pool(x: jax.Array, step: Windows, largest: bool) -> jax.Array:
     return (jnp.max if largest else jnp.min)(_blocks(x, axis, step, fill), axis + 1)
 
 
-def _taken(x: jax.Array, step: Windows, largest: bool = True, as_xla: bool = False) -> jax.Array:
+def _taken(x: jax.Array, step: Windows, largest: bool = True, as_xla: bool = False, lead: Lead = NO_LEAD) -> jax.Array:
     """For each window, the number of the tap that it takes, in row order."""
     counts = step.counts(x.shape)
-    first = jnp.zeros(counts, jnp.int32) if as_xla else _first_inside(step, counts)
+    first = jnp.zeros(counts, jnp.int32) if as_xla else _first_inside(step, counts, lead)
     axis = _block_axis(step)
     if axis is not None:
         return _taken_of_blocks(x, axis, step, largest, first)
@@ -190,12 +196,13 @@ def _taken(x: jax.Array, step: Windows, largest: bool = True, as_xla: bool = Fal
     return taken
 
 
-def _first_inside(step: Windows, counts: Sizes) -> jax.Array:
+def _first_inside(step: Windows, counts: Sizes, lead: Lead) -> jax.Array:
     """For each window, the number of its first tap that is not padding."""
     first = jnp.zeros(counts, jnp.int32)
     for axis, (s, r, (low, _)) in enumerate(zip(step.stride, step.dilation, step.padding, strict=True)):
-        if low > 0:
-            inside = jnp.maximum(-((s * lax.broadcasted_iota(jnp.int32, counts, axis) - low) // r), 0)
+        if low > 0 or (axis in lead and step.moves(axis)):
+            begins = s * lax.broadcasted_iota(jnp.int32, counts, axis) - low - lead.get(axis, 0)
+            inside = jnp.clip(-(begins // r), 0, step.size[axis] - 1)
             first += inside * math.prod(step.size[axis + 1 :])
     return first
 

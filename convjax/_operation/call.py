@@ -18,11 +18,12 @@ from convjax._arguments import arrays, convolutions, errors
 from convjax._arguments.convolutions import Options
 from convjax._arguments.values import check_name
 from convjax._arrays import boundary, windows
-from convjax._arrays.sharding import is_sharded, mesh_axes, replicated, with_output_sharding
+from convjax._arrays.sharding import is_sharded, mark_varying, mesh_axes, replicated, varying_axes, with_output_sharding
 from convjax._choice.choose import SELECTION_MODES, why_unsupported
 from convjax._choice.recorded import Recorded
-from convjax._operation.primitive import convolve, transposed_weight
-from convjax._spec import ConvCall, Grid
+from convjax._operation.primitive import convolve, merge_groups, transposed_weight
+from convjax._operation.stencil import stencil
+from convjax._spec import ConvCall, Grid, Pads, Sizes, extent
 
 
 def conv(function: str, dims: int | None, x, weight, bias, *arguments) -> jax.Array:
@@ -140,7 +141,10 @@ def jitted_call(call: ConvCall) -> Callable[..., jax.Array]:
 
 
 def _conv(x, weight, bias, *, call: ConvCall):
-    y = convolve(*primitive_operands(x, weight, call=call), call.spec, call.algorithm)
+    if call.boundary and not call.transposed:
+        y = _with_borders(x if call.batched else lax.expand_dims(x, (0,)), weight, call)
+    else:
+        y = convolve(*primitive_operands(x, weight, call=call), call.spec, call.algorithm)
     if call.transposed and call.boundary:
         y = boundary.fold_back(y, *call.boundary)
     if bias is not None:
@@ -148,6 +152,42 @@ def _conv(x, weight, bias, *, call: ConvCall):
         wide = jnp.float32 if y.dtype in (jnp.float16, jnp.bfloat16) else y.dtype
         y = (y.astype(wide) + bias.reshape(1, -1, *[1] * call.spec.dims).astype(wide)).astype(y.dtype)
     return y if call.batched else lax.squeeze(y, (0,))
+
+
+def _with_borders(x: jax.Array, weight: jax.Array, call: ConvCall) -> jax.Array:
+    """The convolution of an image with borders, as one equation: devices extend their shares of the image alone."""
+    assert call.boundary
+    spec, (border, pads) = call.spec, call.boundary
+    groups, kernel = spec.groups, weight.shape[2:]
+    space, taps = tuple(f"s{d}" for d in range(spec.dims)), (None,) * spec.dims
+    y = stencil(
+        _convolve_extended,
+        [x.reshape(x.shape[0], groups, -1, *x.shape[2:])],
+        [weight.reshape(groups, -1, *weight.shape[1:])],
+        static=(call,),
+        border=border,
+        reach=_reach(kernel, spec.rhs_dilation, pads),
+        stride=spec.stride,
+        axes=(("b", "g", "i", *space), ("g", "o", "i", *taps), ("b", "g", "o", *space)),
+    )
+    return y.reshape(y.shape[0], -1, *y.shape[3:])
+
+
+def _convolve_extended(x: jax.Array, weight: jax.Array, _, call: ConvCall) -> jax.Array:
+    """(N, G, I, *n) with (G, O, I, *k): (N, G, O, *m). A share has another shape, and maybe fewer groups."""
+    assert call.boundary
+    groups, algorithm = x.shape[1], call.algorithm
+    x = boundary.extend(x.reshape(x.shape[0], -1, *x.shape[3:]), *call.boundary)
+    weight, spec = merge_groups(weight), call.spec._replace(groups=groups)
+    if algorithm in ALGORITHMS and why_unsupported(ALGORITHMS[algorithm], spec, x, weight):
+        algorithm = "auto"
+    y = convolve(x, weight, spec, algorithm)
+    return y.reshape(y.shape[0], groups, -1, *y.shape[2:])
+
+
+def _reach(kernel: Sizes, dilation: Sizes, padding: Pads) -> Pads:
+    """How far windows reach in front of their place in an image, and behind it."""
+    return tuple((low, (k - 1) * r - low) for k, r, (low, _) in zip(kernel, dilation, padding, strict=True))
 
 
 def _conv_layout(x, weight, bias, *, call: ConvCall):
@@ -166,40 +206,72 @@ def _conv_layout(x, weight, bias, *, call: ConvCall):
 
 @partial(jax.jit, static_argnames="grid", inline=True)
 def unfold(x: jax.Array, *, grid: Grid) -> jax.Array:
-    layout = partial(_batch_layout, batched=x.ndim == len(grid.sizes) + 2, rest=2)
+    layout = partial(_columns_layout, batched=x.ndim == len(grid.sizes) + 2)
     return with_output_sharding(partial(_unfold, grid=grid), layout, x)
 
 
-def _batch_layout(x, *, batched: bool, rest: int):
-    """The PartitionSpec entries of the result. The batch, if any, is sharded like x's; other axes are replicated."""
-    return (*x[:batched], *[None] * rest)
+def _columns_layout(x, *, batched: bool):
+    """The PartitionSpec entries of the result. The batch is sharded like x's, and positions like the first axis."""
+    first, *others = x[batched + 1 :]
+    return (*x[:batched], None, None if any(map(mesh_axes, others)) else first)
 
 
 def _unfold(x, *, grid: Grid):
+    lead = x.ndim - len(grid.sizes) - 1
+    y = _patches(x, grid)
+    return y.reshape(*x.shape[:lead], x.shape[lead] * math.prod(grid.kernel), math.prod(grid.counts))
+
+
+def _patches(x: jax.Array, grid: Grid) -> jax.Array:
+    """(..., C, *n) to (..., C, *k, *m)."""
+    dims = len(grid.sizes)
+    space, lead = tuple(f"s{d}" for d in range(dims)), ("b", "c")[dims + 2 - x.ndim :]
+    return stencil(
+        _windows,
+        [x],
+        static=(grid,),
+        reach=_reach(grid.kernel, grid.dilation, grid.padding),
+        stride=grid.stride,
+        axes=((*lead, *space), (*lead, *[None] * dims, *space)),
+    )
+
+
+def _windows(x: jax.Array, _, grid: Grid) -> jax.Array:
     dims = len(grid.sizes)
     first = x.ndim - dims
     x = boundary.extend(x, "constant", grid.padding)
-    for i, (k, s, d, m) in enumerate(zip(grid.kernel, grid.stride, grid.dilation, grid.counts, strict=True)):
-        x = windows.windows(x, first + 2 * i, k, s, d, m)
+    for i, (k, s, d) in enumerate(zip(grid.kernel, grid.stride, grid.dilation, strict=True)):
+        x = windows.windows(x, first + 2 * i, k, s, d, (x.shape[first + 2 * i] - extent(k, d)) // s + 1)
     lead = range(first)  # (..., C, k1, m1, k2, m2, ...) to (..., C, k1, k2, ..., m1, m2, ...)
-    x = x.transpose(*lead, *range(first, x.ndim, 2), *range(first + 1, x.ndim, 2))
-    rows = x.shape[first - 1] * math.prod(grid.kernel)
-    return x.reshape(*x.shape[: first - 1], rows, math.prod(grid.counts))
+    return x.transpose(*lead, *range(first, x.ndim, 2), *range(first + 1, x.ndim, 2))
 
 
 @partial(jax.jit, static_argnames=("grid", "channels"), inline=True)
 def fold(x: jax.Array, *, grid: Grid, channels: int) -> jax.Array:
-    layout = partial(_batch_layout, batched=x.ndim == 3, rest=1 + len(grid.sizes))
+    layout = partial(_image_layout, batched=x.ndim == 3, dims=len(grid.sizes))
     return with_output_sharding(partial(_fold, grid=grid, channels=channels), layout, x)
 
 
+def _image_layout(x, *, batched: bool, dims: int):
+    """The PartitionSpec entries of the result: those of `_columns_layout`, where they came from."""
+    return (*x[:batched], None, x[-1], *[None] * (dims - 1))
+
+
 def _fold(x, *, grid: Grid, channels: int):
+    lead = x.shape[:-2]
+    if not jnp.issubdtype(x.dtype, jnp.inexact):
+        return _summed_patches(x.reshape(*lead, channels, *grid.kernel, *grid.counts), grid)
+    image = mark_varying(jnp.zeros((*lead, channels, *grid.sizes), x.dtype), varying_axes(x))
+    patches = x.reshape(*lead, channels, *grid.kernel, *grid.counts)
+    return jax.linear_transpose(partial(_patches, grid=grid), jax.typeof(image))(patches)[0]
+
+
+def _summed_patches(x: jax.Array, grid: Grid) -> jax.Array:
+    """(..., C, *k, *m) to (..., C, *n)."""
     dims = len(grid.sizes)
-    first = x.ndim - 1
-    x = x.reshape(*x.shape[:-2], channels, *grid.kernel, *grid.counts)
-    x = x.transpose(*range(first), *[first + i + j * dims for i in range(dims) for j in (0, 1)])
-    for i in reversed(range(dims)):
-        low, high = grid.padding[i]
-        x = windows.sum_windows(x, first + 2 * i, grid.sizes[i] + low + high, grid.stride[i], grid.dilation[i])
-        x = lax.slice_in_dim(x, low, low + grid.sizes[i], axis=first + 2 * i)
+    first = x.ndim - 2 * dims
+    x = x.transpose(*range(first), *[first + d + side for d in range(dims) for side in (0, dims)])
+    for d, (n, (low, high)) in enumerate(zip(grid.sizes, grid.padding, strict=True)):
+        x = windows.sum_windows(x, first + d, n + low + high, grid.stride[d], grid.dilation[d])
+        x = lax.slice_in_dim(x, low, low + n, axis=first + d)
     return x

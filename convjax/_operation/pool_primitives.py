@@ -12,18 +12,21 @@ The keyword arguments `windows`, `largest` and `as_xla` are as in `_arrays/pooli
 run on platforms other than CPUs.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.custom_derivatives import linear_call
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 from convjax._arrays import pooling
-from convjax._arrays.pooling import Windows
+from convjax._arrays.pooling import NO_LEAD, Lead, Windows, lowest
 from convjax._arrays.sharding import mark_varying, varying_alike, varying_axes
 from convjax._arrays.xla_cpu import on_cpu
+from convjax._operation.stencil import Program, Transposed, context_for_division, divided_stencil
 from convjax._spec import Sizes
 
 pool_p = Primitive("convjax_pool")
@@ -95,12 +98,82 @@ FORMS: dict[Primitive, tuple[Callable, Callable]] = {
 }
 
 
-def _run(primitive: Primitive, *operands, as_xla: bool, **settings):
+def _run(primitive: Primitive, *operands, as_xla: bool, lead: Lead = NO_LEAD, **settings):
     ours, xlas = (partial(f, **settings) for f in FORMS[primitive])
     if primitive in (select_p, sum_into_taken_p):
-        ours = partial(ours, as_xla=as_xla)
+        ours = partial(ours, as_xla=as_xla, lead=lead)
         as_xla = as_xla and max(settings["windows"].dilation, default=1) == 1  # XLA's have no dilation
     return on_cpu(ours, xlas, None, *operands) if as_xla else ours(*operands)
+
+
+# ---- shares of devices ----
+#
+# Of an image in shares, each device pools its own, with a halo. In a share, `lead` says what is padding.
+
+
+class _Windowed(NamedTuple):
+    """A pooling as a function of images, as `stencil.Program` has it. The settings are items, to be hashed."""
+
+    primitive: Primitive
+    settings: tuple[tuple[str, Any], ...]
+
+    def __call__(self, *operands, lead):
+        settings = dict(self.settings)
+        settings["windows"] = _uncropped(settings["windows"], lead)
+        if self.primitive is not select_p:
+            return (_run(self.primitive, *operands, **settings),)
+        x, values = varying_alike(*operands)
+        selected = lambda known, values: _run(select_p, known[0], values, lead=known[1], **settings)  # noqa: E731
+        summed = lambda known, source: _run(sum_into_taken_p, known[0], source, lead=known[1], **settings)  # noqa: E731
+        return (linear_call(selected, summed, (x, dict(lead)), values),)
+
+
+def _uncropped(windows: Windows, axes: Collection[int]) -> Windows:
+    """Windows of a share: along these axes, what lies behind the whole array is not cropped."""
+    pads = tuple(
+        (low, max(high, 0)) if axis in axes else (low, high) for axis, (low, high) in enumerate(windows.padding)
+    )
+    return windows._replace(padding=pads)
+
+
+# A primitive that is the transpose of another, as a function of (known, cotangent).
+_TRANSPOSES = {sum_into_taken_p: select_p, sum_into_all_p: window_sums_p}
+
+
+def _program(primitive: Primitive, avals, result, *, windows: Windows, **settings) -> Program:
+    """What devices compute of their shares."""
+    transposed, settings = primitive in _TRANSPOSES, {"windows": windows, **settings}
+    base = _TRANSPOSES.get(primitive, primitive)
+    settings.pop("shape", None)
+    image, counts = (
+        (result, avals[-1]) if transposed else (avals[-1], result) if base is not select_p else (avals[0], result)
+    )
+    axes = tuple(f"s{n}" for n in range(len(windows.size)))
+    pads = tuple((low, extent - 1 - low) for extent, (low, _) in zip(windows.extents, windows.padding, strict=True))
+    linear = (False, True)[-len(avals) :]
+    fills = (None,) if base is window_sums_p else (lowest(image.dtype, settings["largest"]), None)[: len(avals)]
+    changes = (Transposed.of(linear, [axes], [result]),) if transposed else ()
+    return Program(
+        _Windowed(base, tuple(settings.items())),
+        "constant",
+        fills,
+        False,
+        pads,
+        windows.stride,
+        tuple(zip(image.shape, counts.shape, strict=True)),
+        axes,
+        axes,
+        (axes,) * len(avals),
+        (axes,),
+        changes,
+    )
+
+
+def _lower(primitive: Primitive, ctx, *operands, **settings):
+    program = _program(primitive, ctx.avals_in, ctx.avals_out[0], **settings)
+    known = context_for_division(ctx, program)
+    run = partial(_run, primitive, **settings) if known is None else lambda *a: divided_stencil(program, *a)[0]
+    return mlir.lower_fun(run, multiple_results=False)(known or ctx, *operands)
 
 
 # ---- rules ----
@@ -162,7 +235,7 @@ def _execute(primitive: Primitive, *operands, **settings):
 for _primitive in FORMS:
     _primitive.def_impl(partial(_execute, _primitive))
     _primitive.def_abstract_eval(partial(_abstract, _primitive))
-    mlir.register_lowering(_primitive, mlir.lower_fun(partial(_run, _primitive), multiple_results=False))
+    mlir.register_lowering(_primitive, partial(_lower, _primitive))
     batching.primitive_batchers[_primitive] = partial(_batch, _primitive)
 ad.primitive_jvps[pool_p] = _tangent_of_pool
 for _primitive, _transposed in ((select_p, sum_into_taken), (sum_into_taken_p, select)):

@@ -9,11 +9,13 @@ once for a share, whose halo then goes back to the devices that it came from.
 """
 
 import itertools
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 from jax import lax
 from jax.experimental import jet
 from jax.experimental.custom_partitioning import ArrayMapping, SdyShardingRule
@@ -24,66 +26,134 @@ from jax.sharding import Mesh
 from convjax._arrays.halo import Line, extended, zeros_beyond
 from convjax._arrays.sharding import mark_varying, with_devices
 from convjax._operation.partition import MeshAxes, divided
-from convjax._spec import Pads
+from convjax._spec import Pads, Sizes
 
-Lines = tuple[Line | None, ...]  # the devices along each axis of an image; None where it is not sharded
+CHANNELS = ("i", "o")  # axes to sum over, of which devices may hold the whole
+
+Axes = tuple[str | None, ...]  # a name for each axis of an array; None for one that is whole on every device
 
 
 class Program(NamedTuple):
     """f(*operands) of an equation: `f` of the stencil, or what transformations made of it.
 
-    `images` says which operands are images, of one shape, and `results` which results are. An operand that is not an
-    image lies whole on every device. A result that is not an image is the sum of what all devices compute.
+    Axes of one name are divided alike. Along the axis s0, s1, ... of an image, the result j depends on the elements
+    from j * stride - low to j * stride + high, where (low, high) is the reach. Along axes of other names, results
+    depend on the elements of the same place. A result without the name of an axis is the sum over that axis, of what
+    the devices compute, and f is linear there.
     """
 
-    f: Any  # a function
+    f: Any  # f(*operands, lead); of an axis that is divided, `lead` has how many elements in front are border
     border: str
+    fills: tuple[Any, ...]  # the values of a "constant" border, of every image
+    is_filled: bool  # whether the last operand of f has this value instead
     reach: Pads
-    arity: int  # images that f takes, which come first
-    is_filled: bool  # whether the last operand of f is the value of a "constant" border
-    images: tuple[bool, ...]
-    results: tuple[bool, ...]
-    changes: tuple[Any, ...] = ()  # transformations: functions of a function
+    stride: Sizes
+    sizes: tuple[tuple[int, int], ...]  # of the axes s0, s1, ...: of images, and of results
+    image: Axes  # the axes of the images that f takes, which come first, and those of its results
+    result: Axes
+    operands: tuple[Axes, ...]
+    results: tuple[Axes, ...]
+    changes: tuple[Any, ...] = ()  # transformations: functions of a function and of the devices along axes
 
     def whole(self, *operands) -> tuple[jax.Array, ...]:
-        return self._changed(self.f)(*operands)
+        return self._changed(partial(self.f, lead={}), {})(*operands)
 
-    def share(self, lines: Lines, sizes: Sequence[int], *operands) -> tuple[jax.Array, ...]:
-        """What a device computes of its share of the images, whose `sizes` are those of the whole."""
+    def share(self, lines: Mapping[str, Line], shapes: Sequence[Sequence[int]], *operands) -> tuple[jax.Array, ...]:
+        """What a device computes of its share of the operands, whose `shapes` are those of the whole."""
         operands = tuple(
-            _without_rest(a, lines, sizes) if is_image else a for a, is_image in zip(operands, self.images, strict=True)
+            _without_rest(
+                a, [(n, lines[axis], size) for n, (axis, size) in enumerate(zip(*each, strict=True)) if axis in lines]
+            )
+            for a, *each in zip(operands, self.operands, shapes, strict=True)
         )
-        missing = len(sizes) - len(self.reach)  # axes that vmap added in front are not the stencil's
-        lines, sizes = lines[missing:], sizes[missing:]
 
         def f(*operands):
-            images, others = list(operands[: self.arity]), operands[self.arity :]
-            fill, cuts = others[-1] if self.is_filled else None, []
-            for axis, (line, reach) in enumerate(zip(lines, self.reach, strict=True)):
-                if line is not None and any(reach):
-                    cuts.append((axis, reach[0], images[0].shape[axis]))
-                    images = [extended(x, axis, line, sizes[axis], *reach, self.border, fill) for x in images]
-            results = self.f(*images, *others)
+            count, cuts, lead = len(self.fills), [], {}
+            images, others = list(operands[:count]), operands[count:]
+            fills = others[-1:] * count if self.is_filled else self.fills
+            for d, (reach, stride, sizes) in enumerate(zip(self.reach, self.stride, self.sizes, strict=True)):
+                line, axis = lines.get(f"s{d}"), self.image.index(f"s{d}")
+                if line is not None:
+                    around = _Around.of(reach, stride, sizes, line.devices)
+                    read = partial(around.read, axis=axis, line=line, size=sizes[0], border=self.border)
+                    images = [read(x, value=v) for x, v in zip(images, fills, strict=True)]
+                    lead[axis] = around.border_in_front(stride, line)
+                    cuts.append((self.result.index(f"s{d}"), around.left_out, around.results))
+            results = self.f(*images, *others, lead=lead)
             for axis, start, size in cuts:
                 results = [lax.slice_in_dim(y, start, start + size, axis=axis) for y in results]
             return tuple(results)
 
-        return self._changed(f)(*operands)
+        return self._changed(f, {axis: line.devices for axis, line in lines.items()})(*operands)
 
-    def _changed(self, f: Callable) -> Callable:
+    def _changed(self, f: Callable, devices: Mapping[str, int]) -> Callable:
         for change in self.changes:
-            f = change(f)
+            f = change(f, devices)
         return f
 
 
-def _without_rest(x: jax.Array, lines: Lines, sizes: Sequence[int]) -> jax.Array:
-    for axis, (line, size) in enumerate(zip(lines, sizes, strict=True)):
-        x = x if line is None else zeros_beyond(x, axis, line, size)
+class _Around(NamedTuple):
+    """What a device reads along an axis, for its share of the results."""
+
+    before: int  # elements in front of its share that some device reads, and behind
+    behind: int
+    starts: tuple[int, ...]  # where the windows of each device begin, in what it has then
+    length: int
+    zeros: int  # in front, so that the windows of the results begin at a multiple of the stride
+    left_out: int  # results in front, of these zeros and of the halo
+    results: int
+
+    @classmethod
+    def of(cls, reach: tuple[int, int], stride: int, sizes: tuple[int, int], devices: int) -> "_Around":
+        low, high = max(reach[0], 0), reach[1]
+        share, results = (-(-n // devices) for n in sizes)
+        length = low + (results - 1) * stride + max(high + 1, stride)
+        # Shares of results may begin elsewhere than those of the image that they are of.
+        begins = [n * (results * stride - share) - low for n in range(-(-sizes[1] // results))]
+        before = max(0, *(-begin for begin in begins))
+        behind = max(0, *(begin + length - share for begin in begins))
+        starts = [before + begin for begin in begins]
+        left_out = -(-low // stride)
+        starts += [starts[-1]] * (devices - len(starts))  # devices that have no results
+        return cls(before, behind, tuple(starts), length, left_out * stride - low, left_out, results)
+
+    def read(self, x: jax.Array, axis: int, line: Line, size: int, border: str, value: Any) -> jax.Array:
+        if self.before or self.behind:
+            x = extended(x, axis, line, size, self.before, self.behind, border, value)
+        if len(set(self.starts)) > 1:
+            start = jnp.asarray(self.starts, jnp.int32)[line.place()]
+            x = lax.dynamic_slice_in_dim(x, start, self.length, axis=axis)
+        elif self.length < x.shape[axis]:
+            x = lax.slice_in_dim(x, self.starts[0], self.starts[0] + self.length, axis=axis)
+        widths = [(self.zeros if n == axis else 0, 0, 0) for n in range(x.ndim)]
+        return lax.pad(x, jnp.zeros((), x.dtype), widths) if self.zeros else x
+
+    def border_in_front(self, stride: int, line: Line):
+        """How many elements of what a device reads are in front of the image."""
+        most = self.left_out * stride
+        return jnp.clip(most - line.place() * self.results * stride, 0, most) if most else 0
+
+
+def _without_rest(x: jax.Array, divided: Sequence[tuple[int, Line, int]]) -> jax.Array:
+    for axis, line, size in divided:
+        x = zeros_beyond(x, axis, line, size)
     return x
 
 
 stencil_p = Primitive("convjax_stencil")
 stencil_p.multiple_results = True
+
+
+class _Call(NamedTuple):
+    run: Callable
+    static: tuple
+    is_filled: bool
+    results: int
+
+    def __call__(self, *operands: Any, lead: Mapping[int, Any]) -> tuple[jax.Array, ...]:
+        operands = operands if self.is_filled else (*operands, None)
+        made = self.run(*operands, *self.static)
+        return (made,) if self.results == 1 else tuple(made)
 
 
 def stencil(
@@ -95,103 +165,128 @@ def stencil(
     *,
     border: str = "constant",
     reach: Pads,
+    stride: Sizes | None = None,
+    axes: Sequence[Axes] | None = None,
     results: int = 1,
 ) -> Any:
-    """run(*images, *others, cval, *static), with results of the shape of the images.
+    """run(*images, *others, cval, *static), divided among devices where they are.
 
-    A result depends on elements of the images that are no further than `reach`. `run` extends them by `border`, a row
-    of the table in `_arrays/boundary.py`, and "constant" by zeros if cval is None. It may be called with any shape.
-    With several results it is linear, because the cotangent of one that is not used is zeros, and 0 times infinity NaN.
+    `axes` names those of the images, which have one shape, of each other operand, and of the results, which have one
+    shape. See `Program`. By default results have the shape of the images, and others are whole on every device. `run`
+    extends the images by `border`, a row of the table in `_arrays/boundary.py`, and "constant" by zeros if cval is
+    None. It may be called with any shape. With several results it is linear, because the cotangent of one that is not
+    used is zeros, and 0 times infinity NaN.
     """
+    all_axes: Axes = tuple(f"s{n}" for n in range(images[0].ndim))
+    image, *named, result = axes or (all_axes, *[(None,) * jnp.ndim(a) for a in others], all_axes)
+    stride = (1,) * len(reach) if stride is None else stride
     operands = [*images, *others, *([] if cval is None else [cval])]
+    f = _Call(run, static, cval is not None, results)
+    counts = jax.eval_shape(lambda *operands: f(*operands, lead={}), *operands)[0].shape
     program = Program(
-        _Call(run, static, cval is not None, results),
+        f,
         border,
-        tuple(reach),
-        len(images),
+        (None,) * len(images),
         cval is not None,
-        tuple(n < len(images) for n in range(len(operands))),
-        (True,) * results,
+        tuple(reach),
+        stride,
+        tuple((images[0].shape[image.index(f"s{d}")], counts[result.index(f"s{d}")]) for d in range(len(reach))),
+        image,
+        result,
+        (*[image] * len(images), *named, *([] if cval is None else [()])),
+        (result,) * results,
     )
-    made = stencil_p.bind(*operands, program=program)
+    made = bind(operands, program)
     return made[0] if results == 1 else tuple(made)
 
 
-class _Call(NamedTuple):
-    run: Callable
-    static: tuple
-    is_filled: bool
-    results: int
-
-    def __call__(self, *operands):
-        operands = operands if self.is_filled else (*operands, None)
-        made = self.run(*operands, *self.static)
-        return (made,) if self.results == 1 else tuple(made)
+def bind(operands: Sequence[Any], program: Program) -> list[jax.Array]:
+    """The equation of a program, with its body for those who read programs."""
+    return stencil_p.bind(*operands, program=program, body=jax.make_jaxpr(program.whole)(*operands))
 
 
 @stencil_p.def_abstract_eval
-def _abstract(*operands, program: Program):
-    return list(jax.make_jaxpr(program.whole)(*operands).out_avals)
+def _abstract(*_, program: Program, body):
+    return list(body.out_avals)
 
 
 @partial(jax.jit, static_argnames="program")
 def _compiled(*operands, program: Program):
-    return stencil_p.bind(*operands, program=program)
+    return bind(operands, program)
 
 
 @stencil_p.def_impl
-def _execute(*operands, program: Program):
+def _execute(*operands, program: Program, body):
     with jax.disable_jit(False):
         return _compiled(*operands, program=program)
 
 
-def _lower(ctx, *operands, program: Program):
-    exported = ctx.module_context.lowering_parameters.for_export
-    image = ctx.avals_in[program.images.index(True)]
-    known = None if exported or 0 in image.shape or not any(map(any, program.reach)) else with_devices(ctx)
-    run = program.whole if known is None else partial(_divided, program)
+def _lower(ctx, *operands, program: Program, body):
+    known = context_for_division(ctx, program)
+    run = program.whole if known is None else partial(divided_stencil, program)
     return mlir.lower_fun(run, multiple_results=True)(known or ctx, *operands)
 
 
 mlir.register_lowering(stencil_p, _lower)
 
 
-def _divided(program: Program, *operands: jax.Array) -> tuple[jax.Array, ...]:
-    """program.whole(*operands), with the images in shares."""
-    first = program.images.index(True)
-    rank, others = operands[first].ndim, itertools.count()
+def context_for_division(ctx: Any, program: Program) -> Any:
+    """The context to lower a program in that is divided among devices, or None if it is not, or by XLA alone."""
+    exported = ctx.module_context.lowering_parameters.for_export
+    is_empty = any(0 in aval.shape for aval in ctx.avals_in)
+    return None if exported or is_empty or not any(map(any, program.reach)) else with_devices(ctx)
 
-    def factors(is_image: bool, a) -> ArrayMapping:
-        return ArrayMapping(*[f"s{n}" if is_image else f"k{next(others)}" for n in range(len(a.shape))])
 
-    results = jax.eval_shape(program.whole, *operands)
-    mapped = tuple(factors(*each) for each in zip(program.images, operands, strict=True))
-    made = tuple(factors(*each) for each in zip(program.results, results, strict=True))
+def divided_stencil(program: Program, *operands: jax.Array) -> tuple[jax.Array, ...]:
+    """program.whole(*operands), with the operands in shares."""
+    others = itertools.count()
+
+    def mapping(axes: Axes) -> ArrayMapping:
+        return ArrayMapping(*[f"k{next(others)}" if axis is None else axis for axis in axes])
+
+    operand_axes, result_axes = (tuple(map(mapping, each)) for each in (program.operands, program.results))
     whole = tuple(f"k{n}" for n in range(next(others)))
 
     def divide(mesh: Mesh, given, operands, results):
-        shardings = list(itertools.compress(given, (*program.images, *program.results)))[::-1]  # of results first
-        used: list[MeshAxes] = []
-        for axis in range(rank):
-            taken = {name for names in used for name in names}
-            wanted = (names[axis] for names in shardings if names[axis] and not taken & set(names[axis]))
-            used.append(next(wanted, ()))
-        over = tuple(name for names in used for name in names)
-        lines = tuple(Line.of(mesh, names) if names else None for names in used)
-        sizes = operands[first].shape
+        shapes = [a.shape for a in operands]
+        sizes = [math.prod(a.shape) for a in (*operands, *results)]
+        used: dict[str, MeshAxes] = {}
+        arrays = [*zip((*program.operands, *program.results), given, strict=True)]
+        for axes, names_of_axes in reversed(arrays):
+            for axis, names in zip(axes, names_of_axes, strict=True):
+                taken = {name for each in used.values() for name in each}
+                is_free = axis is not None and names and axis not in used and not taken & set(names)
+                if is_free and _adds_less(program, axis, sizes):
+                    used[axis] = names
+        lines = {axis: Line.of(mesh, names) for axis, names in used.items()}
 
         def share(*operands):
-            found = zip(program.share(lines, sizes, *operands), program.results, strict=True)
-            return [y if is_image or not over else lax.psum(y, over) for y, is_image in found]
+            made = program.share(lines, shapes, *operands)
+            return [
+                _summed(y, [used[axis] for axis in used if axis not in axes])
+                for y, axes in zip(made, program.results, strict=True)
+            ]
 
-        return (
-            share,
-            [used if each else () for each in program.images],
-            [used if each else () for each in program.results],
-        )
+        def shardings(arrays: Sequence[Axes]) -> list[list[MeshAxes]]:
+            return [[used.get(axis or "", ()) for axis in axes] for axes in arrays]
 
-    rule = SdyShardingRule(mapped, made, need_replication_factors=whole)
+        return share, shardings(program.operands), shardings(program.results)
+
+    rule = SdyShardingRule(operand_axes, result_axes, need_replication_factors=whole)
     return divided(program.whole, divide, rule, program, *operands)
+
+
+def _adds_less(program: Program, axis: str, sizes: Sequence[int]) -> bool:
+    """Whether the sums over channels move less than the operands that have them."""
+    operands, results = sizes[: len(program.operands)], sizes[len(program.operands) :]
+    summed = [n for n, axes in zip(results, program.results, strict=True) if axis not in axes]
+    held = [n for n, axes in zip(operands, program.operands, strict=True) if axis in axes]
+    return axis not in CHANNELS or 2 * sum(summed) <= sum(held)
+
+
+def _summed(y: jax.Array, over: Sequence[MeshAxes]) -> jax.Array:
+    names = tuple(name for each in over for name in each)
+    return lax.psum(y, names) if names else y
 
 
 # ---- derivatives ----
@@ -212,7 +307,7 @@ class _Tangent(NamedTuple):
 
     mask: tuple[bool, ...]
 
-    def __call__(self, f: Callable) -> Callable:
+    def __call__(self, f: Callable, devices: Mapping[str, int]) -> Callable:
         def tangent(*operands):
             primals, tangents = operands[: len(self.mask)], operands[len(self.mask) :]
             moving, fixed = _split(self.mask, primals)
@@ -221,58 +316,68 @@ class _Tangent(NamedTuple):
         return tangent
 
 
-class _Transposed(NamedTuple):
+class Transposed(NamedTuple):
     """From f(*operands), linear in those of the mask, to their cotangents: a function of the others and of cotangents.
 
-    `shapes`, `dtypes` and `varying` are those of the linear operands, the last the axes of shard_map that they vary
-    over. A shape of None is that of an image.
+    `axes`, `shapes`, `dtypes` and `varying` are those of the linear operands, the last the axes of shard_map that they
+    vary over.
     """
 
     mask: tuple[bool, ...]
-    shapes: tuple[tuple[int, ...] | None, ...]
+    axes: tuple[Axes, ...]
+    shapes: tuple[Sizes, ...]
     dtypes: tuple[Any, ...]
     varying: tuple[frozenset, ...]
-    image: int  # an operand of the result, or a cotangent, that has the shape of an image
 
-    def __call__(self, f: Callable) -> Callable:
+    @classmethod
+    def of(cls, mask: Sequence[bool], axes: Sequence[Axes], avals: Sequence[Any]) -> "Transposed":
+        """For linear operands of these types."""
+        varying = tuple(a.manual_axis_type.varying for a in avals)
+        return cls(tuple(mask), tuple(axes), tuple(a.shape for a in avals), tuple(a.dtype for a in avals), varying)
+
+    def __call__(self, f: Callable, devices: Mapping[str, int]) -> Callable:
+        shares = [
+            tuple(-(-n // devices.get(axis or "", 1)) for axis, n in zip(*each, strict=True))
+            for each in zip(self.axes, self.shapes, strict=True)
+        ]
+
         def transposed(*operands):
             count = len(self.mask) - sum(self.mask)
             fixed, cotangents = operands[:count], operands[count:]
-            shapes = [operands[self.image].shape if shape is None else shape for shape in self.shapes]
-            like = zip(shapes, self.dtypes, self.varying, strict=True)
-            zeros = [mark_varying(jax.numpy.zeros(shape, dtype), axes) for shape, dtype, axes in like]
+            like = zip(shares, self.dtypes, self.varying, strict=True)
+            zeros = [mark_varying(jnp.zeros(shape, dtype), axes) for shape, dtype, axes in like]
             linear = lambda *moving: f(*_merged(self.mask, moving, fixed))  # noqa: E731
             return jax.linear_transpose(linear, *map(jax.typeof, zeros))(tuple(cotangents))
 
         return transposed
 
 
-def _jvp(operands, tangents, *, program: Program):
+def _jvp(operands, tangents, *, program: Program, body):
     moving = tuple(not isinstance(t, ad.Zero) for t in tangents)
     changed = program._replace(
-        images=(*program.images, *itertools.compress(program.images, moving)),
+        operands=(*program.operands, *itertools.compress(program.operands, moving)),
         changes=(*program.changes, _Tangent(moving)),
     )
-    results = stencil_p.bind(*operands, program=program)
-    return results, stencil_p.bind(*operands, *itertools.compress(tangents, moving), program=changed)
+    results = stencil_p.bind(*operands, program=program, body=body)
+    return results, bind([*operands, *itertools.compress(tangents, moving)], changed)
 
 
-def _transpose(cotangents, *operands, program: Program):
+def _transpose(cotangents, *operands, program: Program, body):
     cotangents = [ad.instantiate_zeros(ct) for ct in cotangents]
-    mask = tuple(ad.is_undefined_primal(v) for v in operands)
+    mask = [ad.is_undefined_primal(v) for v in operands]
     linear, fixed = _split(mask, operands)
-    linear_images, fixed_images = _split(mask, program.images)
-    images = (*fixed_images, *program.results)
-    shapes = tuple(None if is_image else v.aval.shape for v, is_image in zip(linear, linear_images, strict=True))
-    varying = tuple(v.aval.manual_axis_type.varying for v in linear)
-    change = _Transposed(mask, shapes, tuple(v.aval.dtype for v in linear), varying, images.index(True))
-    changed = program._replace(images=images, results=tuple(linear_images), changes=(*program.changes, change))
-    found = iter(stencil_p.bind(*fixed, *cotangents, program=changed))
+    linear_axes, fixed_axes = _split(mask, program.operands)
+    changed = program._replace(
+        operands=(*fixed_axes, *program.results),
+        results=tuple(linear_axes),
+        changes=(*program.changes, Transposed.of(mask, linear_axes, [v.aval for v in linear])),
+    )
+    found = iter(bind([*fixed, *cotangents], changed))
     return [next(found) if is_linear else None for is_linear in mask]
 
 
-def _taylor(operands, series, *, program: Program):
-    return jet.jet(program.whole, operands, series)
+def _taylor(operands, series, *, program: Program, body):
+    return jet.jet(program.whole, operands, series, factorial_scaled=False)  # rules have coefficients
 
 
 jet.jet_rules[stencil_p] = _taylor  # type: ignore[assignment]
@@ -286,21 +391,22 @@ ad.primitive_transposes[stencil_p] = _transpose
 class _Batched(NamedTuple):
     axes: tuple[int | None, ...]
 
-    def __call__(self, f: Callable) -> Callable:
+    def __call__(self, f: Callable, devices: Mapping[str, int]) -> Callable:
         return jax.vmap(f, self.axes)
 
 
-def _batch(operands, axes, *, program: Program):
-    size = next(a.shape[axis] for a, axis in zip(operands, axes, strict=True) if axis is not None)
-    placed = []
-    for a, axis, is_image in zip(operands, axes, program.images, strict=True):
-        a = a if axis is None else jax.numpy.moveaxis(a, axis, 0)
-        placed.append(jax.numpy.broadcast_to(a, (size, *a.shape)) if is_image and axis is None else a)
-    mapped = tuple(
-        0 if is_image or axis is not None else None for is_image, axis in zip(program.images, axes, strict=True)
+def _batch(operands, axes, *, program: Program, body):
+    name = f"v{len(program.changes)}"  # of the new axis
+    placed = [a if axis is None else jnp.moveaxis(a, axis, 0) for a, axis in zip(operands, axes, strict=True)]
+    mapped = tuple(None if axis is None else 0 for axis in axes)
+    changed = program._replace(
+        operands=tuple(
+            given if axis is None else (name, *given) for given, axis in zip(program.operands, mapped, strict=True)
+        ),
+        results=tuple((name, *given) for given in program.results),
+        changes=(*program.changes, _Batched(mapped)),
     )
-    changed = program._replace(changes=(*program.changes, _Batched(mapped)))
-    results = stencil_p.bind(*placed, program=changed)
+    results = bind(placed, changed)
     return results, [0] * len(results)
 
 

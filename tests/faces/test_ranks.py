@@ -9,7 +9,6 @@ import pytest
 import scipy.ndimage
 from filters import RANKS, filled
 from jax import export
-from jax.extend.core import subjaxprs
 from jax.sharding import PartitionSpec
 from jax.test_util import check_grads
 
@@ -235,20 +234,14 @@ def test_every_derivative_is_that_of_the_network(of_few):
             np.testing.assert_allclose(got, y, rtol=1e-6, atol=1e-6)
 
 
-def equations(jaxpr) -> int:
-    return len(jaxpr.eqns) + sum(map(equations, subjaxprs(jaxpr)))
-
-
-@pytest.mark.parametrize(
-    ("size", "shape", "times", "most"), [(31, (128, 128), 8, 700), (101, (20000,), 10, 700)], ids=["box", "line"]
-)
-def test_a_gradient_keeps_no_mask_for_every_offset(size, shape, times, most):
+@pytest.mark.parametrize(("size", "shape", "times"), [(31, (128, 128), 8), (101, (20000,), 10)], ids=["box", "line"])
+def test_a_gradient_keeps_no_mask_for_every_offset(size, shape, times):
     with jax.enable_x64(False):
         x = filled(0, shape, np.float32)
         gradient = jax.jit(jax.grad(lambda x: (ndimage.median_filter(x, size) ** 2).sum()))
-        traced = gradient.trace(x)
-        assert equations(traced.jaxpr.jaxpr) <= most
-        held = traced.lower().compile().memory_analysis().temp_size_in_bytes
+        lowered = gradient.lower(x)
+        assert lowered.as_text().count("stablehlo.") <= 4000
+        held = lowered.compile().memory_analysis().temp_size_in_bytes
     assert held <= times * 2 * x.nbytes
 
 

@@ -113,3 +113,51 @@ def test_dtypes_and_algorithms(algorithm, dtype):
             wide = lambda y: np.asarray(y.astype("complex64"))  # noqa: E731
             rounding = 1e-2 if dtype == "bfloat16" else 1e-4
             np.testing.assert_allclose(wide(got), wide(want), rtol=0, atol=rounding * abs(wide(want)).max())
+
+
+def random_stencil(rng):
+    """A function of an image and a weight whose windows are those of a random layer, and their shapes."""
+    dims, groups = int(rng.integers(1, 3)), int(rng.choice([1, 2]))
+    kernel, stride, dilation = (tuple(map(int, rng.integers(1, most, dims))) for most in (6, 4, 3))
+    sizes = tuple(map(int, rng.choice([16, 16, 24, 19, 22], dims)))
+    x = int(rng.choice([2, 4])), 4, *sizes
+    w = 4, 4 // groups, *kernel
+    options = {"stride": stride, "dilation": dilation}
+    name = ("conv", "max_pool", "avg_pool", "unfold", "fold", "accelerate")[int(rng.integers(6))]
+    if name == "conv":
+        pads = tuple(tuple(map(int, rng.integers(0, 8, 2))) for _ in range(dims))
+        options |= {
+            "padding": pads,
+            "groups": groups,
+            "padding_mode": str(rng.choice(["reflect", "replicate", "circular"])),
+        }
+        return lambda x, w: convjax.conv(x, w, **options), x, w
+    if name == "avg_pool":
+        options.pop("dilation")
+    options["padding"] = tuple(int(rng.integers(0, k // 2 + 1)) for k in kernel)
+    if name in ("max_pool", "avg_pool"):
+        pool = getattr(convjax, f"{name}{dims}d")
+        return lambda x, w: pool(x, kernel, **options) * w.sum(), x, w
+    unfold = lambda x: convjax.unfold(x, kernel, **options)  # noqa: E731
+    if name == "fold":
+        return lambda x, w: convjax.fold(unfold(x) ** 2, sizes, kernel, **options) * w.sum(), x, w
+    if name == "unfold":
+        return lambda x, w: unfold(x) * w.sum(), x, w
+    pads = tuple((p, p) for p in options["padding"])
+    window = (1, 1, *kernel), (1, 1, *stride), ((0, 0), (0, 0), *pads)
+    pool = lambda x: jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, *window)  # noqa: E731
+    return convjax.accelerate(lambda x, w: pool(x) * w.sum()), x, w
+
+
+@pytest.mark.parametrize("seed", range(int(os.environ.get("DIVIDED_SEEDS", "16"))))
+def test_random_stencils_in_random_shardings(seed):
+    """Borders, poolings and patches. A fifth of the elements are equal, so that windows have to choose."""
+    rng = np.random.default_rng([13, seed])
+    f, x, w = random_stencil(rng)
+    x, w = normal(seed, x), normal(seed + 1, w)
+    x[rng.random(x.shape) < 0.2] = 3
+    ct = normal(seed + 2, jax.eval_shape(f, x, w).shape)
+    want = jax.jit(both(f))(x, w, ct)
+    mesh = jax.make_mesh((2, 2, 2), AXES, axis_types=(AxisType.Auto,) * 3)
+    placed = [jax.device_put(a, random_sharding(rng, mesh, a.shape)) for a in (x, w, ct)]
+    check(jax.jit(both(f))(*placed), want, f"{x.shape} {w.shape} {[a.sharding.spec for a in placed]}")
