@@ -1,5 +1,6 @@
 """The strict settings that every test runs under. JAX_ENABLE_X64=0 runs the suite without 64-bit types."""
 
+import gc
 import importlib.metadata
 import os
 import zlib
@@ -22,6 +23,7 @@ import pytest
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
+gc.set_threshold(50_000, 20, 20)  # tracing makes many objects; Python's own threshold of 700 costs a tenth of the time
 
 
 @pytest.fixture(autouse=True)

@@ -98,8 +98,10 @@ def start_processes(arguments: Namespace) -> int:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     given = [f"--{name}={value}" for name, value in vars(arguments).items() if name not in ("part", "port")]
+    command_line = [sys.executable, __file__, *given, f"--port={port}"]
+    # In sessions of their own, they are not interrupted by Ctrl-C but ended by this process.
     parts = [
-        subprocess.Popen([sys.executable, __file__, *given, f"--part={part}", f"--port={port}"])
+        subprocess.Popen([*command_line, f"--part={part}"], start_new_session=True)
         for part in range(arguments.processes)
     ]
     try:

@@ -54,13 +54,17 @@ def _convolve_groups(x, w, spec, machine):
     full = (x.shape[0], *w.shape[:2], *counts)
 
     def products(x, w) -> list[jax.Array]:
+        channels = [lax.index_in_dim(x, i, 2, keepdims=False) for i in range(w.shape[2])]
+
         def product(i, *tap):
             starts = [j * r for j, r in zip(tap, spec.rhs_dilation, strict=True)]
             if joined:
                 starts = [*starts[:-2], starts[-2] * pitch + starts[-1]]
-            part = _taps.tap_slice(x[:, :, i], starts, (1,) * len(counts), spec.stride[: len(counts)], counts)
+            part = _taps.tap_slice(channels[i], starts, (1,) * len(counts), spec.stride[: len(counts)], counts)
             part = lax.broadcast_in_dim(part, full, (0, 1, *range(3, len(full))))
-            return part * lax.broadcast_in_dim(w[(slice(None), slice(None), i, *tap)], full, (1, 2))
+            at = (0, 0, i, *tap)
+            weight = lax.slice(w, at, (*w.shape[:2], *[start + 1 for start in at[2:]]))
+            return lax.mul(part, lax.broadcast_in_dim(lax.squeeze(weight, range(2, w.ndim)), full, (1, 2)))
 
         return [product(*at) for at in itertools.product(*map(range, w.shape[2:]))]
 

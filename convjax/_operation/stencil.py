@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.experimental import jet
 from jax.experimental.custom_partitioning import ArrayMapping, SdyShardingRule
-from jax.extend.core import Primitive
+from jax.extend.core import ClosedJaxpr, Primitive, jaxpr_as_fun
 from jax.interpreters import ad, batching, mlir
 from jax.sharding import Mesh
 
@@ -196,13 +196,20 @@ def stencil(
         (*[image] * len(images), *named, *([] if cval is None else [()])),
         (result,) * results,
     )
-    made = bind(operands, program)
+    made = _bind(program, program.whole, *operands)
     return made[0] if results == 1 else tuple(made)
 
 
-def bind(operands: Sequence[Any], program: Program) -> list[jax.Array]:
-    """The equation of a program, with its body for those who read programs."""
-    return stencil_p.bind(*operands, program=program, body=jax.make_jaxpr(program.whole)(*operands))
+def _bind(program: Program, whole: Callable, *operands: Any) -> list[jax.Array]:
+    """The equation of a program, and its body: what it computes where it is not divided."""
+    return stencil_p.bind(*operands, program=program, body=jax.make_jaxpr(whole)(*operands))
+
+
+def _changed(program: Program, change: Any, body: ClosedJaxpr, *operands: Any, **parts: Any) -> list[jax.Array]:
+    """The equation of what a transformation makes of a program."""
+    changed = program._replace(changes=(*program.changes, change), **parts)
+    whole = lambda *operands: tuple(jaxpr_as_fun(body)(*operands))  # noqa: E731
+    return _bind(changed, change(whole, {}), *operands)
 
 
 @stencil_p.def_abstract_eval
@@ -212,7 +219,7 @@ def _abstract(*_, program: Program, body):
 
 @partial(jax.jit, static_argnames="program")
 def _compiled(*operands, program: Program):
-    return bind(operands, program)
+    return _bind(program, program.whole, *operands)
 
 
 @stencil_p.def_impl
@@ -223,7 +230,7 @@ def _execute(*operands, program: Program, body):
 
 def _lower(ctx, *operands, program: Program, body):
     known = context_for_division(ctx, program)
-    run = program.whole if known is None else partial(divided_stencil, program)
+    run = jaxpr_as_fun(body) if known is None else partial(divided_stencil, program)
     return mlir.lower_fun(run, multiple_results=True)(known or ctx, *operands)
 
 
@@ -354,12 +361,10 @@ class Transposed(NamedTuple):
 
 def _jvp(operands, tangents, *, program: Program, body):
     moving = tuple(not isinstance(t, ad.Zero) for t in tangents)
-    changed = program._replace(
-        operands=(*program.operands, *itertools.compress(program.operands, moving)),
-        changes=(*program.changes, _Tangent(moving)),
-    )
+    moved = [*operands, *itertools.compress(tangents, moving)]
+    axes = (*program.operands, *itertools.compress(program.operands, moving))
     results = stencil_p.bind(*operands, program=program, body=body)
-    return results, bind([*operands, *itertools.compress(tangents, moving)], changed)
+    return results, _changed(program, _Tangent(moving), body, *moved, operands=axes)
 
 
 def _transpose(cotangents, *operands, program: Program, body):
@@ -367,17 +372,15 @@ def _transpose(cotangents, *operands, program: Program, body):
     mask = [ad.is_undefined_primal(v) for v in operands]
     linear, fixed = _split(mask, operands)
     linear_axes, fixed_axes = _split(mask, program.operands)
-    changed = program._replace(
-        operands=(*fixed_axes, *program.results),
-        results=tuple(linear_axes),
-        changes=(*program.changes, Transposed.of(mask, linear_axes, [v.aval for v in linear])),
-    )
-    found = iter(bind([*fixed, *cotangents], changed))
+    change = Transposed.of(mask, linear_axes, [v.aval for v in linear])
+    axes = (*fixed_axes, *program.results)
+    made = _changed(program, change, body, *fixed, *cotangents, operands=axes, results=tuple(linear_axes))
+    found = iter(made)
     return [next(found) if is_linear else None for is_linear in mask]
 
 
 def _taylor(operands, series, *, program: Program, body):
-    return jet.jet(program.whole, operands, series, factorial_scaled=False)  # rules have coefficients
+    return jet.jet(jaxpr_as_fun(body), operands, series, factorial_scaled=False)  # rules have coefficients
 
 
 jet.jet_rules[stencil_p] = _taylor  # type: ignore[assignment]
@@ -399,14 +402,11 @@ def _batch(operands, axes, *, program: Program, body):
     name = f"v{len(program.changes)}"  # of the new axis
     placed = [a if axis is None else jnp.moveaxis(a, axis, 0) for a, axis in zip(operands, axes, strict=True)]
     mapped = tuple(None if axis is None else 0 for axis in axes)
-    changed = program._replace(
-        operands=tuple(
-            given if axis is None else (name, *given) for given, axis in zip(program.operands, mapped, strict=True)
-        ),
-        results=tuple((name, *given) for given in program.results),
-        changes=(*program.changes, _Batched(mapped)),
+    named = tuple(
+        given if axis is None else (name, *given) for given, axis in zip(program.operands, mapped, strict=True)
     )
-    results = bind(placed, changed)
+    of_results = tuple((name, *given) for given in program.results)
+    results = _changed(program, _Batched(mapped), body, *placed, operands=named, results=of_results)
     return results, [0] * len(results)
 
 

@@ -11,7 +11,14 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
-NAMES = ("learn_edges", "edges_of_a_photo", "what_is_convolution", "several_channels", "true_convolution")
+NAMES = (
+    "learn_edges",
+    "edges_of_a_photo",
+    "one_image_many_devices",
+    "what_is_convolution",
+    "several_channels",
+    "true_convolution",
+)
 USUAL = {name: value for name, value in os.environ.items() if name not in ("JAX_ENABLE_X64", "XLA_FLAGS")}
 SMALL = ("--batch", "2", "--crop", "8")
 

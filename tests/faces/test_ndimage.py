@@ -215,16 +215,16 @@ def test_derivatives(call):
 
 def test_derivatives_of_weights_fill_and_sigma():
     x, w = jnp.asarray(filled(0, (5, 6))), jnp.asarray(filled(1, (3, 2)))
-    weighted = lambda x, w, cval: ndimage.correlate(x, w, "constant", cval)  # noqa: E731
+    weighted = jax.jit(lambda x, w, cval: ndimage.correlate(x, w, "constant", cval))
     check_grads(weighted, (x, w, 0.7), 2, atol=1e-5, rtol=1e-5)
-    check_grads(lambda w: ndimage.convolve1d(x, w, 0, "mirror"), (w[:, 0],), 2, atol=1e-5, rtol=1e-5)
+    check_grads(jax.jit(lambda w: ndimage.convolve1d(x, w, 0, "mirror")), (w[:, 0],), 2, atol=1e-5, rtol=1e-5)
     for derivative in (0, 1, 2, 3):
-        blurred = lambda sigma, order=derivative: ndimage.gaussian_filter(x, sigma, order, radius=4)  # noqa: E731
+        blurred = jax.jit(lambda sigma, order=derivative: ndimage.gaussian_filter(x, sigma, order, radius=4))
         check_grads(blurred, (1.3,), 2, atol=1e-5, rtol=1e-5)
         np.testing.assert_allclose(
-            jax.jit(blurred)(1.3), scipy.ndimage.gaussian_filter(x, 1.3, derivative, radius=4), atol=1e-12
+            blurred(1.3), scipy.ndimage.gaussian_filter(x, 1.3, derivative, radius=4), atol=1e-12
         )
-    each = lambda sigma: ndimage.gaussian_laplace(x, (sigma[0], sigma[1]), radius=(3, 5))  # noqa: E731
+    each = jax.jit(lambda sigma: ndimage.gaussian_laplace(x, (sigma[0], sigma[1]), radius=(3, 5)))
     check_grads(each, (jnp.array([0.8, 1.7]),), 2, atol=1e-4, rtol=1e-4)
     np.testing.assert_allclose(
         jax.vmap(lambda s: ndimage.gaussian_filter1d(x, s, radius=3))(jnp.array([0.5, 2.0])),
