@@ -82,7 +82,7 @@ def conv(
       (N, O, *positions), or (O, *positions) for one image, in the dtype that JAX's promotion gives the operands. Under
       a mesh with explicit axes, N and the positions are sharded like x, and O like weight or bias. Contracted axes are
       summed over the devices. An axis whose size the mesh does not divide is replicated. If a spatial axis of x is
-      sharded, weight and the channels of x are gathered, and O is not sharded.
+      sharded, contracted channels are gathered instead, and with "xla" the weight is too, and O is not sharded.
 
     Raises:
       ValueError, TypeError: at trace time, for arguments that torch rejects too. The message says what to pass instead.

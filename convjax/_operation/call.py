@@ -23,6 +23,7 @@ from convjax._choice.choose import SELECTION_MODES, why_unsupported
 from convjax._choice.recorded import Recorded
 from convjax._operation.primitive import convolve, merge_groups, transposed_weight
 from convjax._operation.stencil import stencil
+from convjax._operation.whole import whole_unless_divided
 from convjax._spec import ConvCall, Grid, Pads, Sizes, extent
 
 
@@ -129,15 +130,22 @@ def jitted_call(call: ConvCall) -> Callable[..., jax.Array]:
     """A checked call as a jitted function of (x, weight, bias). jit dispatches functions of arrays alone fastest."""
 
     def run(x: jax.Array, weight: jax.Array, bias: jax.Array | None) -> jax.Array:
-        # XLA's partitioner computes wrong values if the spatial axes of an image are sharded, and its channels or any
-        # axis of its kernels are sharded too (jax 0.10.2 and 0.12.0, also with plain lax).
-        if is_sharded(x, *range(1 + call.batched, x.ndim)):
-            x, weight = replicated(x, call.batched), replicated(weight, *range(weight.ndim))
-        else:
-            weight = replicated(weight, *range(2, weight.ndim))
-        return with_output_sharding(partial(_conv, call=call), partial(_conv_layout, call=call), x, weight, bias)
+        weight = replicated(weight, *range(2, weight.ndim))
+        in_space = is_sharded(x, *range(1 + call.batched, x.ndim))
+        if in_space and (call.algorithm == "xla" or call.spec.groups == 1):  # of groups, devices may hold a part
+            x, weight = replicated(x, call.batched), replicated(weight, 0 if call.transposed else 1)
+        if in_space and call.algorithm == "xla":  # `whole.py` says why
+            weight = replicated(weight, 0, 1)
+        convolution = partial(_conv_in_space if in_space else _conv, call=call)
+        return with_output_sharding(convolution, partial(_conv_layout, call=call), x, weight, bias)
 
     return jax.jit(run, inline=True)
+
+
+def _conv_in_space(x, weight, bias, *, call: ConvCall):
+    channels = int(call.batched)
+    y = _conv(whole_unless_divided(x, channels), whole_unless_divided(weight, 0, 1), bias, call=call)
+    return whole_unless_divided(y, channels)
 
 
 def _conv(x, weight, bias, *, call: ConvCall):
@@ -200,8 +208,9 @@ def _conv_layout(x, weight, bias, *, call: ConvCall):
     outputs = weight[0] if not call.transposed else None if grouped else weight[1]
     channels = outputs or (bias and bias[0]) or (x[call.batched] if grouped else None)
     space = x[call.batched + 1 :]
-    # An image whose spatial axes are sharded must not have sharded channels. `jitted_call` says why.
-    return (*x[: call.batched], None if any(map(mesh_axes, space)) else channels, *space)
+    if call.algorithm == "xla" and any(map(mesh_axes, space)):
+        channels = None
+    return (*x[: call.batched], channels, *space)
 
 
 @partial(jax.jit, static_argnames="grid", inline=True)

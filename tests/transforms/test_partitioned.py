@@ -132,17 +132,34 @@ def test_two_sharded_signals(axes):
         (P("data", "model", "space"), P()),
     ],
 )
-def test_explicit_sharding_of_spatial_axes_and_channels_or_kernels(image, kernels):
+@pytest.mark.parametrize("algorithm", ["xla", "auto"])
+def test_explicit_sharding_of_spatial_axes_and_channels_or_kernels(image, kernels, algorithm):
     """Where the partitioner is wrong in the forward pass and the input gradient of XLA's own convolution, too."""
     x, w = jnp.asarray(normal(0, (4, 4, 16, 16))), jnp.asarray(normal(1, (8, 4, 4, 4)))
-    f = derivatives(lambda x, w: convjax.conv2d(x, w, algorithm="xla"))
+    f = derivatives(lambda x, w: convjax.conv2d(x, w, algorithm=algorithm))
     ct = jnp.asarray(normal(2, (4, 8, 13, 13)))
     want = f(x, w, ct)
     mesh = jax.make_mesh((2, 2, 2), ("data", "space", "model"), axis_types=(AxisType.Explicit,) * 3)
     with jax.sharding.set_mesh(mesh):
         x, w = jax.device_put(x, image), jax.device_put(w, kernels)
         layout = jax.typeof(jax.eval_shape(f, x, w, ct)[0]).sharding.spec
-        same(f(x, w, jax.device_put(ct, layout)), want)
+        assert layout[1] == (None if algorithm == "xla" else kernels[0] if kernels else None)
+        ct = jax.device_put(ct, layout)
+        same(f(x, w, ct), want)
+        exported = jax.export.deserialize(jax.export.export(f)(x, w, ct).serialize())
+        same(jax.jit(exported.call)(x, w, ct), want)
+
+
+def test_other_transformations_under_explicit_sharding_of_space_and_kernels():
+    x, w = jnp.asarray(normal(0, (3, 2, 4, 16, 16))), jnp.asarray(normal(1, (8, 4, 3, 3)))
+    loss = lambda w, x: jnp.sin(convjax.conv2d(x, w, padding=1)).sum()  # noqa: E731
+    mapped = jax.jit(jax.vmap(jax.grad(loss), (None, 0)))
+    second = jax.jit(lambda w, x: jax.jvp(jax.grad(loss), (w, x[0]), (jnp.cos(w), x[1])))
+    want = mapped(w, x), *second(w, x)
+    mesh = jax.make_mesh((2, 2), ("space", "model"), axis_types=(AxisType.Explicit,) * 2)
+    with jax.sharding.set_mesh(mesh):
+        w, x = jax.device_put(w, P("model")), jax.device_put(x, P(None, None, None, "space"))
+        same((mapped(w, x), *second(w, x)), want)
 
 
 KERNEL = normal(1, (5, 3))
