@@ -81,7 +81,7 @@ def _apply_passes(x, weights, cval, *, chains, combine):
         return x
 
     def run(x, weights, cval):
-        results = [_chain(x, *pair, cval) for pair in zip(chains, weights, strict=True)]
+        results = _run_chains(x, chains, weights, cval)
         return cast_to_image(combine(results), x.dtype)
 
     return sharded_like_first(run, x, weights, cval)
@@ -96,30 +96,75 @@ def apply_constant_passes(
     return apply_passes(x, operands, cval, chains=chains, combine=combine)
 
 
-def _chain(x, passes, weights, cval):
-    whole = jnp.issubdtype(x.dtype, jnp.integer)
-    y = x
-    for pass_, w in zip(passes, weights, strict=True):
-        y = _along_axis(y, w, cval, pass_)
-        y = cast_to_image(y, x.dtype) if whole else y
-    return y
+def _run_chains(x, chains, weights, cval) -> list[jax.Array]:
+    """The result of each chain. Passes of one place in their chains, along one axis, are one operation.
+
+    So where the axis is divided among devices, they take one exchange.
+    """
+    results = [x] * len(chains)
+    for place in range(max(map(len, chains))):
+        alike: dict[Any, list[int]] = {}
+        steps = {}
+        for n, (chain, row) in enumerate(zip(chains, weights, strict=True)):
+            if place < len(chain):
+                steps[n] = step = _step(results[n].dtype, row[place], cval, chain[place])
+                alike.setdefault((step.run, chain[place].axis, chain[place].border), []).append(n)
+        for chosen in alike.values():
+            made = _along_axis([results[n] for n in chosen], [steps[n] for n in chosen], cval)
+            for n, y in zip(chosen, made, strict=True):
+                results[n] = cast_to_image(y, x.dtype) if jnp.issubdtype(x.dtype, jnp.integer) else y
+    return results
 
 
-def _along_axis(x, weights, cval, pass_: Pass) -> jax.Array:
-    """One pass. Where it is divided among devices, the border has the dtype of x, so x has that of the sum."""
-    if x.size == 0 and (weights is None or isinstance(weights, tuple)):
-        return x
-    reach = pass_.pads(x.ndim)
+class _Step(NamedTuple):
+    """A pass of an image: run(image, *weights, cval, pass_, *static), with the image in a dtype."""
+
+    run: Callable
+    dtype: Any
+    weights: tuple[jax.Array, ...]
+    pass_: Pass
+    static: tuple = ()
+
+
+def _step(dtype: Any, weights: Any, cval: Any, pass_: Pass) -> _Step:
+    """Where a pass is divided among devices, the border has the dtype of the image. So this is that of the sum."""
     if weights is None:
-        exact = (pass_.border != "constant" or cval is None) and integers.has_exact_mean(x.dtype, sum(pass_.reach) + 1)
-        x = x if exact else x.astype(filter_sum_dtype(x.dtype))
-        return stencil(_mean, [x], (), cval, (pass_, exact), border=pass_.border, reach=reach)
+        exact = (pass_.border != "constant" or cval is None) and integers.has_exact_mean(dtype, sum(pass_.reach) + 1)
+        return _Step(_mean, dtype if exact else filter_sum_dtype(dtype), (), pass_, (exact,))
     if isinstance(weights, tuple):
-        if not _is_held(cval, pass_.border, x.dtype):
-            return _correlate_integers(x, *weights, cval, pass_)
-        return stencil(_correlate_integers, [x], weights, cval, (pass_,), border=pass_.border, reach=reach)
-    x = x.astype(filter_sum_dtype(x.dtype, weights))
-    return stencil(_correlate_line, [x], [weights], cval, (pass_,), border=pass_.border, reach=reach)
+        return _Step(_correlate_integers, dtype, weights, pass_)
+    return _Step(_correlate_line, filter_sum_dtype(dtype, weights), (weights,), pass_)
+
+
+def _along_axis(xs: list[jax.Array], steps: list[_Step], cval: Any) -> list[jax.Array]:
+    """Steps that run the same along the same axis, of an image each."""
+    run, border = steps[0].run, steps[0].pass_.border
+    if xs[0].size == 0:
+        return [x.astype(step.dtype) for x, step in zip(xs, steps, strict=True)]
+    if run is _correlate_integers and not all(_is_held(cval, border, x.dtype) for x in xs):
+        return [run(x, *step.weights, cval, step.pass_) for x, step in zip(xs, steps, strict=True)]
+    images = {(id(x), step.dtype): x.astype(step.dtype) for x, step in zip(xs, steps, strict=True)}
+    places = [list(images).index((id(x), step.dtype)) for x, step in zip(xs, steps, strict=True)]
+    described = tuple((n, len(step.weights), (step.pass_, *step.static)) for n, step in zip(places, steps, strict=True))
+    low, high = (max(sides) for sides in zip(*[step.pass_.reach for step in steps], strict=True))
+    made = stencil(
+        _run_steps,
+        list(images.values()),
+        [w for step in steps for w in step.weights],
+        cval,
+        (run, len(images), described),
+        border=border,
+        reach=steps[0].pass_._replace(reach=(low, high)).pads(xs[0].ndim),
+        results=len(steps),
+    )
+    return [made] if len(steps) == 1 else list(made)
+
+
+def _run_steps(*operands: Any) -> Any:
+    *arrays, cval, run, count, steps = operands
+    weights = iter(arrays[count:])
+    made = [run(arrays[n], *itertools.islice(weights, length), cval, *static) for n, length, static in steps]
+    return made[0] if len(made) == 1 else made
 
 
 def _is_held(cval: Any, border: str, dtype: Any) -> bool:

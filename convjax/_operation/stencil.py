@@ -75,8 +75,7 @@ class Program(NamedTuple):
                 line, axis = lines.get(f"s{d}"), self.image.index(f"s{d}")
                 if line is not None:
                     around = _Around.of(reach, stride, sizes, line.devices)
-                    read = partial(around.read, axis=axis, line=line, size=sizes[0], border=self.border)
-                    images = [read(x, value=v) for x, v in zip(images, fills, strict=True)]
+                    images = _all_read(images, fills, around, axis, line, sizes[0], self.border)
                     lead[axis] = around.border_in_front(stride, line)
                     cuts.append((self.result.index(f"s{d}"), around.left_out, around.results))
             results = self.f(*images, *others, lead=lead)
@@ -132,6 +131,14 @@ class _Around(NamedTuple):
         """How many elements of what a device reads are in front of the image."""
         most = self.left_out * stride
         return jnp.clip(most - line.place() * self.results * stride, 0, most) if most else 0
+
+
+def _all_read(images, fills, around: _Around, axis: int, line: Line, size: int, border: str) -> list[jax.Array]:
+    """What a device reads of its shares of images, in one exchange if these may be stacked."""
+    is_alike = all(x.dtype == images[0].dtype and v is fills[0] for x, v in zip(images, fills, strict=True))
+    if len(images) == 1 or not is_alike:
+        return [around.read(x, axis, line, size, border, v) for x, v in zip(images, fills, strict=True)]
+    return list(around.read(jnp.stack(images), axis + 1, line, size, border, fills[0]))
 
 
 def _without_rest(x: jax.Array, divided: Sequence[tuple[int, Line, int]]) -> jax.Array:

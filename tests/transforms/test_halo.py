@@ -57,6 +57,8 @@ def test_errors():
 KERNEL, DIAGONAL = normal(1, (5, 3)), np.eye(3, dtype=bool)
 FILTERS = {  # and the rows that its windows reach in front of a result, and behind it
     "gaussian_filter": (lambda x, **options: ndimage.gaussian_filter(x, 1.5, **options), (6, 6)),
+    "gaussian_gradient_magnitude": (lambda x, **o: ndimage.gaussian_gradient_magnitude(x, 1.5, **o), (6, 6)),
+    "gaussian_laplace": (lambda x, **options: ndimage.gaussian_laplace(x, 1.5, **options), (6, 6)),
     "sobel": (lambda x, **options: ndimage.sobel(x, 0, **options), (1, 1)),
     "laplace": (ndimage.laplace, (1, 1)),
     "correlate": (lambda x, **options: ndimage.correlate(x, KERNEL, **options), (2, 2)),
