@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from cases import CASES
 
-from benchmarks import __main__, backends, products, report, tasks, timing
+from benchmarks import __main__, backends, estimate, products, report, tasks, timing
 from benchmarks.cases import ROWS, Case
 from benchmarks.filters import FILTERS
 from benchmarks.networks import NETWORKS, Weights
@@ -268,3 +268,43 @@ def test_products_of_random_sizes_are_timed(capsys):
         return
     assert products.main(arguments) == 0
     assert "| 0 to 50000 | 3 |" in capsys.readouterr().out
+
+
+# ---- the compiler's estimates ----
+
+TEXT = """
+  %fusion = bf16[8,9]{1,0} fusion(%a), backend_config={"window_config":{"emitter":"EmitOutputBatchInSublanes"},"estimated_cycles":"1200"}
+  %copy = f32[8]{0} copy(%b), backend_config={"estimated_cycles":"300"}
+"""  # noqa: E501
+
+
+def test_an_estimate_is_read_from_the_text_of_a_program():
+    program = SimpleNamespace(as_text=lambda: TEXT, memory_analysis=lambda: SimpleNamespace(temp_size_in_bytes=7))
+    want = {"cycles": 1500, "emitters": ["EmitOutputBatchInSublanes"], "temporary_bytes": 7}
+    assert estimate.read(program) == want
+
+
+def test_estimates_are_shown_with_what_could_not_be_compiled(tmp_path):
+    found = {
+        "xla": {"cycles": 15000, "chosen": True},
+        "fft": {"cycles": 1500, "chosen": False},
+        "matmul": {"error": "not compiled within 9 s"},
+        "winograd": None,
+    }
+    programs = [{"row": "a row", "direction": "forward", "algorithm": name, "found": f} for name, f in found.items()]
+    programs.append(programs[2] | {"row": "another"})
+    result = {"topology": "v5e:2x2", "jax": "1", "libtpu": "2", "date": "today", "programs": programs}
+    text = estimate.table(result)
+    assert "no clock" in text.splitlines()[0]
+    assert "| a row | forward | 10 | 10 | xla | 1 | fft | 10.0x |" in text
+    assert "| another | forward |  |  |  |  |  |  |" in text
+    assert "thousand cycles" in estimate.table(result | {"topology": "v4:2x2"})
+    estimate.chart(result, tmp_path / "chart.png")
+    assert (tmp_path / "chart.png").stat().st_size > 5000
+
+
+@pytest.mark.parametrize("wrong", ["--rows=no such row", "--directions=sideways", "--algorithms=magic"])
+def test_wrong_estimates_are_one_line(wrong, tmp_path, capsys):
+    assert estimate.main(estimate.arguments([wrong, "--file", str(tmp_path / "a.json")])) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
