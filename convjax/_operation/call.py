@@ -18,7 +18,15 @@ from convjax._arguments import arrays, convolutions, errors
 from convjax._arguments.convolutions import Options
 from convjax._arguments.values import check_name
 from convjax._arrays import boundary, windows
-from convjax._arrays.sharding import is_sharded, mark_varying, mesh_axes, replicated, varying_axes, with_output_sharding
+from convjax._arrays.sharding import (
+    is_sharded,
+    mark_varying,
+    mesh_axes,
+    replicated,
+    varying_alike,
+    varying_axes,
+    with_output_sharding,
+)
 from convjax._choice.choose import SELECTION_MODES, why_unsupported
 from convjax._choice.recorded import Recorded
 from convjax._operation.primitive import convolve, merge_groups, transposed_weight
@@ -149,12 +157,14 @@ def _conv_in_space(x, weight, bias, *, call: ConvCall):
 
 
 def _conv(x, weight, bias, *, call: ConvCall):
+    images = x if call.batched else lax.expand_dims(x, (0,))
     if call.boundary and not call.transposed:
-        y = _with_borders(x if call.batched else lax.expand_dims(x, (0,)), weight, call)
+        y = _with_borders(images, weight, call)
+    elif call.boundary and (adjoint := _adjoint(images, weight, call)):
+        y = adjoint(images)
     else:
         y = convolve(*primitive_operands(x, weight, call=call), call.spec, call.algorithm)
-    if call.transposed and call.boundary:
-        y = boundary.fold_back(y, *call.boundary)
+        y = boundary.fold_back(y, *call.boundary) if call.boundary else y
     if bias is not None:
         # Added in float32 at least, because the gradient of the bias is a long sum in this dtype.
         wide = jnp.float32 if y.dtype in (jnp.float16, jnp.bfloat16) else y.dtype
@@ -179,6 +189,29 @@ def _with_borders(x: jax.Array, weight: jax.Array, call: ConvCall) -> jax.Array:
         axes=(("b", "g", "i", *space), ("g", "o", "i", *taps), ("b", "g", "o", *space)),
     )
     return y.reshape(y.shape[0], -1, *y.shape[3:])
+
+
+def _adjoint(x: jax.Array, weight: jax.Array, call: ConvCall) -> Callable[[jax.Array], jax.Array] | None:
+    """A transposed convolution with borders, as the transpose of `_with_borders`.
+
+    It is None for what that cannot express: integers, symbolic sizes, a dtype of the result, an algorithm by name, and
+    an output_padding that is no smaller than the stride.
+    """
+    assert call.boundary
+    spec = call.spec
+    ones, zeros = (1,) * spec.dims, ((0, 0),) * spec.dims
+    flipped = spec.hints._replace(flipped_weight=False)
+    spec = spec._replace(stride=spec.lhs_dilation, padding=zeros, lhs_dilation=ones, hints=flipped)
+    is_named = isinstance(call.algorithm, str) and call.algorithm not in (*SELECTION_MODES, "xla")
+    if spec.out_dtype or is_named or not jnp.issubdtype(x.dtype, jnp.inexact):
+        return None
+    shape = call.spec.output_shape(x.shape, (weight.shape[1] * spec.groups, 1, *weight.shape[2:]))
+    if not all(isinstance(n, int) for n in shape) or spec.output_shape(shape, weight.shape) != x.shape:
+        return None
+    sizes = [n - low - high for n, (low, high) in zip(shape[2:], call.boundary[1], strict=True)]
+    image = mark_varying(jnp.zeros((*shape[:2], *sizes), x.dtype), varying_axes(x) | varying_axes(weight))
+    forward = partial(_with_borders, weight=weight, call=call._replace(spec=spec, transposed=False))
+    return lambda x: jax.linear_transpose(forward, jax.typeof(image))(*varying_alike(x, image)[:1])[0]
 
 
 def _convolve_extended(x: jax.Array, weight: jax.Array, _, call: ConvCall) -> jax.Array:
@@ -208,7 +241,8 @@ def _conv_layout(x, weight, bias, *, call: ConvCall):
     outputs = weight[0] if not call.transposed else None if grouped else weight[1]
     channels = outputs or (bias and bias[0]) or (x[call.batched] if grouped else None)
     space = x[call.batched + 1 :]
-    if call.algorithm == "xla" and any(map(mesh_axes, space)):
+    in_space = {axis for entry in space for axis in mesh_axes(entry)}
+    if in_space and (call.algorithm == "xla" or in_space & set(mesh_axes(channels))):
         channels = None
     return (*x[: call.batched], channels, *space)
 

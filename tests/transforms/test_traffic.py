@@ -247,3 +247,15 @@ def test_programs_in_the_persistent_cache(tmp_path):
         padded = np.pad(np.arange(16.0), (low, 2 - low))
         assert run.stdout.strip() == str([[np.convolve(padded, np.ones(3), "valid").tolist()]])
     assert list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("mode", ["circular", "reflect"])
+def test_a_transposed_convolution_with_borders(mode):
+    mesh = jax.make_mesh((8,), ("space",), axis_types=(AxisType.Auto,))
+    x, w = jnp.asarray(normal(0, (2, 4, 64, 16))), jnp.asarray(normal(1, (4, 8, 4, 4)))
+    run = jax.jit(lambda x, w: convjax.conv_transpose2d(x, w, stride=2, padding=1, padding_mode=mode))
+    placed = jax.device_put(x, NamedSharding(mesh, P(None, None, "space")))
+    (kind, (count, elements)) = next(iter(collectives(run.lower(placed, w).compile().as_text()).items()))
+    assert (kind, count) == ("collective-permute", 2)
+    assert elements <= 2 * 2 * 8 * 32  # a row of the result to each side
+    np.testing.assert_allclose(run(placed, w), run(x, w), rtol=1e-5, atol=1e-4)
