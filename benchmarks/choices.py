@@ -8,10 +8,7 @@ import argparse
 import datetime
 import json
 import os
-import queue
-import subprocess
 import sys
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +16,7 @@ from benchmarks.__main__ import ALLOCATOR, RESULTS, SAME, machine, versions
 from benchmarks.layers import SETS
 from benchmarks.report import TORCH
 from benchmarks.timing import fastest
+from benchmarks.worker import Worker
 
 FILE = RESULTS / "choices.jsonl"
 OTHERS = ("lax", *TORCH)
@@ -81,29 +79,18 @@ def work() -> None:
         print(json.dumps(timed(by_name[name], direction, too_slow) | about), flush=True)
 
 
-class Worker:
-    """A process that times rows, which can be ended while an algorithm runs."""
-
-    def __init__(self) -> None:
-        command = [sys.executable, "-m", "benchmarks.choices", "--worker"]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.lines: queue.Queue[str] = queue.Queue()
-        threading.Thread(target=lambda: [*map(self.lines.put, self.process.stdout)], daemon=True).start()
-
-    def row(self, name: str, direction: str, too_slow: list[str]) -> dict[str, Any] | str:
-        """Time a row. Return its line, or the name of the algorithm that took too long or ended the process."""
-        self.process.stdin.write(json.dumps([name, direction, too_slow]) + "\n")
-        self.process.stdin.flush()
-        starts = "convjax"
-        while True:
-            try:
-                line = json.loads(self.lines.get(timeout=300 if starts is None else LIMIT_SECONDS))
-            except queue.Empty:
-                self.process.kill()
-                return starts or "timing"
-            if "starts" not in line:
-                return line
-            starts = line["starts"]
+def row(worker: Worker, name: str, direction: str, too_slow: list[str]) -> dict[str, Any] | str:
+    """Time a row. Return its line, or the name of the algorithm that took too long or ended the process."""
+    worker.ask([name, direction, too_slow])
+    starts = "convjax"
+    while True:
+        try:
+            line = worker.answer(300 if starts is None else LIMIT_SECONDS)
+        except (TimeoutError, EOFError):
+            return starts or "timing"
+        if "starts" not in line:
+            return line
+        starts = line["starts"]
 
 
 def main(only: str, file: Path) -> int:
@@ -115,12 +102,12 @@ def main(only: str, file: Path) -> int:
     done = {(row["row"], row["direction"]) for row in map(json.loads, lines)}
     cases = [case for part in only.split(",") for case in SETS[part]]
     left = [(case.name, d) for case in cases for d in DIRECTIONS if (case.name, d) not in done]
-    worker = Worker()
+    worker = Worker("benchmarks.choices", "--worker")
     for name, direction in tqdm.tqdm(left, unit="row", mininterval=30):
         too_slow: list[str] = []
-        while isinstance(line := worker.row(name, direction, too_slow), str):
+        while isinstance(line := row(worker, name, direction, too_slow), str):
             too_slow.append(line)
-            worker = Worker()
+            worker = Worker("benchmarks.choices", "--worker")
             if len(too_slow) > 6:
                 break
         else:

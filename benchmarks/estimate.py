@@ -10,15 +10,13 @@ that takes longer than --limit is ended. The program can be stopped and started 
 
 import argparse
 import json
-import os
-import queue
 import re
-import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import Any
+
+from benchmarks.worker import Worker
 
 RESULTS = Path(__file__).parent / "results"
 CLOCK_HZ = {"v5e": 1.5e9}  # of the generations for which cycles are shown as microseconds too
@@ -87,7 +85,7 @@ def work(topology: str) -> None:
     from benchmarks.cases import ROWS
 
     by_name = {case.name: case for case in ROWS}
-    print("ready", flush=True)
+    print(json.dumps("ready"), flush=True)
     for line in sys.stdin:
         name, direction, algorithm = json.loads(line)
         try:
@@ -98,38 +96,29 @@ def work(topology: str) -> None:
 
 
 class Compiler:
-    """A process that compiles, started anew after a compile that took too long."""
+    """A process that compiles, started anew after a compile that took too long or ended it."""
 
     def __init__(self, topology: str) -> None:
-        self.command = [sys.executable, "-m", "benchmarks.estimate", "--topology", topology, "--worker"]
-        self.process: subprocess.Popen | None = None
+        self.topology = topology
+        self.worker: Worker | None = None
 
     def __call__(self, request: list[str], limit_seconds: float) -> dict[str, Any] | None:
-        if self.process is None or self.process.poll() is not None:
-            self._start()
-        assert self.process is not None
-        assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps(request) + "\n")
-        self.process.stdin.flush()
+        if self.worker is None:
+            self.worker = Worker("benchmarks.estimate", "--topology", self.topology, "--worker", environment=QUIET)
+            self.worker.answer(START_SECONDS)  # that it is ready
+        self.worker.ask(request)
         try:
-            return json.loads(self.lines.get(timeout=limit_seconds))
-        except queue.Empty:
-            self.end()
-            return {"error": f"not compiled within {limit_seconds:g} s"}
-
-    def _start(self) -> None:
-        process = subprocess.Popen(
-            self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | QUIET
-        )
-        self.process, self.lines = process, queue.Queue[str]()
-        threading.Thread(target=lambda: [*map(self.lines.put, process.stdout or ())], daemon=True).start()
-        if self.lines.get(timeout=START_SECONDS).strip() != "ready":
-            raise RuntimeError("the process that compiles did not start")
+            return self.worker.answer(limit_seconds)
+        except TimeoutError:
+            error = f"not compiled within {limit_seconds:g} s"
+        except EOFError:
+            error = "the compiler ended its process"
+        self.worker = None
+        return {"error": error}
 
     def end(self) -> None:
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
+        if self.worker is not None:
+            self.worker.end()
 
 
 # ---- the report ----

@@ -74,11 +74,14 @@ def is_partitioned(axis_context: Any) -> bool:
 
 
 def with_devices(ctx: Any) -> Any:
-    """A context of lowering in which the devices of the program stand, or None if XLA does not divide the program.
+    """A context to lower an operation in that is divided among devices, or None if it is not, or by XLA alone.
 
+    XLA alone divides exported programs and operations on empty arrays. In the context stand the devices of the program.
     JAX lowers most programs for a number of devices, and tells them to a few operations alone. Which devices they are
     changes nothing of what is lowered.
     """
+    if ctx.module_context.lowering_parameters.for_export or any(0 in aval.shape for aval in ctx.avals_in):
+        return None
     context = ctx.module_context.axis_context
     count = getattr(context, "num_devices", 1)
     if count == 1 or not getattr(jax.config, "jax_use_shardy_partitioner", True):

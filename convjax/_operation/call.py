@@ -29,10 +29,10 @@ from convjax._arrays.sharding import (
 )
 from convjax._choice.choose import SELECTION_MODES, why_unsupported
 from convjax._choice.recorded import Recorded
-from convjax._operation.primitive import convolve, merge_groups, transposed_weight
+from convjax._operation.primitive import convolve, convolve_share, merge_groups, transposed_weight
 from convjax._operation.stencil import stencil
 from convjax._operation.whole import whole_unless_divided
-from convjax._spec import ConvCall, Grid, Pads, Sizes, extent
+from convjax._spec import ConvCall, ConvSpec, Grid, Pads, Sizes, extent
 
 
 def conv(function: str, dims: int | None, x, weight, bias, *arguments) -> jax.Array:
@@ -160,11 +160,10 @@ def _conv(x, weight, bias, *, call: ConvCall):
     images = x if call.batched else lax.expand_dims(x, (0,))
     if call.boundary and not call.transposed:
         y = _with_borders(images, weight, call)
-    elif call.boundary and (adjoint := _adjoint(images, weight, call)):
-        y = adjoint(images)
+    elif call.boundary:
+        y = _transposed_with_borders(images, weight, call)
     else:
         y = convolve(*primitive_operands(x, weight, call=call), call.spec, call.algorithm)
-        y = boundary.fold_back(y, *call.boundary) if call.boundary else y
     if bias is not None:
         # Added in float32 at least, because the gradient of the bias is a long sum in this dtype.
         wide = jnp.float32 if y.dtype in (jnp.float16, jnp.bfloat16) else y.dtype
@@ -191,38 +190,50 @@ def _with_borders(x: jax.Array, weight: jax.Array, call: ConvCall) -> jax.Array:
     return y.reshape(y.shape[0], -1, *y.shape[3:])
 
 
-def _adjoint(x: jax.Array, weight: jax.Array, call: ConvCall) -> Callable[[jax.Array], jax.Array] | None:
-    """A transposed convolution with borders, as the transpose of `_with_borders`.
-
-    It is None for what that cannot express: integers, symbolic sizes, a dtype of the result, an algorithm by name, and
-    an output_padding that is no smaller than the stride.
-    """
+def _transposed_with_borders(x: jax.Array, weight: jax.Array, call: ConvCall) -> jax.Array:
+    """The transpose of `_with_borders`, where that can express the call, and else of both of its steps."""
     assert call.boundary
-    spec = call.spec
-    ones, zeros = (1,) * spec.dims, ((0, 0),) * spec.dims
-    flipped = spec.hints._replace(flipped_weight=False)
-    spec = spec._replace(stride=spec.lhs_dilation, padding=zeros, lhs_dilation=ones, hints=flipped)
+    full = call.spec.output_shape(x.shape, (weight.shape[1] * call.spec.groups, 1, *weight.shape[2:]))
+    forward = call._replace(spec=_transposed_spec(call.spec), transposed=False)
     is_named = isinstance(call.algorithm, str) and call.algorithm not in (*SELECTION_MODES, "xla")
-    if spec.out_dtype or is_named or not jnp.issubdtype(x.dtype, jnp.inexact):
-        return None
-    shape = call.spec.output_shape(x.shape, (weight.shape[1] * spec.groups, 1, *weight.shape[2:]))
-    if not all(isinstance(n, int) for n in shape) or spec.output_shape(shape, weight.shape) != x.shape:
-        return None
-    sizes = [n - low - high for n, (low, high) in zip(shape[2:], call.boundary[1], strict=True)]
-    image = mark_varying(jnp.zeros((*shape[:2], *sizes), x.dtype), varying_axes(x) | varying_axes(weight))
-    forward = partial(_with_borders, weight=weight, call=call._replace(spec=spec, transposed=False))
-    return lambda x: jax.linear_transpose(forward, jax.typeof(image))(*varying_alike(x, image)[:1])[0]
+    is_symbolic = not all(isinstance(n, int) for n in full)
+    is_float = jnp.issubdtype(x.dtype, jnp.inexact)
+    # An output_padding of the stride or more adds positions that the convolution would see.
+    if (
+        is_named
+        or is_symbolic
+        or not is_float
+        or call.spec.out_dtype
+        or forward.spec.output_shape(full, weight.shape) != x.shape
+    ):
+        y = convolve(x, transposed_weight(weight, call.spec.groups), call.spec, call.algorithm)
+        return boundary.fold_back(y, *call.boundary)
+    sizes = [n - low - high for n, (low, high) in zip(full[2:], call.boundary[1], strict=True)]
+    return _transpose(partial(_with_borders, weight=weight, call=forward), (*full[:2], *sizes), x, varying_axes(weight))
+
+
+def _transposed_spec(spec: ConvSpec) -> ConvSpec:
+    """Of the convolution of an image with its borders, whose transpose has the spec."""
+    return spec._replace(
+        stride=spec.lhs_dilation,
+        padding=((0, 0),) * spec.dims,
+        lhs_dilation=(1,) * spec.dims,
+        hints=spec.hints._replace(flipped_weight=False),
+    )
+
+
+def _transpose(f: Callable, shape: Sizes, y: jax.Array, varying: frozenset = frozenset()) -> jax.Array:
+    """The transpose at y of a linear f, which takes an array of this shape and varies over these axes of shard_map."""
+    image = mark_varying(jnp.zeros(shape, y.dtype), varying_axes(y) | varying)
+    return jax.linear_transpose(f, jax.typeof(image))(varying_alike(y, image)[0])[0]
 
 
 def _convolve_extended(x: jax.Array, weight: jax.Array, _, call: ConvCall) -> jax.Array:
     """(N, G, I, *n) with (G, O, I, *k): (N, G, O, *m). A share has another shape, and maybe fewer groups."""
     assert call.boundary
-    groups, algorithm = x.shape[1], call.algorithm
+    groups = x.shape[1]
     x = boundary.extend(x.reshape(x.shape[0], -1, *x.shape[3:]), *call.boundary)
-    weight, spec = merge_groups(weight), call.spec._replace(groups=groups)
-    if algorithm in ALGORITHMS and why_unsupported(ALGORITHMS[algorithm], spec, x, weight):
-        algorithm = "auto"
-    y = convolve(x, weight, spec, algorithm)
+    y = convolve_share(x, merge_groups(weight), call.spec._replace(groups=groups), call.algorithm)
     return y.reshape(y.shape[0], groups, -1, *y.shape[2:])
 
 
@@ -302,11 +313,10 @@ def _image_layout(x, *, batched: bool, dims: int):
 
 def _fold(x, *, grid: Grid, channels: int):
     lead = x.shape[:-2]
-    if not jnp.issubdtype(x.dtype, jnp.inexact):
-        return _summed_patches(x.reshape(*lead, channels, *grid.kernel, *grid.counts), grid)
-    image = mark_varying(jnp.zeros((*lead, channels, *grid.sizes), x.dtype), varying_axes(x))
     patches = x.reshape(*lead, channels, *grid.kernel, *grid.counts)
-    return jax.linear_transpose(partial(_patches, grid=grid), jax.typeof(image))(patches)[0]
+    if not jnp.issubdtype(x.dtype, jnp.inexact):
+        return _summed_patches(patches, grid)
+    return _transpose(partial(_patches, grid=grid), (*lead, channels, *grid.sizes), patches)
 
 
 def _summed_patches(x: jax.Array, grid: Grid) -> jax.Array:

@@ -172,7 +172,11 @@ def _program(primitive: Primitive, avals, result, *, windows: Windows, **setting
 def _lower(primitive: Primitive, ctx, *operands, **settings):
     program = _program(primitive, ctx.avals_in, ctx.avals_out[0], **settings)
     known = context_for_division(ctx, program)
-    run = partial(_run, primitive, **settings) if known is None else lambda *a: divided_stencil(program, *a)[0]
+    run = (
+        partial(_run, primitive, **settings)
+        if known is None
+        else lambda *a: divided_stencil(program, program.whole, *a)[0]
+    )
     return mlir.lower_fun(run, multiple_results=False)(known or ctx, *operands)
 
 

@@ -89,7 +89,7 @@ def _lower(ctx, *operands, platform: str, spec: ConvSpec, algorithm: str | Recor
         x, w = ctx.avals_in
         choose(Problem(spec, x, w, machine), algorithm)  # raises if a named algorithm cannot run here
         factors = shares.of_convolution(spec, w.shape)
-        share = partial(_convolve_share, machine=machine)
+        share = partial(convolve_share, machine=machine)
         run = partial(divided_convolution, share, spec=spec, algorithm=algorithm, factors=factors)
         return mlir.lower_fun(run, multiple_results=False)(divided, *operands)
     machine = machine_for_lowering(platform, exported=exported, partitioned=partitioned)
@@ -97,7 +97,7 @@ def _lower(ctx, *operands, platform: str, spec: ConvSpec, algorithm: str | Recor
     return mlir.lower_fun(run, multiple_results=False)(ctx, *operands)
 
 
-def _convolve_share(x, w, spec: ConvSpec, algorithm: str | Recorded, machine: Machine) -> jax.Array:
+def convolve_share(x, w, spec: ConvSpec, algorithm: str | Recorded, machine: Machine | None = None) -> jax.Array:
     """`convolve` on the share of a device, whose shapes a named algorithm may not support."""
     if isinstance(algorithm, str) and algorithm not in SELECTION_MODES:
         algorithm = "auto" if why_unsupported(ALGORITHMS[algorithm], spec, x, w, machine) else algorithm
@@ -105,10 +105,7 @@ def _convolve_share(x, w, spec: ConvSpec, algorithm: str | Recorded, machine: Ma
 
 
 def _for_division(ctx, algorithm: str | Recorded):
-    """The context to lower an operation in that is divided among devices, or None if it is not, or by XLA alone."""
-    if algorithm == "xla" or ctx.module_context.lowering_parameters.for_export:
-        return None
-    return None if any(0 in aval.shape for aval in ctx.avals_in) else with_devices(ctx)
+    return None if algorithm == "xla" else with_devices(ctx)
 
 
 def run_chosen(

@@ -215,8 +215,12 @@ def _bind(program: Program, whole: Callable, *operands: Any) -> list[jax.Array]:
 def _changed(program: Program, change: Any, body: ClosedJaxpr, *operands: Any, **parts: Any) -> list[jax.Array]:
     """The equation of what a transformation makes of a program."""
     changed = program._replace(changes=(*program.changes, change), **parts)
-    whole = lambda *operands: tuple(jaxpr_as_fun(body)(*operands))  # noqa: E731
-    return _bind(changed, change(whole, {}), *operands)
+    return _bind(changed, change(_function(body), {}), *operands)
+
+
+def _function(body: ClosedJaxpr) -> Callable:
+    run = jaxpr_as_fun(body)
+    return lambda *operands: tuple(run(*operands))
 
 
 @stencil_p.def_abstract_eval
@@ -237,7 +241,7 @@ def _execute(*operands, program: Program, body):
 
 def _lower(ctx, *operands, program: Program, body):
     known = context_for_division(ctx, program)
-    run = jaxpr_as_fun(body) if known is None else partial(divided_stencil, program)
+    run = _function(body) if known is None else partial(divided_stencil, program, _function(body))
     return mlir.lower_fun(run, multiple_results=True)(known or ctx, *operands)
 
 
@@ -245,21 +249,19 @@ mlir.register_lowering(stencil_p, _lower)
 
 
 def context_for_division(ctx: Any, program: Program) -> Any:
-    """The context to lower a program in that is divided among devices, or None if it is not, or by XLA alone."""
-    exported = ctx.module_context.lowering_parameters.for_export
-    is_empty = any(0 in aval.shape for aval in ctx.avals_in)
-    return None if exported or is_empty or not any(map(any, program.reach)) else with_devices(ctx)
+    """`with_devices`, but None for a program without a neighbourhood, which XLA divides as well."""
+    return with_devices(ctx) if any(map(any, program.reach)) else None
 
 
-def divided_stencil(program: Program, *operands: jax.Array) -> tuple[jax.Array, ...]:
-    """program.whole(*operands), with the operands in shares."""
+def divided_stencil(program: Program, whole: Callable, *operands: jax.Array) -> tuple[jax.Array, ...]:
+    """whole(*operands), which is that of the program, with the operands in shares."""
     others = itertools.count()
 
     def mapping(axes: Axes) -> ArrayMapping:
         return ArrayMapping(*[f"k{next(others)}" if axis is None else axis for axis in axes])
 
     operand_axes, result_axes = (tuple(map(mapping, each)) for each in (program.operands, program.results))
-    whole = tuple(f"k{n}" for n in range(next(others)))
+    undivided = tuple(f"k{n}" for n in range(next(others)))
 
     def divide(mesh: Mesh, given, operands, results):
         shapes = [a.shape for a in operands]
@@ -286,8 +288,8 @@ def divided_stencil(program: Program, *operands: jax.Array) -> tuple[jax.Array, 
 
         return share, shardings(program.operands), shardings(program.results)
 
-    rule = SdyShardingRule(operand_axes, result_axes, need_replication_factors=whole)
-    return divided(program.whole, divide, rule, program, *operands)
+    rule = SdyShardingRule(operand_axes, result_axes, need_replication_factors=undivided)
+    return divided(whole, divide, rule, program, *operands)
 
 
 def _adds_less(program: Program, axis: str, sizes: Sequence[int]) -> bool:
@@ -387,7 +389,7 @@ def _transpose(cotangents, *operands, program: Program, body):
 
 
 def _taylor(operands, series, *, program: Program, body):
-    return jet.jet(jaxpr_as_fun(body), operands, series, factorial_scaled=False)  # rules have coefficients
+    return jet.jet(_function(body), operands, series, factorial_scaled=False)  # rules have coefficients
 
 
 jet.jet_rules[stencil_p] = _taylor  # type: ignore[assignment]

@@ -7,6 +7,7 @@ Which of both does is not known before a program is lowered: an exported program
 
 import jax
 from jax import lax
+from jax.experimental import jet
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 from jax.sharding import AbstractMesh, NamedSharding, PartitionSpec
@@ -28,7 +29,7 @@ def _whole(a: jax.Array, *, axes: tuple[int, ...], mesh: AbstractMesh) -> jax.Ar
 
 
 def _lower(ctx, a, **params):
-    if not ctx.module_context.lowering_parameters.for_export and with_devices(ctx):
+    if with_devices(ctx):
         return [a]
     return mlir.lower_fun(_whole, multiple_results=False)(ctx, a, **params)
 
@@ -42,4 +43,5 @@ whole_p.def_impl(lambda a, **_: a)
 whole_p.def_abstract_eval(lambda a, **_: a)
 mlir.register_lowering(whole_p, _lower)
 batching.primitive_batchers[whole_p] = _batch
+jet.deflinear(whole_p)
 ad.deflinear2(whole_p, lambda ct, _, **params: [whole_p.bind(ct, **params)])

@@ -308,3 +308,17 @@ def test_wrong_estimates_are_one_line(wrong, tmp_path, capsys):
     assert estimate.main(estimate.arguments([wrong, "--file", str(tmp_path / "a.json")])) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_a_compiler_is_started_anew_after_it_was_ended():
+    compiler = estimate.Compiler("no such topology")
+    try:
+        request = ["lenet 5x5 6 to 16", "forward", "xla"]
+        assert compiler(request, 0) == {"error": "not compiled within 0 s"}
+        failed = compiler(request, 60)["error"]
+        assert failed
+        assert not failed.startswith("not compiled")
+        compiler.worker.process.kill()
+        assert compiler(request, 60) == {"error": "the compiler ended its process"}
+    finally:
+        compiler.end()

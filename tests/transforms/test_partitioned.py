@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from cases import normal
+from jax.experimental.jet import jet
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
@@ -155,11 +156,12 @@ def test_other_transformations_under_explicit_sharding_of_space_and_kernels():
     loss = lambda w, x: jnp.sin(convjax.conv2d(x, w, padding=1)).sum()  # noqa: E731
     mapped = jax.jit(jax.vmap(jax.grad(loss), (None, 0)))
     second = jax.jit(lambda w, x: jax.jvp(jax.grad(loss), (w, x[0]), (jnp.cos(w), x[1])))
-    want = mapped(w, x), *second(w, x)
+    series = jax.jit(lambda w, x: jet(loss, (w, x[0]), [[jnp.cos(w), w], [x[1], x[2]]])[1])
+    want = mapped(w, x), *second(w, x), *series(w, x)
     mesh = jax.make_mesh((2, 2), ("space", "model"), axis_types=(AxisType.Explicit,) * 2)
     with jax.sharding.set_mesh(mesh):
         w, x = jax.device_put(w, P("model")), jax.device_put(x, P(None, None, None, "space"))
-        same((mapped(w, x), *second(w, x)), want)
+        same((mapped(w, x), *second(w, x), *series(w, x)), want)
 
 
 KERNEL = normal(1, (5, 3))
