@@ -53,7 +53,7 @@ def pytest_collection_modifyitems(config, items):
 
 
 def pytest_ignore_collect(collection_path, config):
-    """What needs more packages runs by name only: parity, the script that records torch's numbers, and models."""
-    if collection_path.name in ("parity", "golden", "models"):
+    """What needs more packages runs by name only: parity, the script that records torch's numbers, models, and tpu."""
+    if collection_path.name in ("parity", "golden", "models", "tpu"):
         return not any(collection_path.name in argument for argument in config.args) or None
     return None

@@ -20,13 +20,16 @@ from benchmarks.worker import Worker
 
 RESULTS = Path(__file__).parent / "results"
 CLOCK_HZ = {"v5e": 1.5e9}  # of the generations for which cycles are shown as microseconds too
-QUIET = {  # settings of the compiler where there is no TPU
+QUIET = {  # settings of the compiler where there is no TPU, and those of jax as a user has them
     "JAX_PLATFORMS": "cpu",
+    "JAX_ENABLE_X64": "0",
+    "XLA_FLAGS": "",
     "TPU_SKIP_MDS_QUERY": "1",
     "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
     "TPU_ACCELERATOR_TYPE": "v5litepod-4",
     "TPU_WORKER_HOSTNAMES": "localhost",
 }
+AUTO = "auto"  # in place of the name of an algorithm: what convjax chooses
 START_SECONDS = 120  # of a process that compiles
 
 
@@ -34,7 +37,10 @@ START_SECONDS = 120  # of a process that compiles
 
 
 def compiled(topology: str, case, direction: str, algorithm: str) -> dict[str, Any] | None:
-    """What the compiler says of one algorithm, or None if it does not support the operation."""
+    """What the compiler says of one algorithm, or of the one that convjax chooses if that is AUTO.
+
+    None if the algorithm does not support the operation. If AUTO is XLA's own convolution, its name alone.
+    """
     import jax
     from jax.experimental import topologies
     from jax.experimental.layout import Format, Layout
@@ -52,11 +58,17 @@ def compiled(topology: str, case, direction: str, algorithm: str) -> dict[str, A
     operands = x, w, jax.eval_shape(case, x, w)
     chosen = backends.jax_function(backends.conv_of("convjax", case), direction)
     equation, machine = tasks.equation(chosen, operands), generic("tpu")
-    if why_unsupported(ALGORITHMS[algorithm], *equation, machine) is not None:
-        return None
     problem = Problem(*equation, machine)
-    forced = ((operation_of(problem), ((algorithm, 0),)),)
-    function = backends.jax_function(backends.conv_of(forced, case), direction)
+    if algorithm == AUTO:
+        name = choose(problem).algorithm.name
+        if name == "xla":
+            return {"chosen": name}
+        function, said = chosen, {"chosen": name}
+    else:
+        if why_unsupported(ALGORITHMS[algorithm], *equation, machine) is not None:
+            return None
+        forced = ((operation_of(problem), ((algorithm, 0),)),)
+        function, said = backends.jax_function(backends.conv_of(forced, case), direction), {}
     best = Format(Layout.AUTO, SingleDeviceSharding(device))
     structs = [jax.ShapeDtypeStruct(a.shape, a.dtype) for a in operands]
     program = jax.jit(function, in_shardings=best, out_shardings=best)
@@ -64,17 +76,51 @@ def compiled(topology: str, case, direction: str, algorithm: str) -> dict[str, A
     start = time.perf_counter()
     made = lowered.compile()
     seconds = time.perf_counter() - start
-    return {"chosen": choose(problem).algorithm.name == algorithm, "compile_seconds": round(seconds, 2)} | read(made)
+    return said | {"compile_seconds": round(seconds, 2)} | read(made)
 
 
 def read(program) -> dict[str, Any]:
     """The cycles, the kinds of convolution and the temporary memory of a compiled program."""
     text = program.as_text()
     return {
-        "cycles": sum(map(int, re.findall(r'"estimated_cycles":"(\d+)"', text))),
+        "cycles": estimated_cycles(text),
         "emitters": sorted(set(re.findall(r'"emitter":"(\w+)"', text))),
         "temporary_bytes": program.memory_analysis().temp_size_in_bytes,
     }
+
+
+def estimated_cycles(text: str) -> int:
+    """The sum of the compiler's estimates in a program. What is inside of a loop counts as often as the loop runs.
+
+    The condition of a loop that counts is a comparison of the counter, which begins at 0, with a constant. Any other
+    loop counts once.
+    """
+    computations = dict(re.findall(r"^(?:ENTRY )?%([\w.-]+) \(.*?\{\n(.*?)^\}", text, re.M | re.S))
+    callers: dict[str, tuple[str, int]] = {}
+    for name, body in computations.items():
+        for line in body.splitlines():
+            called = re.findall(r"(?:calls|to_apply|condition|body)=%([\w.-]+)", line)
+            times = _turns(computations, line) if " while(" in line else 1
+            callers |= dict.fromkeys(called, (name, times))
+
+    def runs(name: str) -> int:
+        if name not in callers:
+            return 1
+        caller, times = callers[name]
+        return times * runs(caller)
+
+    return sum(
+        runs(name) * sum(map(int, re.findall(r'"estimated_cycles":"(\d+)"', body)))
+        for name, body in computations.items()
+    )
+
+
+def _turns(computations: dict[str, str], loop: str) -> int:
+    """How often a loop runs, or 1 if that is not known."""
+    condition = computations[re.findall(r"condition=%([\w.-]+)", loop)[0]]
+    compared = re.search(r"compare\(%[\w.-]+, %([\w.-]+)\), direction=LT", condition)
+    limit = compared and re.search(rf"%{re.escape(compared[1])} = s32\[\]\S* constant\((\d+)\)", condition)
+    return int(limit[1]) if limit else 1
 
 
 # ---- a process that compiles, and can be ended ----
@@ -125,7 +171,7 @@ class Compiler:
 
 
 def table(result: dict[str, Any]) -> str:
-    """Markdown: of each row, the estimate for XLA's convolution, for the choice and for the best other algorithm."""
+    """Markdown: of each row, the estimate for XLA's convolution, for the choice and for the fastest that was tried."""
     kind = result["topology"].partition(":")[0]
     unit = "microseconds" if kind in CLOCK_HZ else "thousand cycles"
     lines = [
@@ -135,16 +181,16 @@ def table(result: dict[str, Any]) -> str:
         + (f" at {CLOCK_HZ[kind] / 1e9:g} GHz" if kind in CLOCK_HZ else "")
         + ". Differences below a factor of 2 mean nothing.",
         "",
-        "| row | direction | XLA's convolution | chosen | | best | | |",
+        "| row | direction | XLA's convolution | convjax's choice | | XLA's / chosen | fastest tried | |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for (row, direction), found in by_row(result).items():
-        shown = {name: _shown(each, kind) for name, each in found.items()}
-        chosen = next((name for name, each in found.items() if each.get("chosen")), "")
-        best = fastest(found)
-        gain = _gain(found, best)
-        cells = (row, direction, shown.get("xla", ""), shown.get(chosen, ""), chosen, shown.get(best, ""), best, gain)
-        lines.append(f"| {' | '.join(cells)} |")
+        xla, auto, best = found.get("xla", {}), found.get(AUTO, {}), fastest(found)
+        name = auto.get("chosen", "")
+        auto = xla if name == "xla" else auto
+        cells = [_shown(xla, kind), _shown(auto, kind), name, _gain(xla, auto), _shown(found.get(best, {}), kind)]
+        cells.append(name if best == AUTO else best)
+        lines.append(f"| {row} | {direction} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -165,39 +211,40 @@ def fastest(found: dict[str, Any]) -> str:
 def _shown(found: dict[str, Any], kind: str) -> str:
     if "error" in found:
         return found["error"] if found["error"].startswith("not compiled") else "error"
+    if "cycles" not in found:
+        return ""
     return f"{found['cycles'] / CLOCK_HZ[kind] * 1e6:.0f}" if kind in CLOCK_HZ else f"{found['cycles'] / 1e3:.0f}"
 
 
-def _gain(found: dict[str, Any], best: str) -> str:
-    cycles = found.get("xla", {}).get("cycles")
-    return f"{cycles / found[best]['cycles']:.1f}x" if cycles and best else ""
+def _gain(xla: dict[str, Any], chosen: dict[str, Any]) -> str:
+    return f"{xla['cycles'] / chosen['cycles']:.1f}x" if xla.get("cycles") and chosen.get("cycles") else ""
 
 
 def chart(result: dict[str, Any], path: Path) -> None:
-    """One dot per row and direction: XLA's cycles over those of the best algorithm."""
+    """XLA's convolution and convjax's choice, where that is another algorithm."""
     from matplotlib.figure import Figure
 
-    rows = {
-        key: found for key, found in by_row(result).items() if found.get("xla", {}).get("cycles") and fastest(found)
-    }
-    names = list(dict.fromkeys(row for row, _ in rows))
-    figure = Figure(figsize=(9, 0.24 * len(names) + 1.6), layout="constrained")
+    kind = result["topology"].partition(":")[0]
+    hertz = CLOCK_HZ.get(kind, 1e9)
+    rows = {key: found for key, found in by_row(result).items() if "cycles" in found.get(AUTO, {})}
+    figure = Figure(figsize=(10, 0.22 * len(rows) + 1.6), layout="constrained")
     axes = figure.subplots()
-    colours = {"forward": "#1b6ca8", "input gradient": "#d1495b", "weight gradient": "#edae49"}
-    for direction, colour in colours.items():
-        points = [
-            (found["xla"]["cycles"] / found[fastest(found)]["cycles"], names.index(row))
-            for (row, which), found in rows.items()
-            if which == direction
-        ]
-        axes.scatter([p[0] for p in points], [p[1] for p in points], s=22, color=colour, label=direction)
-    axes.set(xscale="log", yticks=range(len(names)), yticklabels=names)
+    for at, found in enumerate(rows.values()):
+        chosen, xla = found[AUTO]["cycles"] / hertz * 1e6, found.get("xla", {}).get("cycles", 0) / hertz * 1e6
+        if xla:
+            axes.plot([chosen, xla], [at, at], color="0.75", linewidth=1.5, zorder=1)
+            axes.scatter([xla], [at], s=26, color="#d1495b", label="XLA's convolution")
+        else:
+            axes.annotate("  XLA compiles its own convolution for too long", (chosen, at), va="center", fontsize=7.5)
+        axes.scatter([chosen], [at], s=26, color="#1b6ca8", label="convjax's choice")
+    axes.set_yticks(range(len(rows)), [f"{row}, {direction}" for row, direction in rows], fontsize=7.5)
+    axes.set(xscale="log", xlabel="microseconds" if kind in CLOCK_HZ else "thousand cycles")
     axes.invert_yaxis()
-    axes.axvline(1, color="black", linewidth=1)
-    axes.axvline(5, color="black", linewidth=1, linestyle=":")
     axes.grid(axis="x", which="both", alpha=0.25)
-    axes.set_title(f"{result['topology']}: XLA's convolution / the best algorithm, in the compiler's cycles (no clock)")
-    axes.legend()
+    figure.suptitle(f"{result['topology']}: the compiler's estimate of its own programs, no clock", fontsize=11)
+    legend = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+    if legend:
+        figure.legend(list(legend.values()), list(legend), loc="outside lower center", ncols=2)
     figure.savefig(path, dpi=110)
 
 
@@ -214,15 +261,16 @@ def main(options: argparse.Namespace) -> int:
     from benchmarks.cases import ROWS
     from convjax._algorithms import ALGORITHMS
 
-    if unknown := set(options.algorithms) - set(ALGORITHMS):
-        print(f"--algorithms: no {', '.join(sorted(unknown))}; there are {', '.join(ALGORITHMS)}", file=sys.stderr)
+    known = (AUTO, *ALGORITHMS)
+    if unknown := set(options.algorithms) - set(known):
+        print(f"--algorithms: no {', '.join(sorted(unknown))}; there are {', '.join(known)}", file=sys.stderr)
         return 2
     wanted = [
         (case.name, direction, algorithm)
         for case in ROWS
         if any(word in case.name or word == case.family for word in options.rows)
         for direction in options.directions
-        for algorithm in options.algorithms or ALGORITHMS
+        for algorithm in options.algorithms
     ]
     if not wanted or not set(options.directions) <= set(DIRECTIONS):
         print(f"--rows or --directions: none; directions are {', '.join(DIRECTIONS)}", file=sys.stderr)
@@ -240,12 +288,14 @@ def main(options: argparse.Namespace) -> int:
             print(f"{file} is of another topology or of other versions: name another --file", file=sys.stderr)
             return 2
     done = {(each["row"], each["direction"], each["algorithm"]) for each in result["programs"]}
+    names = [case.name for case in ROWS]
     compiler = Compiler(options.topology)
     try:
         for request in tqdm.tqdm([each for each in wanted if each not in done], unit="program", mininterval=10):
             found = compiler(list(request), options.limit)
             row, direction, algorithm = request
             result["programs"].append({"row": row, "direction": direction, "algorithm": algorithm, "found": found})
+            result["programs"].sort(key=lambda each: (names.index(each["row"]), DIRECTIONS.index(each["direction"])))
             result["date"] = datetime.date.today().isoformat()
             whole = file.with_suffix(".new")
             whole.write_text(json.dumps(result, indent=1) + "\n")
@@ -267,7 +317,9 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--topology", default="v5e:2x2", help="such as v4:2x2, v5e:2x2, v5p:2x2x1 or v6e:2x2")
     parser.add_argument("--rows", type=_words, default=[""], help="parts of names, or families, with commas")
     parser.add_argument("--directions", type=_words, default=["forward", "input gradient", "weight gradient"])
-    parser.add_argument("--algorithms", type=_words, default=[], help="names, with commas; all of them by default")
+    parser.add_argument(
+        "--algorithms", type=_words, default=["xla", AUTO], help="names, with commas; auto: convjax's choice"
+    )
     parser.add_argument("--limit", type=float, default=60.0, help="seconds for a compile (%(default)s)")
     parser.add_argument("--file", type=Path, help="where the numbers go, as JSON, with a table and a chart beside it")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)

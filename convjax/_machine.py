@@ -69,7 +69,7 @@ class Machine(NamedTuple):
 def generic(platform: str) -> Machine:
     """The description of a platform if nothing else is known: the same in every process and on every machine."""
     jax_version = jax.__version_info__
-    return Machine(
+    machine = Machine(
         platform=platform,
         batched_gemm_is_parallel=jax_version >= (0, 11),
         barriers_survive_fusion=jax_version >= (0, 12),
@@ -77,6 +77,8 @@ def generic(platform: str) -> Machine:
         loops_are_single_core=jax_version >= (0, 12),
         strided_convolution_is_fast=jax_version >= (0, 12),
     )
+    # A TPU has no cache to keep a chunk in, and its compiler orders axes as it likes.
+    return machine._replace(chunk_elements=1 << 40, constrains_layouts=False) if platform == "tpu" else machine
 
 
 @cache
@@ -128,5 +130,5 @@ def machine_for_lowering(platform: str, *, exported: bool, partitioned: bool) ->
     """
     may_run_elsewhere = exported or jax.process_count() > 1
     machine = generic(platform) if may_run_elsewhere else this_machine(platform)
-    machine = machine._replace(constrains_layouts=not exported)
+    machine = machine._replace(constrains_layouts=machine.constrains_layouts and not exported)
     return machine._replace(onednn_dtypes=()) if partitioned else machine

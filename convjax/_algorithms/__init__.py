@@ -3,6 +3,7 @@
 from convjax._algorithms import (
     chwn,
     col2im,
+    dense_groups,
     depth_slices,
     depthwise_add,
     depthwise_reduce,
@@ -19,6 +20,7 @@ from convjax._algorithms import (
     space_to_depth,
     subpixel,
     swap_operands,
+    toeplitz,
     variadic_reduce,
     winograd,
     xla,
@@ -42,6 +44,17 @@ _KERNELS = (
     depthwise_add,
     depthwise_reduce,
 )
-_REWRITES = (swap_operands, subpixel, polyphase, depth_slices, per_group, space_to_depth, chwn, zero_insertion)
+_REWRITES = (
+    toeplitz,
+    dense_groups,
+    swap_operands,
+    subpixel,
+    polyphase,
+    depth_slices,
+    per_group,
+    space_to_depth,
+    chwn,
+    zero_insertion,
+)
 
 ALGORITHMS: dict[str, Algorithm] = {file.ALGORITHM.name: file.ALGORITHM for file in (*_KERNELS, *_REWRITES)}

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from convjax._algorithms import (
     chwn,
     col2im,
+    dense_groups,
     depth_slices,
     depthwise_add,
     depthwise_reduce,
@@ -29,6 +30,7 @@ from convjax._algorithms import (
     space_to_depth,
     subpixel,
     swap_operands,
+    toeplitz,
     variadic_reduce,
     winograd,
     xla,
@@ -125,8 +127,34 @@ CUDA: tuple[Preference, ...] = (
     Preference("matmul", lambda p: p.is_float and p.groups == 1 and p.taps == 1 and not p.input_dilated,
                "a matrix product of the arrays as they are"),
 )
+
+# From the estimates of XLA's own compiler for a v5e (`benchmarks/results/tpu-v5e-2x2.md`), not from a clock. An entry
+# is here if they differ by a factor of 5 or more, with at least the precision of XLA's convolution. Numbers are
+# microseconds. The order of axes in memory is up to that compiler.
+TPU: tuple[Preference, ...] = (
+    # The weight gradient of a transposed 4x4, stride 2, from 128 to 64 channels: 16 instead of 98.
+    Preference("swap_operands", swap_operands.pays,
+               "{p.taps} taps over a dilated input of {p.input_positions} elements, which becomes the kernel"),
+    # The input gradient of patches of 16x16: 25 instead of 15071, of 4x4 only 321 instead of 455. That of 10 taps,
+    # stride 5, from 1 to 512 channels: 13 instead of 181, with the products below.
+    Preference("subpixel", lambda p: p.input_dilated and p.groups == 1 and p.is_float
+               and (p.taps >= 64 if p.spec.dims > 1 else p.out_channels <= 4),
+               "a dilated input: its phases become channels"),
+    Preference("dense_groups", dense_groups.pays, "{p.groups} groups of few channels fill no matrix of 128"),
+    Preference("toeplitz", toeplitz.pays, "images of one channel fill no matrix of 128"),
+    # 16000 taps on 160000 elements: 790, and XLA takes more than a minute to compile. Its weight gradient: 1050 instead
+    # of 140000.
+    Preference("fft", lambda p: p.is_float and max(p.in_channels, p.out_channels) <= 2
+               and min(p.taps, p.positions) > 1024, "{p.taps} taps repay the transforms"),
+    # The input gradient of 3x3 from 3 to 64 channels on 8 images of 224x224: 121 instead of 925. But on one of 256x256
+    # from 32 channels 313 instead of 163, and on 128 of 32x32 100 instead of 18.
+    Preference("matmul", lambda p: p.is_float and p.groups == 1 and 1 < p.taps <= 9 and p.out_channels <= 8
+               and p.in_channels >= 32 and not p.gradient_like and max(*p.spec.stride, *p.spec.rhs_dilation) == 1
+               and (p.spec.dims == 1 or p.batch * p.positions > 1 << 18),
+               "{p.out_channels} output channels: a product with all {p.taps} taps, then their sum"),
+)
 # fmt: on
 
 # On platforms that are not listed, every convolution is XLA's own.
-PREFERENCES: dict[str, tuple[Preference, ...]] = {"cpu": CPU, "cuda": CUDA}
-CHANNELS_LAST_PREFERENCES: dict[str, tuple[Preference, ...]] = {"cpu": CPU_CHANNELS_LAST}
+PREFERENCES: dict[str, tuple[Preference, ...]] = {"cpu": CPU, "cuda": CUDA, "tpu": TPU}
+CHANNELS_LAST_PREFERENCES: dict[str, tuple[Preference, ...]] = {"cpu": CPU_CHANNELS_LAST, "tpu": TPU}

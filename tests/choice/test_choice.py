@@ -1,5 +1,7 @@
 """Which algorithm is chosen, and that it is the one compiled."""
 
+import json
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,6 +10,8 @@ import reference
 from cases import CASES, CPU, by, channels_last, normal, random_spec, specs
 
 import convjax
+from benchmarks import estimate
+from benchmarks.backends import DIRECTIONS
 from benchmarks.cases import BY_NAME, ROWS
 from benchmarks.layers import TUNING_LAYERS
 from convjax._algorithms import ALGORITHMS
@@ -37,7 +41,36 @@ def chosen(case, machine=CPU):
 
 def test_other_platforms_get_xla():
     for case in ROWS:
-        assert chosen(case, generic("tpu")) == ["xla"] * 3
+        assert chosen(case, generic("rocm")) == ["xla"] * 3
+
+
+ESTIMATES = json.loads((estimate.RESULTS / "tpu-v5e-2x2.json").read_text())  # of XLA's compiler, no clock
+
+
+def test_choices_for_a_tpu_are_as_estimated():
+    """Each choice of the committed estimates is still the choice, none is slower than XLA's own convolution, and those
+    of an algorithm are faster by a factor of 5 in the geometric mean."""
+    found, gains = estimate.by_row(ESTIMATES), {}
+    for case in ROWS:
+        for direction, name in zip(DIRECTIONS, chosen(case, generic("tpu")), strict=True):
+            programs = found[case.name, direction]
+            auto, xla = programs[estimate.AUTO], programs["xla"]
+            assert auto["chosen"] == name, (case.name, direction)
+            if name != "xla" and "cycles" in xla:
+                assert auto["cycles"] <= xla["cycles"], (case.name, direction)
+                gains.setdefault(name, []).append(xla["cycles"] / auto["cycles"])
+    assert {name for name, each in gains.items() if np.exp(np.mean(np.log(each))) < 5} == set(), gains
+    assert set(gains) == {preference.algorithm for preference in PREFERENCES["tpu"]}
+
+
+def test_choices_for_a_tpu_do_not_depend_on_the_order_of_axes():
+    for case in ROWS:
+        entries = specs(case).values()
+        contiguous, last = (
+            [choose(Problem(change(spec), x, w, generic("tpu"))).algorithm.name for spec, x, w in entries]
+            for change in (lambda spec: spec, channels_last)
+        )
+        assert contiguous == last, case.name
 
 
 def test_integers_get_what_is_exact():

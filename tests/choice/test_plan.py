@@ -6,12 +6,23 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cases import CASES, normal
+from cases import CASES, normal, specs
 
 import convjax
+from benchmarks import backends, tasks
+from benchmarks.backends import DIRECTIONS
+from benchmarks.cases import ROWS
 from convjax._algorithms import ALGORITHMS
 from convjax._algorithms.algorithm import Kernel
+from convjax._choice.choose import choose
 from convjax._choice.preferences import PREFERENCES, Preference
+from convjax._choice.problem import Problem
+from convjax._choice.recorded import operation_of
+from convjax._machine import generic
+
+
+def tpu_choices(case):
+    return [choose(Problem(*entry, generic("tpu"))).algorithm.name for entry in specs(case).values()]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -164,3 +175,23 @@ def test_preferences_name_algorithms_that_exist():
     for preferences in PREFERENCES.values():
         assert {preference.algorithm for preference in preferences} <= set(ALGORITHMS)
     assert [algorithm.name for algorithm in ALGORITHMS.values()] == list(ALGORITHMS)
+
+
+@pytest.mark.parametrize(
+    "row", [case for case in ROWS if set(tpu_choices(case)) != {"xla"}], ids=lambda case: case.name
+)
+def test_a_program_for_a_tpu_holds_the_algorithm_of_the_plan(row):
+    """The program is that of the algorithm by name, and not that of XLA's own convolution."""
+    x, w = row.structs()
+    structs = [jax.ShapeDtypeStruct(a.shape, a.dtype) for a in (x, w, jax.eval_shape(row, x, w))]
+    for direction, name in zip(DIRECTIONS, tpu_choices(row), strict=True):
+        auto = backends.jax_function(backends.conv_of("convjax", row), direction)
+        record = operation_of(Problem(*tasks.equation(auto, structs), generic("tpu")))
+
+        def lowered(algorithm, record=record, direction=direction):
+            function = backends.jax_function(backends.conv_of(((record, ((algorithm, 0),)),), row), direction)
+            return jax.jit(function).trace(*structs).lower(lowering_platforms=("tpu",)).as_text()
+
+        text = jax.jit(auto).trace(*structs).lower(lowering_platforms=("tpu",)).as_text()
+        assert text == lowered(name), direction
+        assert (text == lowered("xla")) == (name == "xla"), direction

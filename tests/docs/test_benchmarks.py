@@ -273,31 +273,57 @@ def test_products_of_random_sizes_are_timed(capsys):
 # ---- the compiler's estimates ----
 
 TEXT = """
+%turn (p.1: (s32[], f32[8])) -> (s32[], f32[8]) {
+  %fusion.2 = f32[8]{0} fusion(%a), calls=%inside, backend_config={"estimated_cycles":"10"}
+}
+
+%inside (p.2: f32[8]) -> f32[8] {
+  ROOT %copy.2 = f32[8]{0} copy(%p.2), backend_config={"estimated_cycles":"1"}
+}
+
+%more (p.3: (s32[], f32[8])) -> pred[] {
+  %constant.7 = s32[]{:T(128)} constant(32)
+  ROOT %lt.1 = pred[]{:T(512)} compare(%counter, %constant.7), direction=LT
+}
+
+%until (p.4: (s32[], f32[8])) -> pred[] {
+  ROOT %flag = pred[]{:T(512)} get-tuple-element(%p.4), index=0
+}
+
+ENTRY %main (x: f32[8]) -> f32[8] {
   %fusion = bf16[8,9]{1,0} fusion(%a), backend_config={"window_config":{"emitter":"EmitOutputBatchInSublanes"},"estimated_cycles":"1200"}
+  %while.1 = (s32[], f32[8]) while(%t), condition=%CONDITION, body=%turn
   %copy = f32[8]{0} copy(%b), backend_config={"estimated_cycles":"300"}
+}
 """  # noqa: E501
 
 
-def test_an_estimate_is_read_from_the_text_of_a_program():
-    program = SimpleNamespace(as_text=lambda: TEXT, memory_analysis=lambda: SimpleNamespace(temp_size_in_bytes=7))
-    want = {"cycles": 1500, "emitters": ["EmitOutputBatchInSublanes"], "temporary_bytes": 7}
+@pytest.mark.parametrize(("condition", "cycles"), [("more", 1500 + 32 * 11), ("until", 1500 + 11)])
+def test_an_estimate_is_read_from_the_text_of_a_program(condition, cycles):
+    """A loop that counts to 32 counts 32 times, another one once."""
+    text = TEXT.replace("%CONDITION", f"%{condition}")
+    program = SimpleNamespace(as_text=lambda: text, memory_analysis=lambda: SimpleNamespace(temp_size_in_bytes=7))
+    want = {"cycles": cycles, "emitters": ["EmitOutputBatchInSublanes"], "temporary_bytes": 7}
     assert estimate.read(program) == want
 
 
 def test_estimates_are_shown_with_what_could_not_be_compiled(tmp_path):
     found = {
-        "xla": {"cycles": 15000, "chosen": True},
-        "fft": {"cycles": 1500, "chosen": False},
+        "xla": {"cycles": 15000},
+        "auto": {"chosen": "fft", "cycles": 3000},
+        "shift_add": {"cycles": 1500},
         "matmul": {"error": "not compiled within 9 s"},
         "winograd": None,
     }
     programs = [{"row": "a row", "direction": "forward", "algorithm": name, "found": f} for name, f in found.items()]
-    programs.append(programs[2] | {"row": "another"})
+    programs += [each | {"row": "another"} for each in (programs[1], programs[3] | {"algorithm": "xla"})]
+    programs += [programs[0] | {"row": "third"}, programs[1] | {"row": "third", "found": {"chosen": "xla"}}]
     result = {"topology": "v5e:2x2", "jax": "1", "libtpu": "2", "date": "today", "programs": programs}
     text = estimate.table(result)
     assert "no clock" in text.splitlines()[0]
-    assert "| a row | forward | 10 | 10 | xla | 1 | fft | 10.0x |" in text
-    assert "| another | forward |  |  |  |  |  |  |" in text
+    assert "| a row | forward | 10 | 2 | fft | 5.0x | 1 | shift_add |" in text
+    assert "| another | forward | not compiled within 9 s | 2 | fft |  | 2 | fft |" in text
+    assert "| third | forward | 10 | 10 | xla | 1.0x | 10 | xla |" in text
     assert "thousand cycles" in estimate.table(result | {"topology": "v4:2x2"})
     estimate.chart(result, tmp_path / "chart.png")
     assert (tmp_path / "chart.png").stat().st_size > 5000
