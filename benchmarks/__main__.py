@@ -56,10 +56,16 @@ def arguments(given: list[str] | None = None) -> argparse.Namespace:
         "--rounds", type=int, default=5, help="minimum number of rounds; a time that is not settled takes more"
     )
     parser.add_argument(
-        "--dtypes", default="float32", help="dtypes of the rows: float32, bfloat16, or both with a comma"
+        "--dtypes",
+        default="float32",
+        help="dtypes of the rows, with commas: float32, bfloat16, and float32_highest, which is float32 without TF32,"
+        " to which an NVIDIA card rounds it by default",
     )
     parser.add_argument(
-        "--minutes", type=float, default=None, help="stop after so long; the families of rows take turns until then"
+        "--minutes",
+        type=float,
+        default=None,
+        help="stop after so long; the families of rows take turns until then, and with --again new rows come first",
     )
     parser.add_argument("--name", default=None, help="name of the files in --results (default: platform and date)")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder for the JSON and the chart")
@@ -197,7 +203,8 @@ def main(options: argparse.Namespace) -> int:
 
     end = float("inf")
     if options.minutes is not None:
-        wanted, end = tasks.families_in_turn(wanted), time.monotonic() + 60 * options.minutes
+        timed = {(row["row"], row["direction"]) for row in before["rows"]} if before else ()
+        wanted, end = tasks.families_in_turn(wanted, timed), time.monotonic() + 60 * options.minutes
     rows: list[dict[str, Any]] = []
     for row in tqdm.tqdm(wanted, **PROGRESS):
         if time.monotonic() >= end:

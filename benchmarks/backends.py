@@ -65,7 +65,9 @@ def lax_conv(case: Case, x, w):
     image = (0, spec.dims + 1, *range(1, spec.dims + 1)) if last else tuple(range(spec.dims + 2))
     layout = lax.ConvDimensionNumbers(image, tuple(range(spec.dims + 2)), image)
     return lax.conv_general_dilated(
-        x, w, spec.stride, spec.padding, spec.lhs_dilation, spec.rhs_dilation, layout, feature_group_count=spec.groups
+        *(x, w, spec.stride, spec.padding, spec.lhs_dilation, spec.rhs_dilation, layout),
+        feature_group_count=spec.groups,
+        precision=spec.precision,
     )
 
 
@@ -120,6 +122,16 @@ def torch_function(case: Case, direction: str) -> Callable:
     def pad(x):
         return functional.pad(x, explicit_pads) if explicit_pads else x
 
+    def with_precision(function):
+        if options.get("precision") != "highest":
+            return function
+
+        def call(*arrays):
+            with torch.backends.cudnn.flags(allow_tf32=False):
+                return function(*arrays)
+
+        return call
+
     def forward(x, w, ct):
         return torch.ops.aten.convolution(pad(x), w, None, *arguments)
 
@@ -130,11 +142,12 @@ def torch_function(case: Case, direction: str) -> Callable:
             result = functional.pad(result, [-side for side in explicit_pads])
         return result
 
-    return {
+    functions = {
         "forward": forward,
         "input gradient": partial(backward, which=0),
         "weight gradient": partial(backward, which=1),
-    }[direction]
+    }
+    return with_precision(functions[direction])
 
 
 def torch_operands(arrays: tuple[np.ndarray, ...]):

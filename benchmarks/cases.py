@@ -15,6 +15,9 @@ from convjax._arguments import convolutions
 from convjax._arguments.convolutions import Options
 from convjax._spec import ConvSpec, extent
 
+# As a dtype of rows: products of float32 that are not rounded to TF32, to which an NVIDIA card rounds by default.
+FULL_FLOAT32 = "float32_highest"
+
 
 class Case(NamedTuple):
     """A call of `convjax.conv`, or of `convjax.conv_transpose` if `transpose` is set.
@@ -36,8 +39,13 @@ class Case(NamedTuple):
         return self._replace(name=f"{self.name}, NHWC", memory_format="channels_last")
 
     def of_dtype(self, dtype: str) -> "Case":
-        """The same call on arrays of another dtype."""
-        return self if dtype == self.dtype else self._replace(name=f"{self.name}, {dtype}", dtype=dtype)
+        """The same call on arrays of another dtype, or on arrays of float32 with all of its digits (FULL_FLOAT32)."""
+        if dtype == self.dtype:
+            return self
+        name = f"{self.name}, {dtype}"
+        if dtype == FULL_FLOAT32:
+            return self._replace(name=name, options=self.options | {"precision": "highest"})
+        return self._replace(name=name, dtype=dtype)
 
     def of_batch(self, images: int) -> "Case":
         """The same call on so many images."""
@@ -59,11 +67,12 @@ class Case(NamedTuple):
         """The `ConvSpec` that the primitive receives if no border is filled first."""
         x, weight = self.structs()
         given = {"stride": 1, "padding": 0, "dilation": 1, "groups": 1, **self.options}
+        options = Options(precision=given.pop("precision", None))
         if self.transpose:
             given = {"output_padding": 0, **given}
-            call = convolutions.conv_transpose_call("conv_transpose", None, x, weight, None, **given, options=Options())
+            call = convolutions.conv_transpose_call("conv_transpose", None, x, weight, None, **given, options=options)
         else:
-            call = convolutions.conv_call("conv", None, x, weight, None, **given, options=Options())
+            call = convolutions.conv_call("conv", None, x, weight, None, **given, options=options)
         return call.spec
 
     def reduced(self) -> "Case":

@@ -10,9 +10,11 @@ that takes longer than --limit is ended. The program can be stopped and started 
 
 import argparse
 import json
+import math
 import re
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -128,9 +130,9 @@ def _turns(computations: dict[str, str], loop: str) -> int:
 
 def work(topology: str) -> None:
     """Compile what each line of JSON asks for."""
-    from benchmarks.cases import ROWS
+    from benchmarks.layers import SETS
 
-    by_name = {case.name: case for case in ROWS}
+    by_name = {case.name: case for cases in SETS.values() for case in cases}
     print(json.dumps("ready"), flush=True)
     for line in sys.stdin:
         name, direction, algorithm = json.loads(line)
@@ -192,6 +194,29 @@ def table(result: dict[str, Any]) -> str:
         cells.append(name if best == AUTO else best)
         lines.append(f"| {row} | {direction} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def by_choice(result: dict[str, Any]) -> str:
+    """Markdown: for each algorithm that convjax chooses, XLA's cycles over those of the choice."""
+    gains: dict[str, list[float]] = {}
+    slow: Counter[str] = Counter()
+    for found in by_row(result).values():
+        xla, auto = found["xla"], found[AUTO]
+        name = auto["chosen"]
+        cycles = xla.get("cycles") if name == "xla" else auto["cycles"]
+        slow[name] += "cycles" not in xla
+        gains.setdefault(name, [])
+        if cycles and "cycles" in xla:
+            gains[name].append(xla["cycles"] / cycles)
+    lines = [
+        "| convjax's choice | operations | XLA's estimate / that of the choice | least | most | XLA does not compile |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, each in sorted(gains.items(), key=lambda pair: -len(pair[1]) - slow[pair[0]]):
+        mean = f"{math.exp(sum(map(math.log, each)) / len(each)):.1f}" if each else ""
+        ends = (f"{min(each):.1f}", f"{max(each):.1f}") if each else ("", "")
+        lines.append(f"| `{name}` | {len(each) + slow[name]} | {mean} | {' | '.join(ends)} | {slow[name] or ''} |")
+    return "\n".join(lines)
 
 
 def by_row(result: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
@@ -258,16 +283,20 @@ def main(options: argparse.Namespace) -> int:
     import tqdm
 
     from benchmarks.backends import DIRECTIONS
-    from benchmarks.cases import ROWS
+    from benchmarks.layers import SETS
     from convjax._algorithms import ALGORITHMS
 
+    if unknown := set(options.sets) - set(SETS):
+        print(f"--sets: no {', '.join(sorted(unknown))}; there are {', '.join(SETS)}", file=sys.stderr)
+        return 2
+    cases = [case for name in options.sets for case in SETS[name]]
     known = (AUTO, *ALGORITHMS)
     if unknown := set(options.algorithms) - set(known):
         print(f"--algorithms: no {', '.join(sorted(unknown))}; there are {', '.join(known)}", file=sys.stderr)
         return 2
     wanted = [
         (case.name, direction, algorithm)
-        for case in ROWS
+        for case in cases
         if any(word in case.name or word == case.family for word in options.rows)
         for direction in options.directions
         for algorithm in options.algorithms
@@ -288,7 +317,7 @@ def main(options: argparse.Namespace) -> int:
             print(f"{file} is of another topology or of other versions: name another --file", file=sys.stderr)
             return 2
     done = {(each["row"], each["direction"], each["algorithm"]) for each in result["programs"]}
-    names = [case.name for case in ROWS]
+    names = [case.name for each in SETS.values() for case in each]
     compiler = Compiler(options.topology)
     try:
         for request in tqdm.tqdm([each for each in wanted if each not in done], unit="program", mininterval=10):
@@ -315,6 +344,7 @@ def _words(text: str) -> list[str]:
 def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m benchmarks.estimate", description=(__doc__ or "").split(": ", 1)[1])
     parser.add_argument("--topology", default="v5e:2x2", help="such as v4:2x2, v5e:2x2, v5p:2x2x1 or v6e:2x2")
+    parser.add_argument("--sets", type=_words, default=["rows"], help="rows, layers, validation or losses, with commas")
     parser.add_argument("--rows", type=_words, default=[""], help="parts of names, or families, with commas")
     parser.add_argument("--directions", type=_words, default=["forward", "input gradient", "weight gradient"])
     parser.add_argument(

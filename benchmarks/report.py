@@ -128,14 +128,17 @@ def chart(result: dict[str, Any], path: Path) -> None:
     pyplot.close(figure)
 
 
-def families(result: dict[str, Any]) -> str:
-    """A Markdown table of how many times faster convjax is in each family: the geometric mean and the worst row."""
+def families(result: dict[str, Any], by: str = "family") -> str:
+    """A Markdown table of how many times faster convjax is in each family: the geometric mean and the worst row.
+
+    `by` may be "direction" instead.
+    """
     rows, beside = result["rows"], others(result)
     heads = "".join(f" against {b} | at worst |" for b in beside)
-    lines = [f"| family | rows |{heads}", "|---|---|" + "---|---|" * len(beside)]
-    for family in [*dict.fromkeys(row["family"] for row in rows), "all"]:
-        chosen = [row for row in rows if family in (row["family"], "all")]
-        cells = [f"| {family} | {len(chosen)} "]
+    lines = [f"| {by} | rows |{heads}", "|---|---|" + "---|---|" * len(beside)]
+    for group in [*dict.fromkeys(row[by] for row in rows), "all"]:
+        chosen = [row for row in rows if group in (row[by], "all")]
+        cells = [f"| {group} | {len(chosen)} "]
         for b in beside:
             ratios = [r for row in chosen if (r := ratio(row, b)) is not None]
             cells.append(f"| {geometric_mean(ratios):.2f} | {min(ratios):.2f} " if ratios else "| | ")

@@ -1,10 +1,11 @@
 """The calls that the benchmark times: one compiled call per row, direction and backend."""
 
+import math
 import re
 import time
 from collections import Counter
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Collection
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -12,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks import backends
-from benchmarks.cases import Case
+from benchmarks.cases import FULL_FLOAT32, Case
 from benchmarks.filters import BACKENDS, FILTERS, Filter
 from benchmarks.layers import SETS
 from benchmarks.programs import PROGRAMS, Program
@@ -49,7 +50,7 @@ class Task(NamedTuple):
 # that takes longer than most layers on a GPU.
 QUEUED_CALLS = {"cpu": 1, "cuda": 16}
 Row = Case | Program | Filter
-DTYPES = ("float32", "bfloat16")
+DTYPES = ("float32", "bfloat16", FULL_FLOAT32)
 FORMATS = ("contiguous", "channels_last")
 
 
@@ -84,15 +85,47 @@ def wanted(
     ]
 
 
-def families_in_turn(rows: list[tuple[Row, str]]) -> list[tuple[Row, str]]:
-    """The rows in an order whose first part has every family, memory format, dtype and direction."""
+def families_in_turn(rows: list[tuple[Row, str]], timed: Collection[tuple[str, str]] = ()) -> list[tuple[Row, str]]:
+    """The rows in an order whose first part has every family, memory format, dtype and direction.
+
+    What is not among the names and directions in `timed` comes first. In each turn, the kinds of layers that do most of
+    the work in published models do.
+    """
     turns: Counter[tuple] = Counter()
+    work = work_of_kinds()
     order = []
     for row, direction in rows:
-        kind = row.family, direction, getattr(row, "memory_format", ""), getattr(row, "dtype", "")
-        order.append((turns[kind], row, direction))
-        turns[kind] += 1
-    return [(row, direction) for _, row, direction in sorted(order, key=lambda each: each[0])]
+        case = row if isinstance(row, Case) else None
+        family = row.family, direction, getattr(row, "memory_format", ""), case and (case.dtype, _precision(case))
+        share = work[kind_of_layer(case)] if case else 0
+        order.append(((row.name, direction) in timed, turns[family], -share, row, direction))
+        turns[family] += 1
+    return [(row, direction) for *_, row, direction in sorted(order, key=lambda each: each[:3])]
+
+
+def _precision(case: Case) -> Any:
+    return case.options.get("precision")
+
+
+def kind_of_layer(case: Case) -> str:
+    """The family of `benchmarks.cases.ROWS` that a layer of a model is of. The family of a row is its own."""
+    if case.family in {row.family for row in SETS["rows"]}:
+        return case.family
+    dims, groups = len(case.weight) - 2, case.options.get("groups", 1)
+    if case.transpose or dims != 2:
+        return "transposed" if case.transpose else f"{dims}d"
+    if groups > 1:
+        return "depthwise" if case.weight[1] == 1 else "grouped"
+    return "1x1" if math.prod(case.weight[2:]) == 1 else "dense" if case.options.get("dilation", 1) == 1 else "dilated"
+
+
+@cache
+def work_of_kinds() -> Counter[str]:
+    """The multiply-adds of each kind in the layers of published models."""
+    work: Counter[str] = Counter()
+    for case in (*SETS["layers"], *SETS["validation"]):
+        work[kind_of_layer(case)] += ALGORITHMS["xla"].multiply_adds(case.spec(), *case.structs())
+    return work
 
 
 def task(row: Row, direction: str, platform: str) -> Task:

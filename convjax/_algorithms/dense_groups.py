@@ -20,6 +20,7 @@ from convjax._algorithms.algorithm import Rewrite, never_local
 from convjax._machine import Machine
 
 LANES = 128  # rows and columns of a TPU's matrix unit
+MAX_BLOCK_CHANNELS = 512  # if no block of 128 divides the groups, all of them are one
 
 
 def run(x: jax.Array, w: jax.Array, spec, machine: Machine, convolve) -> jax.Array:
@@ -98,7 +99,8 @@ def pays(p) -> bool:
     else:
         sides = p.in_channels, p.out_channels
         few = p.in_channels > 1
-    return p.is_float and few and max(sides) <= 8 and p.groups * max(sides) >= 32
+    block = _groups_of_a_block(p.spec, p.x, p.w) * max(sides)
+    return p.is_float and few and max(sides) <= 8 and p.groups * max(sides) >= 32 and block <= MAX_BLOCK_CHANNELS
 
 
 ALGORITHM = Rewrite(

@@ -5,7 +5,8 @@ in the file of the algorithm. This file has the order, and the reasons, which qu
 
 The entries for a CPU were made from 640 timed operations (`benchmarks/results/choices.jsonl`: common shapes, and layers
 of published models). Their choices there are within a few percent of the fastest. `tests/choice/test_regret.py` checks
-that, also on layers of models that they were not made from. The entries for CUDA were made on an H200.
+that, also on layers of models that they were not made from. The entries for CUDA were made on an H200, and those for a
+TPU from estimates of its compiler.
 """
 
 from collections.abc import Callable
@@ -98,8 +99,8 @@ CPU_CHANNELS_LAST = (
     *CPU,
 )
 
-# From an H200 with jax 0.11.2: `benchmarks/results/cuda-h200*.md`, which were timed with the rules before these. Layers
-# of published models are on 64 images.
+# From an H200 with jax 0.11.2 on 2026-11-28: `benchmarks/results/cuda-h200*.md`, which were timed with the rules before
+# these. Layers of published models are on 64 images.
 CUDA: tuple[Preference, ...] = (
     # Depthwise 7x7 on 768x32x32 takes 0.47 ms, and lax 1.19. 5x5 on 960x14x14, dilation 2, 0.27, and lax 1.14. But 5x5
     # on 816x14x14 takes 0.20 instead of 0.13, and 7x7 on 640x7x7 0.16 instead of 0.08.
@@ -128,9 +129,9 @@ CUDA: tuple[Preference, ...] = (
                "a matrix product of the arrays as they are"),
 )
 
-# From the estimates of XLA's own compiler for a v5e (`benchmarks/results/tpu-v5e-2x2.md`), not from a clock. An entry
-# is here if they differ by a factor of 5 or more, with at least the precision of XLA's convolution. Numbers are
-# microseconds. The order of axes in memory is up to that compiler.
+# From the estimates of XLA's own compiler for a v5e, with libtpu 0.0.42.1 on 2026-11-29, not from a clock:
+# `benchmarks/results/tpu-v5e-2x2.md`. An entry is here if its estimate is 5 times lower than that of XLA's convolution,
+# and its precision at least the same. Numbers are microseconds. The order of axes in memory is up to that compiler.
 TPU: tuple[Preference, ...] = (
     # The weight gradient of a transposed 4x4, stride 2, from 128 to 64 channels: 16 instead of 98.
     Preference("swap_operands", swap_operands.pays,
@@ -141,11 +142,11 @@ TPU: tuple[Preference, ...] = (
                and (p.taps >= 64 if p.spec.dims > 1 else p.out_channels <= 4),
                "a dilated input: its phases become channels"),
     Preference("dense_groups", dense_groups.pays, "{p.groups} groups of few channels fill no matrix of 128"),
-    Preference("toeplitz", toeplitz.pays, "images of one channel fill no matrix of 128"),
+    Preference("toeplitz", toeplitz.pays, "images of few channels fill no matrix of 128, so rows do"),
     # 16000 taps on 160000 elements: 790, and XLA takes more than a minute to compile. Its weight gradient: 1050 instead
-    # of 140000.
+    # of 140000. 129 taps take 840 instead of 3500, but 83 in the way above.
     Preference("fft", lambda p: p.is_float and max(p.in_channels, p.out_channels) <= 2
-               and min(p.taps, p.positions) > 1024, "{p.taps} taps repay the transforms"),
+               and min(p.taps, p.positions) > 256, "{p.taps} taps repay the transforms"),
     # The input gradient of 3x3 from 3 to 64 channels on 8 images of 224x224: 121 instead of 925. But on one of 256x256
     # from 32 channels 313 instead of 163, and on 128 of 32x32 100 instead of 18.
     Preference("matmul", lambda p: p.is_float and p.groups == 1 and 1 < p.taps <= 9 and p.out_channels <= 8

@@ -13,7 +13,7 @@ import pytest
 from cases import CASES
 
 from benchmarks import __main__, backends, estimate, products, report, tasks, timing
-from benchmarks.cases import ROWS, Case
+from benchmarks.cases import BY_NAME, ROWS, Case
 from benchmarks.filters import FILTERS
 from benchmarks.networks import NETWORKS, Weights
 from benchmarks.programs import OPS, PROGRAMS
@@ -151,14 +151,33 @@ def test_a_folder_is_not_part_of_the_command():
 
 
 def test_families_take_turns():
-    """With a limit of minutes, every family, direction, format and dtype comes first once."""
+    """With a limit of minutes, every family, direction, format and dtype comes first once: first of all the kinds of
+    layers that do most of the work in published models, and first of all what was not timed before."""
     wanted = tasks.wanted(
         [""], ["forward", "weight gradient"], ["lax"], ["rows"], list(tasks.FORMATS), list(tasks.DTYPES)
     )
     order = tasks.families_in_turn(wanted)
-    kinds = [(r.family, d, r.memory_format, getattr(r, "dtype", "")) for r, d in order]
+    precision = lambda r: getattr(r, "options", {}).get("precision")  # noqa: E731
+    kinds = [(r.family, d, r.memory_format, getattr(r, "dtype", ""), precision(r)) for r, d in order]
     assert len(set(kinds[: len(set(kinds))])) == len(set(kinds))
     assert sorted(map(repr, order)) == sorted(map(repr, wanted))
+    assert {kind[0] for kind in kinds[:6]} == {"dense"}  # two directions, two formats, and more
+    assert tasks.kind_of_layer(BY_NAME["resnext 32x4 3x3"]) == "grouped"
+    assert tasks.work_of_kinds().most_common(1)[0][0] == "dense"
+    timed = {(r.name, d) for r, d in order[:20]}
+    later = tasks.families_in_turn(wanted, timed)
+    assert {(r.name, d) for r, d in later[-len(timed) :]} == timed
+
+
+def test_float32_with_all_of_its_digits_is_asked_of_every_backend():
+    case = BY_NAME["lenet 5x5 6 to 16"].of_dtype("float32_highest")
+    assert (case.dtype, case.spec().precision) == ("float32", jax.lax.Precision.HIGHEST)
+    operands = [*case.structs(), jax.eval_shape(case, *case.structs())]
+    for backend in ("lax", "convjax"):
+        for direction in backends.DIRECTIONS:
+            text = jax.jit(backends.jax_function(backends.conv_of(backend, case), direction))
+            text = text.trace(*operands).lower(lowering_platforms=("cuda",)).as_text()
+            assert "precision HIGHEST" in text, (backend, direction)
 
 
 def test_no_row_starts_after_the_limit(monkeypatch, tmp_path):
@@ -329,7 +348,7 @@ def test_estimates_are_shown_with_what_could_not_be_compiled(tmp_path):
     assert (tmp_path / "chart.png").stat().st_size > 5000
 
 
-@pytest.mark.parametrize("wrong", ["--rows=no such row", "--directions=sideways", "--algorithms=magic"])
+@pytest.mark.parametrize("wrong", ["--rows=no such row", "--directions=sideways", "--algorithms=magic", "--sets=none"])
 def test_wrong_estimates_are_one_line(wrong, tmp_path, capsys):
     assert estimate.main(estimate.arguments([wrong, "--file", str(tmp_path / "a.json")])) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1

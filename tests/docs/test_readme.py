@@ -11,7 +11,7 @@ import pytest
 import scipy.ndimage
 
 import convjax
-from benchmarks import regret, report
+from benchmarks import estimate, regret, report
 
 README = (pathlib.Path(__file__).parents[2] / "README.md").read_text()
 
@@ -157,6 +157,21 @@ def test_the_speed_against_scipy_is_what_was_measured():
     result = json.loads((pathlib.Path(__file__).parents[2] / "benchmarks/results/scipy-2-cores.json").read_text())
     assert report.families(result) in README
     assert result["command"] in README
+
+
+def test_the_tables_of_accelerators_are_the_results():
+    results = pathlib.Path(__file__).parents[2] / "benchmarks/results"
+    cuda, *estimates = (
+        json.loads((results / f"{name}.json").read_text())
+        for name in ("cuda-h200", "tpu-v5e-2x2", "tpu-v5e-2x2-validation")
+    )
+    assert report.families(cuda, "direction") in README
+    assert cuda["command"] in README
+    assert all(word in README for word in (cuda["date"], cuda["machine"]["device"], cuda["versions"]["torch"]))
+    assert "by its compiler's estimate and no clock" in README
+    for estimated in estimates:
+        assert estimate.by_choice(estimated) in README
+        assert f"on {estimated['date']} with jax {estimated['jax']} and libtpu {estimated['libtpu']}" in README
 
 
 def test_the_regret_it_states_is_that_of_todays_choice():
