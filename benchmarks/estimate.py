@@ -6,6 +6,9 @@ below a factor of 2 mean nothing. So these numbers are never put beside timings.
 
 The operands and results of a program have the layouts that the compiler likes best, as inside of a network. A compile
 that takes longer than --limit is ended. The program can be stopped and started again: what is in the file is left out.
+
+With `--topology cuda:h200` it compiles for an NVIDIA card, in an environment with `jax[cuda12]`, which is 5.5 GB. That
+compiler gives no estimate, so kernels are counted, and temporary memory. Arrays have the layouts of the caller.
 """
 
 import argparse
@@ -18,6 +21,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from benchmarks import cuda_target
 from benchmarks.worker import Worker
 
 RESULTS = Path(__file__).parent / "results"
@@ -31,6 +35,7 @@ QUIET = {  # settings of the compiler where there is no TPU, and those of jax as
     "TPU_ACCELERATOR_TYPE": "v5litepod-4",
     "TPU_WORKER_HOSTNAMES": "localhost",
 }
+CUDA = "cuda:"  # before the name of a card, in place of a topology
 AUTO = "auto"  # in place of the name of an algorithm: what convjax chooses
 START_SECONDS = 120  # of a process that compiles
 
@@ -55,11 +60,13 @@ def compiled(topology: str, case, direction: str, algorithm: str) -> dict[str, A
     from convjax._choice.recorded import operation_of
     from convjax._machine import generic
 
-    device = topologies.get_topology_desc(platform="tpu", topology_name=topology).devices[0]
+    platform, card = ("cuda", topology.removeprefix(CUDA)) if topology.startswith(CUDA) else ("tpu", None)
+    target = {"topology": "1x1x1", "target_config": cuda_target.text(card)} if card else {}
+    device = topologies.get_topology_desc(platform=platform, topology_name=card or topology, **target).devices[0]
     x, w = case.structs()
     operands = x, w, jax.eval_shape(case, x, w)
     chosen = backends.jax_function(backends.conv_of("convjax", case), direction)
-    equation, machine = tasks.equation(chosen, operands), generic("tpu")
+    equation, machine = tasks.equation(chosen, operands), generic(platform)
     problem = Problem(*equation, machine)
     if algorithm == AUTO:
         name = choose(problem).algorithm.name
@@ -71,14 +78,14 @@ def compiled(topology: str, case, direction: str, algorithm: str) -> dict[str, A
             return None
         forced = ((operation_of(problem), ((algorithm, 0),)),)
         function, said = backends.jax_function(backends.conv_of(forced, case), direction), {}
-    best = Format(Layout.AUTO, SingleDeviceSharding(device))
+    best = SingleDeviceSharding(device) if card else Format(Layout.AUTO, SingleDeviceSharding(device))
     structs = [jax.ShapeDtypeStruct(a.shape, a.dtype) for a in operands]
     program = jax.jit(function, in_shardings=best, out_shardings=best)
-    lowered = program.trace(*structs).lower(lowering_platforms=("tpu",))
+    lowered = program.trace(*structs).lower(lowering_platforms=(platform,))
     start = time.perf_counter()
     made = lowered.compile()
     seconds = time.perf_counter() - start
-    return said | {"compile_seconds": round(seconds, 2)} | read(made)
+    return said | {"compile_seconds": round(seconds, 2)} | (read_cuda if card else read)(made)
 
 
 def read(program) -> dict[str, Any]:
@@ -89,6 +96,12 @@ def read(program) -> dict[str, Any]:
         "emitters": sorted(set(re.findall(r'"emitter":"(\w+)"', text))),
         "temporary_bytes": program.memory_analysis().temp_size_in_bytes,
     }
+
+
+def read_cuda(program) -> dict[str, Any]:
+    """The number of kernels and the temporary memory of a compiled program."""
+    temporaries = program.memory_analysis().temp_size_in_bytes
+    return {"kernels": cuda_target.kernels(program.as_text()), "temporary_bytes": temporaries}
 
 
 def estimated_cycles(text: str) -> int:
@@ -193,6 +206,27 @@ def table(result: dict[str, Any]) -> str:
         cells = [_shown(xla, kind), _shown(auto, kind), name, _gain(xla, auto), _shown(found.get(best, {}), kind)]
         cells.append(name if best == AUTO else best)
         lines.append(f"| {row} | {direction} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def cuda_table(result: dict[str, Any]) -> str:
+    """Markdown: the kernels and the temporary memory of each program, for XLA's convolution and for the choice."""
+    card = cuda_target.CARDS[result["topology"].removeprefix(CUDA)]["name"]
+    lines = [
+        f"# {card}: kernels and temporary memory of compiled programs, nothing timed or tuned",
+        "",
+        f"jax {result['jax']}, jax-cuda12-plugin {result['jax-cuda12-plugin']}, {result['date']}. In parentheses MB.",
+        "",
+        "| row | direction | XLA's convolution | convjax's choice | |",
+        "|---|---|---|---|---|",
+    ]
+    for (row, direction), found in by_row(result).items():
+        xla, auto = found.get("xla", {}), found.get(AUTO, {})
+        cells = [
+            f"{each['kernels']} ({each['temporary_bytes'] / 1e6:.1f})" if "kernels" in each else each.get("error", "")
+            for each in (xla, xla if auto.get("chosen") == "xla" else auto)
+        ]
+        lines.append(f"| {row} | {direction} | {' | '.join(cells)} | {auto.get('chosen', '')} |")
     return "\n".join(lines) + "\n"
 
 
@@ -304,12 +338,18 @@ def main(options: argparse.Namespace) -> int:
     if not wanted or not set(options.directions) <= set(DIRECTIONS):
         print(f"--rows or --directions: none; directions are {', '.join(DIRECTIONS)}", file=sys.stderr)
         return 2
-    try:
-        versions = {name: importlib.metadata.version(name) for name in ("jax", "libtpu")}
-    except importlib.metadata.PackageNotFoundError:
-        print("libtpu is not installed: pip install -e '.[tpu]' in an environment of its own", file=sys.stderr)
+    on_cuda = options.topology.startswith(CUDA)
+    if on_cuda and options.topology.removeprefix(CUDA) not in cuda_target.CARDS:
+        print(f"--topology {options.topology}: the cards are {', '.join(cuda_target.CARDS)}", file=sys.stderr)
         return 2
-    file = options.file or RESULTS / f"tpu-{options.topology.replace(':', '-')}.json"
+    compiler, extra = ("jax-cuda12-plugin", "jax[cuda12]") if on_cuda else ("libtpu", "-e '.[tpu]'")
+    try:
+        versions = {name: importlib.metadata.version(name) for name in ("jax", compiler)}
+    except importlib.metadata.PackageNotFoundError:
+        print(f"{compiler} is not installed: pip install {extra} in an environment of its own", file=sys.stderr)
+        return 2
+    name = options.topology.replace(":", "-")
+    file = options.file or RESULTS / f"{f'{name}-kernels' if on_cuda else f'tpu-{name}'}.json"
     result: dict[str, Any] = {"topology": options.topology, **versions, "programs": []}
     if file.exists():
         result = json.loads(file.read_text())
@@ -318,10 +358,10 @@ def main(options: argparse.Namespace) -> int:
             return 2
     done = {(each["row"], each["direction"], each["algorithm"]) for each in result["programs"]}
     names = [case.name for each in SETS.values() for case in each]
-    compiler = Compiler(options.topology)
+    compile_in_time = Compiler(options.topology)
     try:
         for request in tqdm.tqdm([each for each in wanted if each not in done], unit="program", mininterval=10):
-            found = compiler(list(request), options.limit)
+            found = compile_in_time(list(request), options.limit)
             row, direction, algorithm = request
             result["programs"].append({"row": row, "direction": direction, "algorithm": algorithm, "found": found})
             result["programs"].sort(key=lambda each: (names.index(each["row"]), DIRECTIONS.index(each["direction"])))
@@ -330,10 +370,12 @@ def main(options: argparse.Namespace) -> int:
             whole.write_text(json.dumps(result, indent=1) + "\n")
             whole.replace(file)
     finally:
-        compiler.end()
-    file.with_suffix(".md").write_text(table(result))
-    chart(result, file.with_suffix(".png"))
-    print(table(result))
+        compile_in_time.end()
+    shown = cuda_table(result) if on_cuda else table(result)
+    file.with_suffix(".md").write_text(shown)
+    if not on_cuda:
+        chart(result, file.with_suffix(".png"))
+    print(shown)
     return 0
 
 
@@ -343,7 +385,7 @@ def _words(text: str) -> list[str]:
 
 def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m benchmarks.estimate", description=(__doc__ or "").split(": ", 1)[1])
-    parser.add_argument("--topology", default="v5e:2x2", help="such as v4:2x2, v5e:2x2, v5p:2x2x1 or v6e:2x2")
+    parser.add_argument("--topology", default="v5e:2x2", help="such as v4:2x2, v5e:2x2, v6e:2x2, or cuda:h200")
     parser.add_argument("--sets", type=_words, default=["rows"], help="rows, layers, validation or losses, with commas")
     parser.add_argument("--rows", type=_words, default=[""], help="parts of names, or families, with commas")
     parser.add_argument("--directions", type=_words, default=["forward", "input gradient", "weight gradient"])

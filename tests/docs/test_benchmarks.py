@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from cases import CASES
 
-from benchmarks import __main__, backends, estimate, products, report, tasks, timing
+from benchmarks import __main__, backends, cuda_target, estimate, products, report, tasks, timing
 from benchmarks.cases import BY_NAME, ROWS, Case
 from benchmarks.filters import FILTERS
 from benchmarks.networks import NETWORKS, Weights
@@ -348,11 +348,68 @@ def test_estimates_are_shown_with_what_could_not_be_compiled(tmp_path):
     assert (tmp_path / "chart.png").stat().st_size > 5000
 
 
-@pytest.mark.parametrize("wrong", ["--rows=no such row", "--directions=sideways", "--algorithms=magic", "--sets=none"])
+@pytest.mark.parametrize(
+    "wrong",
+    ["--rows=no such row", "--directions=sideways", "--algorithms=magic", "--sets=none", "--topology=cuda:none"],
+)
 def test_wrong_estimates_are_one_line(wrong, tmp_path, capsys):
     assert estimate.main(estimate.arguments([wrong, "--file", str(tmp_path / "a.json")])) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
     assert not list(tmp_path.iterdir())
+
+
+KERNELS = """
+%fused (p: f32[8]) -> f32[8] {
+  ROOT %add.1 = f32[8]{0} add(%p, %p)
+}
+
+%turn (p.1: (s32[], f32[8])) -> (s32[], f32[8]) {
+  %fusion.2 = f32[8]{0} fusion(%a), kind=kLoop, calls=%fused
+  ROOT %tuple.1 = (s32[], f32[8]{0}) tuple(%b, %fusion.2)
+}
+
+ENTRY %main (x: f32[8]) -> f32[8] {
+  %x = f32[8]{0} parameter(0)
+  %cudnn = (f32[8]{0}, u8[0]{0}) custom-call(%x), custom_call_target="__cudnn$convForward"
+  %first = f32[8]{0} get-tuple-element(%cudnn), index=0
+  %while.1 = (s32[], f32[8]{0}) while(%t), condition=%more, body=%turn
+  ROOT %fusion = f32[8]{0} fusion(%first), kind=kLoop, calls=%fused
+}
+"""
+
+
+def test_kernels_are_counted_in_the_text_of_a_program():
+    """A call of cuDNN, one fusion, and one in a loop."""
+    assert cuda_target.kernels(KERNELS) == 3
+    program = SimpleNamespace(as_text=lambda: KERNELS, memory_analysis=lambda: SimpleNamespace(temp_size_in_bytes=7))
+    assert estimate.read_cuda(program) == {"kernels": 3, "temporary_bytes": 7}
+
+
+def test_kernels_are_shown():
+    found = {"xla": {"kernels": 4, "temporary_bytes": 12_800_000}, "auto": {"chosen": "xla"}}
+    programs = [{"row": "a row", "direction": "forward", "algorithm": name, "found": f} for name, f in found.items()]
+    found = {"xla": {"error": "not compiled within 9 s"}, "auto": {"chosen": "fft", "kernels": 2, "temporary_bytes": 0}}
+    programs += [{"row": "other", "direction": "forward", "algorithm": name, "found": f} for name, f in found.items()]
+    result = {"topology": "cuda:h200", "jax": "1", "jax-cuda12-plugin": "1", "date": "today", "programs": programs}
+    text = estimate.cuda_table(result)
+    assert "nothing timed" in text.splitlines()[0]
+    assert "| a row | forward | 4 (12.8) | 4 (12.8) | xla |" in text
+    assert "| other | forward | not compiled within 9 s | 2 (0.0) | fft |" in text
+
+
+@pytest.mark.parametrize("card", cuda_target.CARDS)
+def test_a_card_is_described(card, capsys):
+    """Braces match, and each field of the message has one value."""
+    command = [sys.executable, "-m", "benchmarks.cuda_target", card]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert text == cuda_target.text(card)
+    assert text.count("{") == text.count("}") == 3
+    assert "core_count: " in text
+
+
+def test_a_card_that_is_not_known_is_one_line():
+    run = subprocess.run([sys.executable, "-m", "benchmarks.cuda_target", "abacus"], capture_output=True, text=True)
+    assert (run.returncode, len(run.stderr.splitlines()), run.stdout) == (2, 1, "")
 
 
 def test_a_compiler_is_started_anew_after_it_was_ended():
