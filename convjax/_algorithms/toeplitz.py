@@ -146,8 +146,8 @@ def multiply_adds(spec, x, w):
 def pays(p) -> bool:
     """For images of one channel or a few, and for depthwise layers with windows of many taps.
 
-    The estimates for a v5e in microseconds: the Sobel pair on 1080x1920 takes 208 instead of 7126, its weight gradient
-    96 instead of 5544, and 129 taps on 160000 elements 105 instead of 3505. Depthwise 31x31 takes 168 instead of 2017,
+    The estimates for a v5e in microseconds: the Sobel pair on 1080x1920 takes 207 instead of 7126, its weight gradient
+    98 instead of 5544, and 129 taps on 160000 elements 83 instead of 3505. Depthwise 31x31 takes 131 instead of 2017,
     15x15 on 8 images of 64x56x56 124 instead of 946, but 7x7 81 instead of 209. The weight gradient of 15x15 takes 105
     instead of 162, and XLA does not compile that of 31x31 within a minute.
     """
