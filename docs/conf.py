@@ -1,0 +1,79 @@
+"""Sphinx: `python -m sphinx -W -b html docs docs/_build`, in an environment with the extra `docs`."""
+
+import convjax
+
+project = "convjax"
+author = "the convjax developers"
+copyright = "the convjax developers"
+version = release = convjax.__version__
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.napoleon",
+    "sphinx_copybutton",
+    "sphinx_gallery.gen_gallery",
+]
+exclude_patterns = ["_build", "gallery"]
+default_role = "code"  # the docstrings write `name`
+nitpicky = False
+
+html_theme = "furo"
+html_title = "convjax"
+templates_path: list[str] = []
+html_static_path: list[str] = []
+html_show_sourcelink = False
+
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 3
+autosummary_generate = True
+autodoc_typehints = "none"
+autodoc_member_order = "bysource"
+napoleon_numpy_docstring = False
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+
+sphinx_gallery_conf = {
+    "examples_dirs": "gallery",
+    "gallery_dirs": "auto_gallery",
+    "filename_pattern": "/plot_",
+    "abort_on_example_error": True,
+    "download_all_examples": False,
+    "show_signature": False,
+    "min_reported_time": 10**6,
+    "remove_config_comments": True,
+    "within_subsection_order": "FileNameSortKey",
+}
+
+
+def as_restructured_text(app, what, name, obj, options, lines: list[str]) -> None:
+    """Docstrings are plain text: an indented paragraph is a formula or a picture, and a star is a star."""
+    written: list[str] = []
+    literal = indent = 0  # the indent of the literal paragraph that a line is in, 0 outside; that of the text before
+    in_example = False
+    for n, line in enumerate(lines):
+        here = len(line) - len(line.lstrip())
+        after_blank = n == 0 or not lines[n - 1].strip()
+        if not line.strip():
+            in_example = False
+            written.append(line)
+            continue
+        in_example = in_example or line.lstrip().startswith(">>>")
+        if literal and here < literal:
+            literal = 0
+        if not literal and after_blank and here >= indent + 4 and not in_example:
+            literal = here
+            written += [" " * indent + "::", ""]
+        if literal or in_example:
+            written.append(line)
+            continue
+        indent = here
+        parts = line.split("`")
+        parts[::2] = [part.replace("*", r"\*").replace("|", r"\|") for part in parts[::2]]
+        written.append("`".join(parts))
+    lines[:] = written
+
+
+def setup(app) -> None:
+    """Called by Sphinx. Napoleon, which reads the sections of docstrings, comes after."""
+    app.connect("autodoc-process-docstring", as_restructured_text, priority=400)
