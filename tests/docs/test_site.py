@@ -9,6 +9,7 @@ import pytest
 from calls import EVERY
 
 DOCS = pathlib.Path(__file__).parents[2] / "docs"
+TEXTS = ["start.md", "which_function.md", *sorted(f"guides/{path.name}" for path in (DOCS / "guides").glob("*.md"))]
 PAGES = sorted((DOCS / "gallery").glob("plot_*.py"))
 MAX_LINES = 60
 
@@ -21,7 +22,7 @@ def test_the_reference_has_every_function():
     assert listed <= EVERY
 
 
-@pytest.mark.parametrize("page", ["start.md", "which_function.md"])
+@pytest.mark.parametrize("page", TEXTS)
 def test_the_code_of_a_page_runs(page):
     names: dict = {}
     with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
@@ -29,11 +30,9 @@ def test_the_code_of_a_page_runs(page):
             exec(compile(block, page, "exec"), names)
 
 
-@pytest.mark.parametrize("page", ["start.md", "which_function.md"])
+@pytest.mark.parametrize("page", TEXTS)
 def test_the_functions_that_a_page_names_exist(page):
-    named = re.findall(r"\{func\}`convjax\.([\w.]+)`", (DOCS / page).read_text())
-    assert named
-    assert set(named) <= EVERY
+    assert set(re.findall(r"\{func\}`convjax\.([\w.]+)`", (DOCS / page).read_text())) <= EVERY
 
 
 def test_the_gallery_has_twenty_pages():
