@@ -150,6 +150,17 @@ def fewest(row: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
     return {**row, "seconds": least("seconds"), "compile_seconds": least("compile_seconds")}
 
 
+def with_earlier(rows: list[dict[str, Any]], before: dict[str, Any]) -> list[dict[str, Any]]:
+    """The rows of an earlier run with the fewest seconds of both, and then the rows that it does not have."""
+    timed = {(row["row"], row["direction"]): row for row in rows}
+    return [fewest(row, timed.pop((row["row"], row["direction"]), row)) for row in before["rows"]] + [*timed.values()]
+
+
+def about_both(rows: list[dict[str, Any]], before: dict[str, Any], about: dict[str, Any]) -> dict[str, Any]:
+    is_complete = len(rows) == len(before["rows"])
+    return about | {"command": before["command"], "runs": before.get("runs", 1) + is_complete}
+
+
 def main(options: argparse.Namespace) -> int:
     import jax
     import tqdm
@@ -201,6 +212,12 @@ def main(options: argparse.Namespace) -> int:
         print(f"--rows {options.rows}: no row has such a name or family in these directions", file=sys.stderr)
         return 2
 
+    about = {"date": today, "command": command(sys.argv[1:]), "platform": here, "runs": 1}
+
+    def result_of(rows: list[dict[str, Any]]) -> dict[str, Any]:
+        merged, said = (with_earlier(rows, before), about_both(rows, before, about)) if before else (rows, about)
+        return {**said, "machine": machine(), "versions": versions(backends), "rows": merged}
+
     end = float("inf")
     if options.minutes is not None:
         timed = {(row["row"], row["direction"]) for row in before["rows"]} if before else ()
@@ -210,24 +227,18 @@ def main(options: argparse.Namespace) -> int:
         if time.monotonic() >= end:
             break
         rows.append(_time_row(tasks.task(*row, here), backends, options.rounds))
+        if options.minutes is not None and not options.no_files:  # a lent machine may be taken back at any time
+            report.write(data, result_of(rows))
     # Another process on the machine may have kept a time from settling. Such rows are timed again, and each call's
     # fewest seconds count.
     noisy = [n for n, row in enumerate(rows) if not settled(row["seconds"], SAME)]
     for n in tqdm.tqdm(noisy if options.minutes is None else [], **PROGRESS):
         rows[n] = fewest(rows[n], _time_row(tasks.task(*wanted[n], here), backends, options.rounds))
-    about = {"date": today, "command": command(sys.argv[1:]), "platform": here, "runs": 1}
-    if before:
-        is_complete = len(rows) == len(before["rows"])
-        timed = {(row["row"], row["direction"]): row for row in rows}
-        rows = [fewest(row, timed.pop((row["row"], row["direction"]), row)) for row in before["rows"]]
-        rows += timed.values()
-        about |= {"command": before["command"], "runs": before.get("runs", 1) + is_complete}
-    result = {**about, "machine": machine(), "versions": versions(backends), "rows": rows}
+    result = result_of(rows)
     print(report.table(result))
     print(report.summary(result))
     if not options.no_files:
-        options.results.mkdir(parents=True, exist_ok=True)
-        data.write_text(json.dumps(result, indent=1) + "\n")
+        report.write(data, result)
         drawn = [chart] if report.others(result) else []  # there is nothing to draw if only algorithms were timed
         for path in drawn:
             report.chart(result, path)

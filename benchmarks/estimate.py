@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import cuda_target
+from benchmarks.report import write
 from benchmarks.worker import Worker
 
 RESULTS = Path(__file__).parent / "results"
@@ -366,9 +367,7 @@ def main(options: argparse.Namespace) -> int:
             result["programs"].append({"row": row, "direction": direction, "algorithm": algorithm, "found": found})
             result["programs"].sort(key=lambda each: (names.index(each["row"]), DIRECTIONS.index(each["direction"])))
             result["date"] = datetime.date.today().isoformat()
-            whole = file.with_suffix(".new")
-            whole.write_text(json.dumps(result, indent=1) + "\n")
-            whole.replace(file)
+            write(file, result)
     finally:
         compile_in_time.end()
     shown = cuda_table(result) if on_cuda else table(result)

@@ -21,6 +21,14 @@ OTHERS = {
 TORCH = ("torch", "torch channels last")  # torch with two memory layouts
 
 
+def write(file: Path, result: dict[str, Any]) -> None:
+    """Write a file that is whole at every moment."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    whole = file.with_suffix(".new")
+    whole.write_text(json.dumps(result, indent=1) + "\n")
+    whole.replace(file)
+
+
 def others(result: dict[str, Any]) -> list[str]:
     return [b for b in OTHERS if any(b in row["seconds"] for row in result["rows"])]
 

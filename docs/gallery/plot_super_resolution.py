@@ -18,9 +18,9 @@ large = photo[None, None]
 small = convjax.avg_pool2d(large, 2)
 keys = jax.random.split(jax.random.key(0), 3)
 params = [
-    convjax.init_conv(keys[0], 1, 16, (5, 5)),
-    convjax.init_conv(keys[1], 16, 16, (3, 3)),
-    convjax.init_conv(keys[2], 16, 1, (4, 4), transpose=True),
+    convjax.init_conv(keys[0], 1, 8, (5, 5)),
+    convjax.init_conv(keys[1], 8, 8, (3, 3)),
+    convjax.init_conv(keys[2], 8, 1, (4, 4), transpose=True),
 ]
 
 
@@ -43,7 +43,7 @@ def train(params):
         return params, mean, square
 
     zeros = jax.tree.map(jnp.zeros_like, params)
-    return jax.lax.fori_loop(0, 150, step, (params, zeros, zeros))[0]
+    return jax.lax.fori_loop(0, 100, step, (params, zeros, zeros))[0]
 
 
 # %%

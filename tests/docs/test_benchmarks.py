@@ -189,6 +189,22 @@ def test_no_row_starts_after_the_limit(monkeypatch, tmp_path):
     assert len(json.loads((tmp_path / "a.json").read_text())["rows"]) == 2
 
 
+def test_a_run_with_a_limit_keeps_its_rows_if_it_is_ended(monkeypatch, tmp_path):
+    """And the next run goes on with the others."""
+    times = {"convjax": 1.0, "lax": 1.0, "again": 1.0}
+    asked = ["--rows", "5x5 on 64", "--against", "lax", "--minutes", "1", "--results", str(tmp_path), "--name", "a"]
+    calls = iter([lambda: times, lambda: sys.exit("taken away"), lambda: times])
+    monkeypatch.setattr(__main__, "fastest", lambda *_: next(calls)())
+    with pytest.raises(SystemExit):
+        __main__.main(__main__.arguments(asked))
+    (first,) = json.loads((tmp_path / "a.json").read_text())["rows"]
+    clock = iter([0.0, 0.0, 61.0])
+    monkeypatch.setattr(__main__, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    assert __main__.main(__main__.arguments([*asked, "--again"])) == 0
+    both = json.loads((tmp_path / "a.json").read_text())["rows"]
+    assert both[0]["direction"] == first["direction"] != both[1]["direction"]
+
+
 def test_runs_of_the_same_code_add_up(monkeypatch, tmp_path):
     """Each call's fewest seconds of all runs count, in the order of the first run."""
     times = iter([{"convjax": 2.0, "lax": 3.0, "again": 2.0}] * 4 + [{"convjax": 1.5, "lax": 4.0, "again": 1.5}])
