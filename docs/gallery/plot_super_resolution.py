@@ -39,7 +39,7 @@ def train(params):
         g = jax.grad(lambda p: ((enlarge(p, small) - large) ** 2).mean())(params)
         mean = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, mean, g)
         square = jax.tree.map(lambda s, g: 0.99 * s + 0.01 * g**2, square, g)
-        params = jax.tree.map(lambda p, m, s: p - 0.003 * m / (jnp.sqrt(s) + 1e-8), params, mean, square)
+        params = jax.tree.map(lambda p, m, s: p - 0.01 * m / (jnp.sqrt(s) + 1e-8), params, mean, square)
         return params, mean, square
 
     zeros = jax.tree.map(jnp.zeros_like, params)
