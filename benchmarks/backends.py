@@ -65,7 +65,13 @@ def lax_conv(case: Case, x, w):
     image = (0, spec.dims + 1, *range(1, spec.dims + 1)) if last else tuple(range(spec.dims + 2))
     layout = lax.ConvDimensionNumbers(image, tuple(range(spec.dims + 2)), image)
     return lax.conv_general_dilated(
-        *(x, w, spec.stride, spec.padding, spec.lhs_dilation, spec.rhs_dilation, layout),
+        x,
+        w,
+        spec.stride,
+        spec.padding,
+        spec.lhs_dilation,
+        spec.rhs_dilation,
+        layout,
         feature_group_count=spec.groups,
         precision=spec.precision,
     )
@@ -122,16 +128,6 @@ def torch_function(case: Case, direction: str) -> Callable:
     def pad(x):
         return functional.pad(x, explicit_pads) if explicit_pads else x
 
-    def with_precision(function):
-        if options.get("precision") != "highest":
-            return function
-
-        def call(*arrays):
-            with torch.backends.cudnn.flags(allow_tf32=False):
-                return function(*arrays)
-
-        return call
-
     def forward(x, w, ct):
         return torch.ops.aten.convolution(pad(x), w, None, *arguments)
 
@@ -142,12 +138,26 @@ def torch_function(case: Case, direction: str) -> Callable:
             result = functional.pad(result, [-side for side in explicit_pads])
         return result
 
-    functions = {
+    function = {
         "forward": forward,
         "input gradient": partial(backward, which=0),
         "weight gradient": partial(backward, which=1),
-    }
-    return with_precision(functions[direction])
+    }[direction]
+    return _without_tf32(function) if options.get("precision") == "highest" else function
+
+
+def _without_tf32(function: Callable) -> Callable:
+    """The function with all digits of float32. `torch.backends.cudnn.flags` would turn cuDNN off as well."""
+    import torch
+
+    def call(*arrays):
+        before, torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.allow_tf32, False
+        try:
+            return function(*arrays)
+        finally:
+            torch.backends.cudnn.allow_tf32 = before
+
+    return call
 
 
 def torch_operands(arrays: tuple[np.ndarray, ...]):

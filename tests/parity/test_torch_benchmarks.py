@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 import pytest
+import torch
 
 from benchmarks import backends
 from benchmarks.cases import SMALL
@@ -33,6 +34,22 @@ def test_cases(case, direction):
     arrays = backends.operands(case)
     ours = backends.jax_function(backends.conv_of("convjax", case), direction)(*arrays)
     backends.agree(ours, backends.torch_function(case, direction)(*backends.torch_operands(arrays)).detach())
+
+
+def test_float32_without_tf32_changes_nothing_else_in_torch(monkeypatch):
+    """cuDNN stays on, and TF32 is allowed again after the call."""
+    seen, convolution = [], torch.ops.aten.convolution
+
+    def watched(*arguments):
+        seen.append((torch.backends.cudnn.enabled, torch.backends.cudnn.benchmark, torch.backends.cudnn.allow_tf32))
+        return convolution(*arguments)
+
+    monkeypatch.setattr(torch.ops.aten, "convolution", watched)
+    outside = torch.backends.cudnn.enabled, torch.backends.cudnn.benchmark, torch.backends.cudnn.allow_tf32
+    for case in (CASES[0], CASES[0].of_dtype("float32_highest")):
+        backends.torch_function(case, "forward")(*backends.torch_operands(backends.operands(case)))
+    assert seen == [outside, (*outside[:2], False)]
+    assert outside[2] is torch.backends.cudnn.allow_tf32 is True
 
 
 @pytest.mark.parametrize("program", TRANSFORMED, ids=lambda program: program.name)
