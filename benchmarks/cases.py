@@ -241,4 +241,18 @@ ROWS = (
     row("bf16", "vit patches 16x16, bf16", "8x3x224x224", "384x3x16x16", "bfloat16", stride=16),
 )
 
+# Shapes between and beyond the rows, at which a choice for a TPU changes (`python -m benchmarks.estimate`).
+BESIDE_ROWS = (
+    row("grouped", "groups of 2, 3x3", "8x256x28x28", "256x2x3x3", padding=1, groups=128),
+    row("grouped", "groups of 8, 1x1", "8x256x28x28", "256x8x1x1", groups=32),
+    row("grouped", "depthwise with two outputs", "8x64x56x56", "128x1x3x3", padding=1, groups=64),
+    row("1d", "groups of 4, k3", "8x256x512", "256x4x3", padding=1, groups=64),
+    _depthwise("11x11 96", "8x96x56x56", "11x11", padding=5),
+    _depthwise("13x13 192", "8x192x28x28", "13x13", padding=6),
+    _depthwise("15x15 64", "8x64x56x56", "15x15", padding=7),
+    _depthwise("3 channels 3x3", "8x3x224x224", "3x3", "image", padding=1),
+    row("image", "1 to 8 3x3", "1x1x256x256", "8x1x3x3", padding=1),
+    row("1d", "audio k9", "4x1x160000", "1x1x9", padding=4),
+)
+
 BY_NAME = {case.name: case for case in (*SMALL, *ROWS)}

@@ -1,10 +1,9 @@
 """NVIDIA cards as XLA's compiler wants them described, to compile for one where there is none.
 
 `python -m benchmarks.cuda_target h200` prints the description, a `GpuTargetConfigProto` as text. The compiler gives no
-estimate of time for it. What can be read of a program are its kernels and its temporary memory.
+estimate of time for it.
 """
 
-import re
 import sys
 
 # The figures of NVIDIA's data sheets for the SXM cards, and of its CUDA C++ programming guide for these compute
@@ -36,10 +35,6 @@ CARDS = {
 RESERVED_SHARED_BYTES = 1 << 10  # of each block, from the shared memory of its multiprocessor
 CUDNN = (9, 8, 0)  # the version that jax 0.10 asks for at least
 
-# Operations that launch nothing.
-NO_KERNELS = {"parameter", "constant", "tuple", "get-tuple-element", "bitcast", "iota", "copy-done", "after-all"}
-NO_KERNELS |= {"while", "conditional", "call"}
-
 
 def text(card: str) -> str:
     """The description of a card."""
@@ -70,23 +65,6 @@ platform_name: "CUDA"
 dnn_version_info {{ major: {CUDNN[0]} minor: {CUDNN[1]} patch: {CUDNN[2]} }}
 device_description_str: "{about["name"]}"
 """
-
-
-def kernels(program: str) -> int:
-    """How many kernels and library calls the text of a compiled program has. Those of a loop count once."""
-    computations = dict(re.findall(r"^((?:ENTRY )?%[\w.-]+) \(.*?\{\n(.*?)^\}", program, re.M | re.S))
-    waiting = [body for name, body in computations.items() if name.startswith("ENTRY")]
-    count = 0
-    while waiting:
-        body = waiting.pop()
-        for line in body.splitlines():
-            operation = re.match(r"\s+(?:ROOT )?%[\w.-]+ = .*? ([a-z][\w-]*)\(", line)
-            if operation is None:
-                continue
-            count += operation[1] not in NO_KERNELS
-            if operation[1] in ("while", "call", "conditional"):
-                waiting += [computations[name] for name in re.findall(r"%[\w.-]+", line) if name in computations]
-    return count
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ compiler gives no estimate, so kernels are counted, and temporary memory. Arrays
 
 import argparse
 import json
-import math
 import re
 import sys
 import time
@@ -21,8 +20,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from benchmarks import cuda_target
-from benchmarks.report import write
+from benchmarks import cuda_target, hlo
+from benchmarks.report import geometric_mean, write
 from benchmarks.worker import Worker
 
 RESULTS = Path(__file__).parent / "results"
@@ -39,6 +38,19 @@ QUIET = {  # settings of the compiler where there is no TPU, and those of jax as
 CUDA = "cuda:"  # before the name of a card, in place of a topology
 AUTO = "auto"  # in place of the name of an algorithm: what convjax chooses
 START_SECONDS = 120  # of a process that compiles
+
+
+def sets() -> dict[str, tuple]:
+    """The rows by the names of their sets."""
+    from benchmarks.cases import BESIDE_ROWS
+    from benchmarks.layers import SETS
+
+    return SETS | {"beside": BESIDE_ROWS}
+
+
+def card_of(topology: str) -> str | None:
+    """The NVIDIA card in place of a topology, if it is one."""
+    return topology.removeprefix(CUDA) if topology.startswith(CUDA) else None
 
 
 # ---- one program ----
@@ -61,7 +73,8 @@ def compiled(topology: str, case, direction: str, algorithm: str) -> dict[str, A
     from convjax._choice.recorded import operation_of
     from convjax._machine import generic
 
-    platform, card = ("cuda", topology.removeprefix(CUDA)) if topology.startswith(CUDA) else ("tpu", None)
+    card = card_of(topology)
+    platform = "cuda" if card else "tpu"
     target = {"topology": "1x1x1", "target_config": cuda_target.text(card)} if card else {}
     device = topologies.get_topology_desc(platform=platform, topology_name=card or topology, **target).devices[0]
     x, w = case.structs()
@@ -93,7 +106,7 @@ def read(program) -> dict[str, Any]:
     """The cycles, the kinds of convolution and the temporary memory of a compiled program."""
     text = program.as_text()
     return {
-        "cycles": estimated_cycles(text),
+        "cycles": hlo.estimated_cycles(text),
         "emitters": sorted(set(re.findall(r'"emitter":"(\w+)"', text))),
         "temporary_bytes": program.memory_analysis().temp_size_in_bytes,
     }
@@ -102,41 +115,7 @@ def read(program) -> dict[str, Any]:
 def read_cuda(program) -> dict[str, Any]:
     """The number of kernels and the temporary memory of a compiled program."""
     temporaries = program.memory_analysis().temp_size_in_bytes
-    return {"kernels": cuda_target.kernels(program.as_text()), "temporary_bytes": temporaries}
-
-
-def estimated_cycles(text: str) -> int:
-    """The sum of the compiler's estimates in a program. What is inside of a loop counts as often as the loop runs.
-
-    The condition of a loop that counts is a comparison of the counter, which begins at 0, with a constant. Any other
-    loop counts once.
-    """
-    computations = dict(re.findall(r"^(?:ENTRY )?%([\w.-]+) \(.*?\{\n(.*?)^\}", text, re.M | re.S))
-    callers: dict[str, tuple[str, int]] = {}
-    for name, body in computations.items():
-        for line in body.splitlines():
-            called = re.findall(r"(?:calls|to_apply|condition|body)=%([\w.-]+)", line)
-            times = _turns(computations, line) if " while(" in line else 1
-            callers |= dict.fromkeys(called, (name, times))
-
-    def runs(name: str) -> int:
-        if name not in callers:
-            return 1
-        caller, times = callers[name]
-        return times * runs(caller)
-
-    return sum(
-        runs(name) * sum(map(int, re.findall(r'"estimated_cycles":"(\d+)"', body)))
-        for name, body in computations.items()
-    )
-
-
-def _turns(computations: dict[str, str], loop: str) -> int:
-    """How often a loop runs, or 1 if that is not known."""
-    condition = computations[re.findall(r"condition=%([\w.-]+)", loop)[0]]
-    compared = re.search(r"compare\(%[\w.-]+, %([\w.-]+)\), direction=LT", condition)
-    limit = compared and re.search(rf"%{re.escape(compared[1])} = s32\[\]\S* constant\((\d+)\)", condition)
-    return int(limit[1]) if limit else 1
+    return {"kernels": hlo.kernels(program.as_text()), "temporary_bytes": temporaries}
 
 
 # ---- a process that compiles, and can be ended ----
@@ -144,9 +123,7 @@ def _turns(computations: dict[str, str], loop: str) -> int:
 
 def work(topology: str) -> None:
     """Compile what each line of JSON asks for."""
-    from benchmarks.layers import SETS
-
-    by_name = {case.name: case for cases in SETS.values() for case in cases}
+    by_name = {case.name: case for cases in sets().values() for case in cases}
     print(json.dumps("ready"), flush=True)
     for line in sys.stdin:
         name, direction, algorithm = json.loads(line)
@@ -212,7 +189,7 @@ def table(result: dict[str, Any]) -> str:
 
 def cuda_table(result: dict[str, Any]) -> str:
     """Markdown: the kernels and the temporary memory of each program, for XLA's convolution and for the choice."""
-    card = cuda_target.CARDS[result["topology"].removeprefix(CUDA)]["name"]
+    card = cuda_target.CARDS[card_of(result["topology"])]["name"]
     lines = [
         f"# {card}: kernels and temporary memory of compiled programs, nothing timed or tuned",
         "",
@@ -248,7 +225,7 @@ def by_choice(result: dict[str, Any]) -> str:
         "|---|---|---|---|---|---|",
     ]
     for name, each in sorted(gains.items(), key=lambda pair: -len(pair[1]) - slow[pair[0]]):
-        mean = f"{math.exp(sum(map(math.log, each)) / len(each)):.1f}" if each else ""
+        mean = f"{geometric_mean(each):.1f}" if each else ""
         ends = (f"{min(each):.1f}", f"{max(each):.1f}") if each else ("", "")
         lines.append(f"| `{name}` | {len(each) + slow[name]} | {mean} | {' | '.join(ends)} | {slow[name] or ''} |")
     return "\n".join(lines)
@@ -318,13 +295,13 @@ def main(options: argparse.Namespace) -> int:
     import tqdm
 
     from benchmarks.backends import DIRECTIONS
-    from benchmarks.layers import SETS
     from convjax._algorithms import ALGORITHMS
 
-    if unknown := set(options.sets) - set(SETS):
-        print(f"--sets: no {', '.join(sorted(unknown))}; there are {', '.join(SETS)}", file=sys.stderr)
+    every = sets()
+    if unknown := set(options.sets) - set(every):
+        print(f"--sets: no {', '.join(sorted(unknown))}; there are {', '.join(every)}", file=sys.stderr)
         return 2
-    cases = [case for name in options.sets for case in SETS[name]]
+    cases = [case for name in options.sets for case in every[name]]
     known = (AUTO, *ALGORITHMS)
     if unknown := set(options.algorithms) - set(known):
         print(f"--algorithms: no {', '.join(sorted(unknown))}; there are {', '.join(known)}", file=sys.stderr)
@@ -339,18 +316,18 @@ def main(options: argparse.Namespace) -> int:
     if not wanted or not set(options.directions) <= set(DIRECTIONS):
         print(f"--rows or --directions: none; directions are {', '.join(DIRECTIONS)}", file=sys.stderr)
         return 2
-    on_cuda = options.topology.startswith(CUDA)
-    if on_cuda and options.topology.removeprefix(CUDA) not in cuda_target.CARDS:
+    card = card_of(options.topology)
+    if card is not None and card not in cuda_target.CARDS:
         print(f"--topology {options.topology}: the cards are {', '.join(cuda_target.CARDS)}", file=sys.stderr)
         return 2
-    compiler, extra = ("jax-cuda12-plugin", "jax[cuda12]") if on_cuda else ("libtpu", "-e '.[tpu]'")
+    compiler, extra = ("jax-cuda12-plugin", "jax[cuda12]") if card else ("libtpu", "-e '.[tpu]'")
     try:
         versions = {name: importlib.metadata.version(name) for name in ("jax", compiler)}
     except importlib.metadata.PackageNotFoundError:
         print(f"{compiler} is not installed: pip install {extra} in an environment of its own", file=sys.stderr)
         return 2
     name = options.topology.replace(":", "-")
-    file = options.file or RESULTS / f"{f'{name}-kernels' if on_cuda else f'tpu-{name}'}.json"
+    file = options.file or RESULTS / f"{f'{name}-kernels' if card else f'tpu-{name}'}.json"
     result: dict[str, Any] = {"topology": options.topology, **versions, "programs": []}
     if file.exists():
         result = json.loads(file.read_text())
@@ -358,7 +335,7 @@ def main(options: argparse.Namespace) -> int:
             print(f"{file} is of another topology or of other versions: name another --file", file=sys.stderr)
             return 2
     done = {(each["row"], each["direction"], each["algorithm"]) for each in result["programs"]}
-    names = [case.name for each in SETS.values() for case in each]
+    names = [case.name for each in every.values() for case in each]
     compile_in_time = Compiler(options.topology)
     try:
         for request in tqdm.tqdm([each for each in wanted if each not in done], unit="program", mininterval=10):
@@ -370,9 +347,9 @@ def main(options: argparse.Namespace) -> int:
             write(file, result)
     finally:
         compile_in_time.end()
-    shown = cuda_table(result) if on_cuda else table(result)
+    shown = cuda_table(result) if card else table(result)
     file.with_suffix(".md").write_text(shown)
-    if not on_cuda:
+    if card is None:
         chart(result, file.with_suffix(".png"))
     print(shown)
     return 0
@@ -385,7 +362,9 @@ def _words(text: str) -> list[str]:
 def arguments(given: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m benchmarks.estimate", description=(__doc__ or "").split(": ", 1)[1])
     parser.add_argument("--topology", default="v5e:2x2", help="such as v4:2x2, v5e:2x2, v6e:2x2, or cuda:h200")
-    parser.add_argument("--sets", type=_words, default=["rows"], help="rows, layers, validation or losses, with commas")
+    parser.add_argument(
+        "--sets", type=_words, default=["rows"], help="rows, beside, layers, validation or losses, with commas"
+    )
     parser.add_argument("--rows", type=_words, default=[""], help="parts of names, or families, with commas")
     parser.add_argument("--directions", type=_words, default=["forward", "input gradient", "weight gradient"])
     parser.add_argument(

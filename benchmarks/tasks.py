@@ -52,6 +52,7 @@ QUEUED_CALLS = {"cpu": 1, "cuda": 16}
 Row = Case | Program | Filter
 DTYPES = ("float32", "bfloat16", FULL_FLOAT32)
 FORMATS = ("contiguous", "channels_last")
+FAMILIES = frozenset(row.family for row in SETS["rows"])
 
 
 def wanted(
@@ -96,20 +97,17 @@ def families_in_turn(rows: list[tuple[Row, str]], timed: Collection[tuple[str, s
     order = []
     for row, direction in rows:
         case = row if isinstance(row, Case) else None
-        family = row.family, direction, getattr(row, "memory_format", ""), case and (case.dtype, _precision(case))
+        dtype = case and (case.dtype, case.options.get("precision"))
+        family = row.family, direction, getattr(row, "memory_format", ""), dtype
         share = work[kind_of_layer(case)] if case else 0
         order.append(((row.name, direction) in timed, turns[family], -share, row, direction))
         turns[family] += 1
     return [(row, direction) for *_, row, direction in sorted(order, key=lambda each: each[:3])]
 
 
-def _precision(case: Case) -> Any:
-    return case.options.get("precision")
-
-
 def kind_of_layer(case: Case) -> str:
     """The family of `benchmarks.cases.ROWS` that a layer of a model is of. The family of a row is its own."""
-    if case.family in {row.family for row in SETS["rows"]}:
+    if case.family in FAMILIES:
         return case.family
     dims, groups = len(case.weight) - 2, case.options.get("groups", 1)
     if case.transpose or dims != 2:

@@ -17,6 +17,7 @@ import jaxlib
 FIRST_ONEDNN_JAXLIB, LAST_ONEDNN_JAXLIB = (0, 10, 0), (0, 12, 0)
 AVX2_FLAGS = frozenset({"avx2", "fma"})  # of the processor, as Linux names them
 AVX512_FLAGS = frozenset({"avx512f", "avx512bw", "avx512dq", "avx512vl"})
+TPU_LANES = 128  # rows and columns of a TPU's matrix unit
 ONEDNN_SWITCH = "CONVJAX_ONEDNN"  # environment variable: "off", or "on" for any version of jaxlib
 
 

@@ -16,20 +16,16 @@ extensions = [
 ]
 exclude_patterns = ["_build", "gallery"]
 default_role = "code"  # the docstrings write `name`
-nitpicky = False
 
+highlight_language = "text"  # of formulas and pictures; code says that it is Python
 html_theme = "furo"
 html_title = "convjax"
-templates_path: list[str] = []
-html_static_path: list[str] = []
 html_show_sourcelink = False
 
-myst_enable_extensions = ["colon_fence", "deflist"]
-myst_heading_anchors = 3
-autosummary_generate = True
 autodoc_typehints = "none"
-autodoc_member_order = "bysource"
 napoleon_numpy_docstring = False
+napoleon_use_rtype = False  # what a function returns is described in prose
+nitpicky = True  # a name that cannot be linked is a warning
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 
@@ -63,7 +59,7 @@ def as_restructured_text(app, what, name, obj, options, lines: list[str]) -> Non
             literal = 0
         if not literal and after_blank and here >= indent + 4 and not in_example:
             literal = here
-            written += [" " * indent + "::", ""]
+            written += [" " * (here - 4) + "::", ""]  # inside of the item of a section, not beside it
         if literal or in_example:
             written.append(line)
             continue

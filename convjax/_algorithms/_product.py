@@ -1,4 +1,4 @@
-"""The matrix product that the algorithms have in common: oneDNN's, where that is faster than XLA's."""
+"""The products that the algorithms have in common: of matrices, by oneDNN where that is faster, and with ones."""
 
 import math
 
@@ -29,6 +29,14 @@ def matmul(a, b, machine: Machine, precision=None, dtype=None, *, transpose_a: b
     if is_onednn(batch, rows, depth, columns, a.dtype, dtype, machine):
         return by_onednn(a, b, dtype, transpose_a, transpose_b)
     return by_xla(a, b, precision, dtype, transpose_a, transpose_b)
+
+
+def with_ones(equation: str, a: jax.Array, ones: jax.Array) -> jax.Array:
+    """jnp.einsum of `a` with zeros and ones, so precise that it only selects elements of `a`, or adds them.
+
+    A TPU does that faster than it gathers elements, or transposes axes of few elements.
+    """
+    return jnp.einsum(equation, a, ones, precision=lax.Precision.HIGHEST)
 
 
 def by_onednn(a, b, dtype, transpose_a: bool, transpose_b: bool) -> jax.Array:

@@ -16,10 +16,10 @@ from jax import lax
 
 from convjax import _spec
 from convjax._algorithms import _gemm
+from convjax._algorithms._product import with_ones
 from convjax._algorithms.algorithm import Rewrite, never_local
-from convjax._machine import Machine
+from convjax._machine import TPU_LANES, Machine
 
-LANES = 128  # rows and columns of a TPU's matrix unit
 MAX_BLOCK_CHANNELS = 512  # if no block of 128 divides the groups, all of them are one
 
 
@@ -31,7 +31,7 @@ def run(x: jax.Array, w: jax.Array, spec, machine: Machine, convolve) -> jax.Arr
     if not _is_weight_gradient(spec, x, w):
         of_channel = _repeated(w.shape[1], each, w.dtype)
         kernel = w.reshape(blocks, each * outputs, *w.shape[1:])
-        kernel = jnp.einsum("boi...,ic->boc...", kernel, of_channel, precision=lax.Precision.HIGHEST)
+        kernel = with_ones("boi...,ic->boc...", kernel, of_channel)
         kernel = _in_same_group(kernel, 1, 2, each)
         return convolve(x, kernel.reshape(w.shape[0], -1, *w.shape[2:]), dense)
     batch = x.shape[0]
@@ -39,11 +39,7 @@ def run(x: jax.Array, w: jax.Array, spec, machine: Machine, convolve) -> jax.Arr
     x, w = _gemm.batch_and_channels_swapped(images, cotangent, blocks)
     y = convolve(x, w, dense)
     y = _in_same_group(y.reshape(each * batch, blocks, each * outputs, *shape[2:]), 0, 2, each)
-    y = jnp.einsum("cbo...,ic->ibo...", y, _repeated(batch, each, y.dtype), precision=lax.Precision.HIGHEST)
-    return y.reshape(shape)
-
-
-# Products with zeros and ones, so precise that they only select elements. A TPU is slow at axes of few elements.
+    return with_ones("cbo...,ic->ibo...", y, _repeated(batch, each, y.dtype)).reshape(shape)
 
 
 def _repeated(size: int, times: int, dtype) -> jax.Array:
@@ -66,11 +62,11 @@ def _groups_of_a_block(spec, x, w) -> int:
     """The fewest groups that have a multiple of 128 channels on either side, else all.
 
     All instead of two blocks if the input is dilated: 3x3, stride 2, 32 groups of 8 channels on 8 images of 56x56 has
-    an input gradient of 172 microseconds instead of 534 (estimates for a v5e).
+    an input gradient of 172 microseconds instead of 534 (estimates for a v5e; the latter of a variant, not kept).
     """
     sides = (x.shape[0] if _is_weight_gradient(spec, x, w) else w.shape[1], w.shape[0] // spec.groups)
     divisors = [n for n in range(2, spec.groups) if spec.groups % n == 0]
-    each = next((n for n in divisors if all(n * side % LANES == 0 for side in sides)), spec.groups)
+    each = next((n for n in divisors if all(n * side % TPU_LANES == 0 for side in sides)), spec.groups)
     return spec.groups if spec.groups == 2 * each and max(spec.lhs_dilation) > 1 else each
 
 

@@ -25,10 +25,10 @@ import jax.numpy as jnp
 from jax import lax
 
 from convjax import _spec
+from convjax._algorithms._product import with_ones
 from convjax._algorithms.algorithm import Rewrite, never_local
-from convjax._machine import Machine
+from convjax._machine import TPU_LANES, Machine
 
-LANES = 128  # rows and columns of a TPU's matrix unit
 MAX_IMAGE_CHANNELS = 3  # 8 images of 3 channels, 224x224, under 3x3 each take 134 microseconds instead of 616
 MAX_MATRIX = 1 << 24  # elements that are compared to place the taps in the matrix
 
@@ -65,21 +65,22 @@ def _blocks(spec, x, w) -> _Blocks:
     s, a, r = spec.stride[-1], spec.lhs_dilation[-1], spec.rhs_dilation[-1]
     gradient = _spec.is_gradient_like(spec, x, w)
     many, few, step, other_step = (taps, results, r, s) if gradient else (results, taps, s, r)
+    steps = other_step, step, a
     channels = max(x.shape[0] if gradient else w.shape[1], w.shape[0] // spec.groups)
-    if max(many, size) * channels <= LANES:  # a row is one block
-        return _Blocks(many, size, 1, 1, 0, 0, few, (other_step, step, a), -low)
+    if max(many, size) * channels <= TPU_LANES:  # a row is one block
+        return _Blocks(length=many, inputs=size, reach=1, number=1, pad=0, front=0, offset=-low, few=few, steps=steps)
     unit = a // math.gcd(a, step)
-    length = max(LANES // channels // unit, 1) * unit
+    length = max(TPU_LANES // channels // unit, 1) * unit
     inputs = length * step // a
-    # In weight gradients of images, padding by whole blocks is faster, and elsewhere by elements: 0.4 instead of 1.1 ms
-    # for a Gaussian of 15x15 on 1080x1920, and 0.13 instead of 0.19 for 63x63 on 512x512 (estimates for a v5e). XLA
-    # takes 16 s to compile the latter, and 106 with whole blocks.
+    # In weight gradients padding by whole blocks is faster, and elsewhere by elements: 0.4 instead of 1.1 ms for a
+    # Gaussian of 15x15 on 1080x1920, and 0.13 instead of 0.19 for 63x63 on 512x512, which XLA compiles for 16 s, and
+    # with whole blocks for 106 (estimates for a v5e of variants of this file, which are not kept).
     unit = inputs if gradient else 1
     front = -(-low // (a * unit))
     offset = a * unit * front - low
     reach = ((length - 1) * step + (few - 1) * other_step + offset) // (a * inputs) + 1
-    pad, front = (0, front) if gradient else (front, 0)
-    return _Blocks(length, inputs, reach, -(-many // length), pad, front, few, (other_step, step, a), offset)
+    padding = {"pad": 0, "front": front} if gradient else {"pad": front, "front": 0}
+    return _Blocks(length, inputs, reach, number=-(-many // length), offset=offset, few=few, steps=steps, **padding)
 
 
 def run(x: jax.Array, w: jax.Array, spec, machine: Machine, convolve) -> jax.Array:
@@ -94,7 +95,7 @@ def _forward(x, w, spec, blocks, convolve):
     images, outputs = x.shape[0], w.shape[0]
     x = jnp.moveaxis(x, -1, 2)  # (N, G I, M, *n, b)
     x = x.reshape(images, -1, *x.shape[3:])
-    matrix = _contract("oi...t,tdml->olim...d", w, blocks.band(w.dtype))
+    matrix = with_ones("oi...t,tdml->olim...d", w, blocks.band(w.dtype))
     matrix = matrix.reshape(outputs * blocks.length, -1, *matrix.shape[4:])
     y = convolve(x, matrix, _over_blocks(spec, x, blocks))
     y = jnp.moveaxis(y.reshape(images, outputs, blocks.length, *y.shape[2:]), 2, -1)
@@ -111,13 +112,8 @@ def _weight_gradient(x, w, spec, blocks, convolve):
     w = w.reshape(-1, *w.shape[2:])
     y = convolve(x, w, _over_blocks(spec, x, blocks)._replace(out_dtype=sum_dtype))
     y = y.reshape(batch, blocks.inputs, outputs, blocks.length, *y.shape[2:])
-    y = _contract("nmol...d,tdml->no...t", y, blocks.band(sum_dtype))
+    y = with_ones("nmol...d,tdml->no...t", y, blocks.band(sum_dtype))
     return y.astype(spec.out_dtype or dtype)
-
-
-def _contract(equation: str, a: jax.Array, band: jax.Array) -> jax.Array:
-    """A product with zeros and ones, so precise that it only selects elements of `a`, or adds them."""
-    return jnp.einsum(equation, a, band, precision=lax.Precision.HIGHEST)
 
 
 def _over_blocks(spec, x, blocks):
@@ -153,11 +149,10 @@ def pays(p) -> bool:
     """
     if not p.is_float or p.spec.dims > 3 or p.w.shape[-1] == 1:
         return False
-    channels = p.groups * max(p.batch if p.gradient_like else p.in_channels, p.out_channels)
-    if channels <= MAX_IMAGE_CHANNELS:
+    each = max(p.batch if p.gradient_like else p.in_channels, p.out_channels)
+    if p.groups * each <= MAX_IMAGE_CHANNELS:
         return p.taps > 1 and p.positions > 1 and p.input_positions >= 256
-    few = max(p.batch if p.gradient_like else p.in_channels, p.out_channels) <= 2
-    return few and (p.positions >= 400 if p.gradient_like else p.taps >= 196)
+    return each <= 2 and (p.positions >= 400 if p.gradient_like else p.taps >= 196)
 
 
 ALGORITHM = Rewrite(

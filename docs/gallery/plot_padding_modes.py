@@ -16,9 +16,9 @@ width = 2
 modes = "zeros", "reflect", "replicate", "circular"
 
 # %%
-# A kernel with a single one in the middle copies the padded image: it shows what the window sees.
+# A kernel of a single one copies the padded image: it shows what a window sees.
 
-window = np.zeros((1, 1, 1, 1), np.float32) + 1
+window = np.ones((1, 1, 1, 1), np.float32)
 seen = {mode: convjax.conv2d(image, window, padding=width, padding_mode=mode)[0, 0] for mode in modes}
 
 figure, axes = plt.subplots(1, 4, figsize=(12, 3.4), layout="constrained")

@@ -12,8 +12,9 @@ from cases import CASES, CPU, by, channels_last, normal, random_spec, specs
 import convjax
 from benchmarks import estimate
 from benchmarks.backends import DIRECTIONS
-from benchmarks.cases import BY_NAME, ROWS
+from benchmarks.cases import BESIDE_ROWS, BY_NAME, ROWS
 from benchmarks.layers import TUNING_LAYERS
+from benchmarks.report import geometric_mean
 from convjax._algorithms import ALGORITHMS
 from convjax._algorithms.algorithm import Kernel, Rewrite
 from convjax._arrays.onednn import MATMUL
@@ -44,22 +45,22 @@ def test_other_platforms_get_xla():
         assert chosen(case, generic("rocm")) == ["xla"] * 3
 
 
-ESTIMATES = json.loads((estimate.RESULTS / "tpu-v5e-2x2.json").read_text())  # of XLA's compiler, no clock
-
-
 def test_choices_for_a_tpu_are_as_estimated():
     """Each choice of the committed estimates is still the choice, none is slower than XLA's own convolution, and those
-    of an algorithm are faster by a factor of 5 in the geometric mean."""
-    found, gains = estimate.by_row(ESTIMATES), {}
-    for case in ROWS:
-        for direction, name in zip(DIRECTIONS, chosen(case, generic("tpu")), strict=True):
-            programs = found[case.name, direction]
-            auto, xla = programs[estimate.AUTO], programs["xla"]
-            assert auto["chosen"] == name, (case.name, direction)
-            if name != "xla" and "cycles" in xla:
-                assert auto["cycles"] <= xla["cycles"], (case.name, direction)
-                gains.setdefault(name, []).append(xla["cycles"] / auto["cycles"])
-    assert {name for name, each in gains.items() if np.exp(np.mean(np.log(each))) < 5} == set(), gains
+    of an algorithm are faster by a factor of 5 in the geometric mean. (XLA's compiler estimated; there was no clock.)
+    """
+    gains: dict[str, list[float]] = {}
+    for file, cases in (("tpu-v5e-2x2", ROWS), ("tpu-v5e-2x2-beside", BESIDE_ROWS)):
+        found = estimate.by_row(json.loads((estimate.RESULTS / f"{file}.json").read_text()))
+        for case in cases:
+            for direction, name in zip(DIRECTIONS, chosen(case, generic("tpu")), strict=True):
+                programs = found[case.name, direction]
+                auto, xla = programs[estimate.AUTO], programs["xla"]
+                assert auto["chosen"] == name, (case.name, direction)
+                if name != "xla" and "cycles" in xla:
+                    assert auto["cycles"] <= xla["cycles"], (case.name, direction)
+                    gains.setdefault(name, []).append(xla["cycles"] / auto["cycles"])
+    assert min(map(geometric_mean, gains.values())) >= 5, gains
     assert set(gains) == {preference.algorithm for preference in PREFERENCES["tpu"]}
 
 

@@ -168,6 +168,10 @@ def test_the_tables_of_accelerators_are_the_results():
     assert report.families(cuda, "direction") in README
     assert cuda["command"] in README
     assert all(word in README for word in (cuda["date"], cuda["machine"]["device"], cuda["versions"]["torch"]))
+    ratios, slower = report.compare(cuda, *report.TORCH)
+    words = " ".join(README.split())
+    assert f"two memory formats convjax is {report.geometric_mean(ratios):.2f} times as fast" in words
+    assert f"ahead by a tenth or more in {len(slower)} of {len(ratios)}." in words
     assert "by its compiler's estimate and no clock" in README
     for estimated in estimates:
         assert estimate.by_choice(estimated) in README
