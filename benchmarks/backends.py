@@ -147,15 +147,13 @@ def torch_function(case: Case, direction: str) -> Callable:
 
 
 def _without_tf32(function: Callable) -> Callable:
-    """The function with all digits of float32. `torch.backends.cudnn.flags` would turn cuDNN off as well."""
-    import torch
+    """The function with all digits of float32. What is not said to `cudnn.flags` it would change: cuDNN itself is off."""
+    from torch.backends import cudnn
 
     def call(*arrays):
-        before, torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.allow_tf32, False
-        try:
+        unchanged = {"enabled": cudnn.enabled, "benchmark": cudnn.benchmark, "deterministic": cudnn.deterministic}
+        with cudnn.flags(**unchanged, allow_tf32=False):
             return function(*arrays)
-        finally:
-            torch.backends.cudnn.allow_tf32 = before
 
     return call
 

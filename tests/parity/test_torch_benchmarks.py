@@ -52,6 +52,14 @@ def test_float32_without_tf32_changes_nothing_else_in_torch(monkeypatch):
     assert outside[2] is torch.backends.cudnn.allow_tf32 is True
 
 
+def test_float32_without_tf32_where_torch_has_frozen_its_flags(monkeypatch):
+    """`torch.testing` freezes them for the whole process."""
+    monkeypatch.setitem(torch.backends.flags_frozen.__globals__, "__allow_nonbracketed_mutation_flag", False)
+    with pytest.raises(RuntimeError, match="not allowed to set"):
+        torch.backends.cudnn.allow_tf32 = False
+    test_float32_without_tf32_changes_nothing_else_in_torch(monkeypatch)
+
+
 @pytest.mark.parametrize("program", TRANSFORMED, ids=lambda program: program.name)
 def test_programs(program):
     arrays, direction = program.arrays(np.random.default_rng(0)), program.directions[0]
