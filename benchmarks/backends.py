@@ -147,7 +147,7 @@ def torch_function(case: Case, direction: str) -> Callable:
 
 
 def _without_tf32(function: Callable) -> Callable:
-    """The function with all digits of float32. What is not said to `cudnn.flags` it would change: cuDNN itself is off."""
+    """The function with all digits of float32. `cudnn.flags` resets what it is not told, and turns cuDNN off."""
     from torch.backends import cudnn
 
     def call(*arrays):
