@@ -10,7 +10,7 @@ Gaussian and every weight of the shake.
 Everything is saved as one figure, edges_of_a_photo.png.
 """
 
-import command
+from example_parts import command
 
 if __name__ == "__main__":
     command.launch(__file__)
@@ -24,13 +24,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax  # type: ignore[import-untyped]
-import pictures
 from matplotlib import colors
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from convjax import edges, kernels, ndimage
+from example_parts import pictures
 
 SAVED = "edges_of_a_photo.png"
 OPERATORS = ("sobel", "prewitt", "scharr", "roberts")
@@ -156,11 +156,12 @@ def draw(photo, sigma, blurred, sigmas, blur, moved, shake, weights: Found) -> F
     figure = Figure(figsize=(15, 3 * (height + 0.4) + 4.0), layout="constrained")
     rows = figure.subplots(4, 5, height_ratios=[height] * 3 + [2.6])
     x = jnp.asarray(photo)
-    gradients = {name: edges.gradient(x, getattr(kernels, name)()) for name in OPERATORS}
+    gradients = {name: edges.gradient(x, per_pixel(getattr(kernels, name)())) for name in OPERATORS}
+    shown = pictures.limits(np.asarray(gradients["sobel"].magnitude))
     grey(rows[0, 0], "photograph", photo)
     wheel(rows[1, 0])
     for axes, (name, found) in zip(rows[0, 1:], gradients.items(), strict=True):
-        pictures.draw(axes, f"{name}: magnitude", np.asarray(found.magnitude), bar=False)
+        pictures.draw(axes, f"{name}: magnitude", np.asarray(found.magnitude), shown=shown, bar=False)
     for axes, (name, found) in zip(rows[1, 1:], gradients.items(), strict=True):
         turn = np.pi / 4 if name == "roberts" else 0.0
         axes.imshow(coloured(np.asarray(found.direction) + turn, np.asarray(found.magnitude)))
@@ -177,6 +178,11 @@ def draw(photo, sigma, blurred, sigmas, blur, moved, shake, weights: Found) -> F
     for axes, title, kernel in ((rows[3, 3], "the shake", shake), (rows[3, 4], "found", weights.values[-1])):
         grey(axes, f"{title}: {kernel.shape[0]} x {kernel.shape[1]} weights", kernel / shake.max())
     return figure
+
+
+def per_pixel(pair: jax.Array) -> jax.Array:
+    """Edge kernels scaled so that the responses of all operators to a step of height 1 are alike."""
+    return pair / jnp.clip(pair[0], 0).sum()
 
 
 def grey(axes: Axes, title: str, image: np.ndarray) -> None:

@@ -17,21 +17,22 @@ A run counts as diverged if the mean loss over the second half of its steps is m
 student, or 1000 times in a run of fewer than 100 steps. Such a run is not saved. Start again with a lower --lr.
 """
 
-import command
+from example_parts import command
 
 if __name__ == "__main__":
     command.launch(__file__)
 
+import sys
 from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import edge_figures
-import edge_files
 import numpy as np
-import pictures
-from edge_training import (
+from tqdm import tqdm  # type: ignore[import-untyped]
+
+from example_parts import edge_animation, edge_figures, edge_files, pictures
+from example_parts.edge_training import (
     TEACHERS,
     Lesson,
     Run,
@@ -43,9 +44,9 @@ from edge_training import (
     teacher_of,
     train,
 )
-from tqdm import tqdm  # type: ignore[import-untyped]
 
 SAVED = "learn_edges.npz"
+PICTURES = (*edge_figures.FIGURES, edge_animation.ANIMATION)
 SMALLEST = 3  # pixels: height and width of the smallest crop, the same as the kernels'
 MOST_PIXELS = 2**26  # in the crops of one step
 OPTIONS: dict[str, tuple[Callable[[str], Any], str]] = {
@@ -78,7 +79,8 @@ def main(argv: list[str] | None = None) -> int:
 def learn_edges(arguments: Namespace) -> int:
     """Check the options and files, train, and save."""
     run, settings, photograph = prepare(arguments)
-    command.open_folder(arguments.out, [SAVED, *edge_figures.FIGURES])
+    command.open_folder(arguments.out, [SAVED, *PICTURES])
+    print("compiling the teacher's edges and a step of gradient descent", file=sys.stderr, flush=True)
     lesson = teach(photograph, teacher_of(settings))
     run = train_with_bar(run, settings, lesson, arguments.steps)
     finished = run.step == arguments.steps
@@ -86,7 +88,7 @@ def learn_edges(arguments: Namespace) -> int:
         check_convergence(run, lesson, settings)
     path = edge_files.save_run(arguments.out / SAVED, run, settings, photograph)
     print(report(run, settings))
-    files = edge_figures.save_all(edge_figures.scene(run, settings, photograph), arguments.out)
+    files = draw(run, settings, photograph, arguments.out)
     print(f"\nsaved in {arguments.out}: {', '.join(file.name for file in (path, *files))}")
     if not finished:
         print(f"interrupted after step {run.step} of {arguments.steps}; --resume {path} continues from there")
@@ -144,6 +146,12 @@ def train_with_bar(run: Run, settings: Settings, lesson: Lesson, end: int) -> Ru
             if interrupts:
                 break
     return run
+
+
+def draw(run: Run, settings: Settings, photograph: np.ndarray, folder: Path) -> list[Path]:
+    print("drawing", file=sys.stderr, flush=True)
+    scene = edge_figures.scene(run, settings, photograph)
+    return [*edge_figures.save_all(scene, folder), edge_animation.save(scene, folder)]
 
 
 def report(run: Run, settings: Settings) -> str:

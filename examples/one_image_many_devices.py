@@ -10,7 +10,7 @@ several computers. On a computer with several accelerators, they are those.
 Everything is saved as one figure, one_image_many_devices.png.
 """
 
-import command
+from example_parts import command
 
 if __name__ == "__main__":
     command.launch(__file__)
@@ -31,7 +31,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax  # type: ignore[import-untyped]
-import pictures
 from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from matplotlib.axes import Axes
@@ -40,6 +39,7 @@ from matplotlib.patches import Rectangle
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from convjax import edges, kernels, ndimage
+from example_parts import pictures
 
 SAVED = "one_image_many_devices.png"
 SIDES = ("rows", "columns")  # of the picture, and of the mesh

@@ -11,14 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
-NAMES = (
-    "learn_edges",
-    "edges_of_a_photo",
-    "one_image_many_devices",
-    "what_is_convolution",
-    "several_channels",
-    "true_convolution",
-)
+NAMES = ("learn_edges", "edges_of_a_photo", "one_image_many_devices")
 USUAL = {name: value for name, value in os.environ.items() if name not in ("JAX_ENABLE_X64", "XLA_FLAGS")}
 SMALL = ("--batch", "2", "--crop", "8")
 
@@ -52,8 +45,7 @@ def names(folder):
 
 
 def test_these_are_all_the_examples():
-    programs = {path.stem for path in EXAMPLES.glob("*.py") if "__main__" in path.read_text()}
-    assert programs == set(NAMES)
+    assert {path.stem for path in EXAMPLES.glob("*.py")} == set(NAMES)
     assert all(f"`examples/{name}.py`" in (ROOT / "README.md").read_text() for name in NAMES)
 
 
@@ -75,7 +67,7 @@ def test_ctrl_c_while_a_file_is_written(example, tmp_path):
         file.write(b"second half")
 
     with pytest.raises(KeyboardInterrupt):
-        example("command").write(tmp_path / "file", fill)
+        example("example_parts.command").write(tmp_path / "file", fill)
     assert (tmp_path / "file").read_bytes() == b"first half, second half"
     assert names(tmp_path) == {"file"}
 
@@ -99,7 +91,7 @@ def test_ctrl_c_saves_what_was_learned(example, tmp_path):
         out, _ = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "interrupted after step" in out
-    assert names(tmp_path) == {"learn_edges.npz", *example("edge_figures").FIGURES}
+    assert names(tmp_path) == {"learn_edges.npz", *example("learn_edges").PICTURES}
     with np.load(tmp_path / "learn_edges.npz") as file:
         assert 0 < file["step"] == len(file["losses"])
         assert np.isfinite(file["weight"]).all()
@@ -116,14 +108,14 @@ def test_ctrl_c_before_the_first_step(example, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(learn_edges, "train", interrupted)
     assert learn_edges.main([*SMALL, "--out", str(tmp_path)]) == 130
     assert "interrupted after step 0" in capsys.readouterr().out
-    assert names(tmp_path) == {"learn_edges.npz", *learn_edges.edge_figures.FIGURES}
+    assert names(tmp_path) == {"learn_edges.npz", *learn_edges.PICTURES}
 
 
 # ---- files ----
 
 
 def test_writing_is_whole_or_not_at_all(example, tmp_path):
-    command = example("command")
+    command = example("example_parts.command")
     path = tmp_path / "file"
     command.write(path, lambda file: file.write(b"first"))
 

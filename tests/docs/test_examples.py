@@ -1,4 +1,4 @@
-"""The examples as a user runs them. The values of the labs row by row are in test_labs.py."""
+"""The examples as a user runs them."""
 
 import io
 import json
@@ -20,12 +20,12 @@ FIGURES = {
     "edges_before.png",
     "edges_teacher.png",
     "kernels.png",
+    "learn_edges.gif",
     "learn_edges.png",
     "loss.png",
     "photograph.png",
 }
 FILES = FIGURES | {"learn_edges.npz"}
-LABS = ("what_is_convolution", "several_channels", "true_convolution")
 SMALL = ("--batch", "2", "--crop", "8")
 
 
@@ -40,7 +40,7 @@ def run(script, *arguments, **environment):
 def in_one_process(*runs, figures=True):
     """main(argv) of learn_edges for each of the runs, in one new process; the output of all."""
     code = "import json, sys, learn_edges\n"
-    code += "" if figures else "learn_edges.edge_figures.save_all = lambda *_: []\n"
+    code += "" if figures else "learn_edges.draw = lambda *_: []\n"
     code += "for argv in json.loads(sys.argv[1]):\n    learn_edges.main(argv)"
     argv = json.dumps([[str(argument) for argument in each] for each in runs])
     done = subprocess.run([sys.executable, "-c", code, argv], capture_output=True, text=True, cwd=EXAMPLES, env=USUAL)
@@ -101,6 +101,7 @@ def test_default_run_learns_sobel(default_run):
     done, folder = default_run
     assert done.returncode == 0, done.stderr
     assert "learned  |  true" in done.stdout
+    assert done.stderr.startswith("compiling the teacher's edges and a step of gradient descent\n")
     assert "loss" in done.stderr
     assert printed_errors(done.stdout)[0] < 1e-3
     assert names(folder) == FILES
@@ -120,7 +121,17 @@ def test_figures_are_pictures(default_run):
     for name in FIGURES:
         with Image.open(default_run[1] / name) as picture:
             picture.load()
-            assert min(picture.size) > 300, name
+            assert min(picture.size) > 250, name
+
+
+def test_the_animation_begins_in_noise_and_ends_with_the_kernels(default_run):
+    with Image.open(default_run[1] / "learn_edges.gif") as picture:
+        assert picture.info["loop"] == 0
+        assert 20 < picture.n_frames <= 40
+        first = np.asarray(picture.convert("L"), float)
+        picture.seek(picture.n_frames - 1)
+        last = np.asarray(picture.convert("L"), float)
+    assert np.abs(last - first).mean() > 1
 
 
 def test_npz_holds_the_run(trained):
@@ -162,7 +173,7 @@ def test_64_bit_types_change_nothing(trained, tmp_path):
 
 
 def test_half_life_halves_the_rate(example):
-    training = example("edge_training")
+    training = example("example_parts.edge_training")
     settings = training.Settings(half_life=10, lr=0.5)
     transformation = training.optimiser(settings)
     weight = np.float32(0)
@@ -182,7 +193,7 @@ def test_reads_any_picture(example, tmp_path, mode):
     deep = mode == "I;16"
     picture = Image.fromarray(ramp * 200) if deep else Image.fromarray(ramp.astype(np.uint8)).convert(mode)
     picture.save(tmp_path / "picture.png")
-    grey = example("pictures").read_photograph(tmp_path / "picture.png")
+    grey = example("example_parts.pictures").read_photograph(tmp_path / "picture.png")
     assert grey.shape == (48, 64)
     assert grey.dtype == np.float32
     assert grey.min() >= 0
@@ -191,7 +202,7 @@ def test_reads_any_picture(example, tmp_path, mode):
 
 
 def test_sample_photograph_is_grey_from_0_to_1(example):
-    grey = example("pictures").read_photograph()
+    grey = example("example_parts.pictures").read_photograph()
     assert grey.shape == (600, 512)
     assert grey.dtype == np.float32
     assert 0 <= grey.min() < grey.max() <= 1
@@ -289,7 +300,7 @@ def test_picture_smaller_than_a_crop(example, capsys, tmp_path, monkeypatch, sha
     given = ["--image", str(noise(tmp_path / "small.png", shape))]
     message = refused(learn_edges, capsys, tmp_path, *given)
     assert f"the picture is {shape[1]} x {shape[0]}, smaller than a crop of 32" in message
-    monkeypatch.setattr(learn_edges.edge_figures, "save_all", lambda *_: [])
+    monkeypatch.setattr(learn_edges, "draw", lambda *_: [])
     advice = re.search(r"(--crop) (\d+)", message).groups()
     assert learn_edges.main([*given, *advice, "--batch", "2", "--steps", "3", "--out", str(tmp_path / "out")]) == 0
 
@@ -339,7 +350,7 @@ def test_learning_that_diverges(example, capsys, tmp_path, steps):
 
 
 def test_learning_that_overflows(example, capsys, tmp_path, monkeypatch):
-    learn_edges, training = map(example, ("learn_edges", "edge_training"))
+    learn_edges, training = map(example, ("learn_edges", "example_parts.edge_training"))
     monkeypatch.setattr(
         training, "advance", lambda state, *_, **__: (state._replace(step=state.step + 50), np.full(50, np.nan))
     )
@@ -356,9 +367,9 @@ def test_learning_that_overflows(example, capsys, tmp_path, monkeypatch):
 )
 def test_learning_that_only_fluctuates(example, settings):
     """Runs of every length from 1 step: the first steps overshoot, and the loss of a small crop says little."""
-    training = example("edge_training")
+    training = example("example_parts.edge_training")
     settings = training.Settings(**settings)
-    lesson = training.teach(example("pictures").read_photograph(), training.teacher_of(settings))
+    lesson = training.teach(example("example_parts.pictures").read_photograph(), training.teacher_of(settings))
     run = training.start(settings)
     for end in (1, 2, 3, 5, 10, 30, 99, 100, 200):
         *_, run = training.train(run, lesson, settings, end)
@@ -400,7 +411,7 @@ def test_resume_with_another_picture(example, capsys, tmp_path, trained, shape):
 @pytest.mark.usefixtures("_usual_jax")
 def test_resume_with_a_picture_that_was_moved(example, capsys, tmp_path, monkeypatch):
     learn_edges = example("learn_edges")
-    monkeypatch.setattr(learn_edges.edge_figures, "save_all", lambda *_: [])
+    monkeypatch.setattr(learn_edges, "draw", lambda *_: [])
     picture, out = noise(tmp_path / "picture.png", (20, 20)), ["--out", str(tmp_path / "run")]
     learn_edges.main([*SMALL, "--steps", "3", "--image", str(picture), *out])
     moved, path = picture.rename(tmp_path / "moved.png"), tmp_path / "run" / "learn_edges.npz"
@@ -462,30 +473,3 @@ def test_resume_from_an_altered_file(example, capsys, tmp_path, trained, change)
     path = altered(trained / "first", tmp_path, **CHANGES[change])
     message = refused(example("learn_edges"), capsys, tmp_path, "--resume", path)
     assert "cannot resume from" in message
-
-
-# ---- the labs ----
-
-
-@pytest.mark.parametrize("lab", LABS)
-def test_lab_prints_and_draws(example, tmp_path, lab):
-    done = run(EXAMPLES / f"{lab}.py", "--out", tmp_path / "out")
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    for experiment in example(lab).EXPERIMENTS:
-        assert experiment.__doc__.splitlines()[0] in done.stdout
-    assert names(tmp_path / "out") == {f"{lab}.png"}
-    with Image.open(tmp_path / "out" / f"{lab}.png") as picture:
-        picture.load()
-
-
-def test_lab_values(example):
-    first, second, third = map(example, LABS)
-    np.testing.assert_array_equal(first.edges()["conv2d"][0, 0], [[-4, 0, 4]] * 3)
-    np.testing.assert_array_equal(first.padding()["stride 3, padding 1"][0, 0], [[1, 2], [2, 4]])
-    np.testing.assert_array_equal(second.two_inputs()["output"][0, 0, :, 0], [0, -4, 0])
-    np.testing.assert_array_equal(second.channel_by_channel()["sum"], second.two_inputs()["output"])
-    np.testing.assert_array_equal(third.by_the_formula()["formula"], third.by_conv2d()["conv2d"][0, 0])
-    np.testing.assert_array_equal(third.mirrored_borders()["conv2d"][0, 0, 0], [0, 0, 0, 0, 9, 9, 0, 0, 0, 0])
-    np.testing.assert_array_equal(third.three_outputs()["10 conv2d + 0.5"][0, :, 0, 0], [-3, 3, 0])
-    assert "groups" in third.groups_refused()["4 channels to 64, groups=16"]

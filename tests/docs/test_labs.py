@@ -1,4 +1,7 @@
-"""Every row of the three teaching texts, by value. The numbers of the rows are theirs."""
+"""Every row of the three teaching texts, by value, and as the pages of the gallery show it. The numbers are theirs."""
+
+import pathlib
+import runpy
 
 import jax
 import jax.numpy as jnp
@@ -56,30 +59,31 @@ def test_labs_use_the_sobel_kernels():
     np.testing.assert_array_equal(GY, [[1, 2, 1], [0, 0, 0], [-1, -2, -1]])
 
 
+ROWS = [
+    (1, batch(image(5, 5, column=2)), kernel(GX), {}, batch([[-4, 0, 4]] * 3)),
+    (2, batch(ones(4)), kernel(ones(2)), {}, batch(4 * ones(3))),
+    (3, batch(ones(4)), kernel(ones(2)), {"stride": 2}, batch(4 * ones(2))),
+    (4, batch(ones(4)), kernel(ones(2)), {"stride": 3}, batch([[4]])),
+    (5, batch(ones(4)), kernel(ones(2)), {"stride": 3, "padding": 1}, batch([[1, 2], [2, 4]])),
+    (6, np.random.default_rng(0).normal(size=(1, 1, 4, 4)), kernel(0 * ones(3)), {}, batch(0 * ones(2))),
+    (9, batch(image(5, 5, column=2)), np.concatenate([kernel(k) for k in (GX, GY, ones(3))]), {"bias": np.zeros(3)},
+     batch([[-4, 0, 4]] * 3, 0 * ones(3), 3 * ones(3))),
+    (10, batch(image(5, 5, row=2)), np.concatenate([kernel(k) for k in (GX, GY, ones(3))]), {"bias": np.zeros(3)},
+     batch(0 * ones(3), [[-4] * 3, [0] * 3, [4] * 3], 3 * ones(3))),
+    (11, batch(image(5, 5, row=2, value=-2), image(5, 5, row=2)), kernel(centre(1), centre(-2)), {},
+     batch([[0] * 3, [-4] * 3, [0] * 3])),
+    (12, batch(ones(5), image(5, 5, row=2, column=2)),
+     np.concatenate([kernel(centre(.5), centre(.5)), kernel(centre(1), centre(-1)), kernel(GX, GY)]), {},
+     batch([[.5, .5, .5], [.5, 1, .5], [.5, .5, .5]], [[1, 1, 1], [1, 0, 1], [1, 1, 1]],
+           [[-1, -2, -1], [0, 0, 0], [1, 2, 1]])),
+    (17, batch([[4] * 4 + [1] * 4] * 8), kernel([[-1, 0, 1]] * 3), {}, batch([[0, 0, -9, -9, 0, 0]] * 6)),
+    (18, batch(image(8, 8, column=4)), kernel([[1, 2, 3]] * 3), {}, batch([[0, 0, 9, 6, 3, 0]] * 6)),
+]  # fmt: skip
+
+
 @pytest.mark.parametrize(
-    ("row", "x", "weight", "options", "want"),
-    [
-        (1, batch(image(5, 5, column=2)), kernel(GX), {}, batch([[-4, 0, 4]] * 3)),
-        (2, batch(ones(4)), kernel(ones(2)), {}, batch(4 * ones(3))),
-        (3, batch(ones(4)), kernel(ones(2)), {"stride": 2}, batch(4 * ones(2))),
-        (4, batch(ones(4)), kernel(ones(2)), {"stride": 3}, batch([[4]])),
-        (5, batch(ones(4)), kernel(ones(2)), {"stride": 3, "padding": 1}, batch([[1, 2], [2, 4]])),
-        (6, np.random.default_rng(0).normal(size=(1, 1, 4, 4)), kernel(0 * ones(3)), {}, batch(0 * ones(2))),
-        (9, batch(image(5, 5, column=2)), np.concatenate([kernel(k) for k in (GX, GY, ones(3))]), {"bias": np.zeros(3)},
-         batch([[-4, 0, 4]] * 3, 0 * ones(3), 3 * ones(3))),
-        (10, batch(image(5, 5, row=2)), np.concatenate([kernel(k) for k in (GX, GY, ones(3))]), {"bias": np.zeros(3)},
-         batch(0 * ones(3), [[-4] * 3, [0] * 3, [4] * 3], 3 * ones(3))),
-        (11, batch(image(5, 5, row=2, value=-2), image(5, 5, row=2)), kernel(centre(1), centre(-2)), {},
-         batch([[0] * 3, [-4] * 3, [0] * 3])),
-        (12, batch(ones(5), image(5, 5, row=2, column=2)),
-         np.concatenate([kernel(centre(.5), centre(.5)), kernel(centre(1), centre(-1)), kernel(GX, GY)]), {},
-         batch([[.5, .5, .5], [.5, 1, .5], [.5, .5, .5]], [[1, 1, 1], [1, 0, 1], [1, 1, 1]],
-               [[-1, -2, -1], [0, 0, 0], [1, 2, 1]])),
-        (17, batch([[4] * 4 + [1] * 4] * 8), kernel([[-1, 0, 1]] * 3), {}, batch([[0, 0, -9, -9, 0, 0]] * 6)),
-        (18, batch(image(8, 8, column=4)), kernel([[1, 2, 3]] * 3), {}, batch([[0, 0, 9, 6, 3, 0]] * 6)),
-    ],
-    ids=lambda value: f"row{value}" if isinstance(value, int) else "",
-)  # fmt: skip
+    ("row", "x", "weight", "options", "want"), ROWS, ids=lambda value: f"row{value}" if isinstance(value, int) else ""
+)
 def test_rows_of_values(row, x, weight, options, want):
     check(x, weight, want, **options)
 
@@ -170,3 +174,60 @@ def test_row_25_what_each_rank_is_taken_for():
     assert convjax.conv2d(x[None, None], weight).shape == (1, 2, 4, 4)
     with pytest.raises(ValueError, match=r"x\[None, None\].* or x\[None\]"):
         convjax.conv2d(x, weight)
+
+
+# ---- the pages of the gallery ----
+
+PAGES = sorted((pathlib.Path(__file__).parents[2] / "docs" / "gallery" / "labs").glob("plot_*.py"))
+ON_A_PAGE = {row: want for row, *_, want in ROWS} | {
+    7: (1, 1, 2, 2),
+    8: batch([[-4, 0, 4]] * 3),
+    13: batch([[0] * 3, [-4] * 3, [0] * 3]),
+    14: [[0, 0, 9, 9, 0, 0]] * 6,
+    15: [[0, 0, 9, 9, 0, 0]] * 6,
+    16: [[0, 0, 0, 0, 9, 9, 0, 0, 0, 0]] * 10,
+    17: [[0, 0, -9, -9, 0, 0]] * 6,
+    18: [[0, 0, 9, 6, 3, 0]] * 6,
+    21: (4, 1, 3, 3),
+    22: (4, 2, 3, 3),
+}
+
+
+@pytest.fixture(scope="module")
+def pages():
+    matplotlib = pytest.importorskip("matplotlib", exc_type=ImportError)
+    matplotlib.use("Agg")
+    results, layer = {}, None
+    with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+        for path in PAGES:
+            page = runpy.run_path(str(path))
+            # The first page names its calls by their rows. Of the two of row 8, the second has the weight replaced.
+            results |= {int(str(row).partition(":")[0]): result for row, result in page["results"].items()}
+            if "layer" in page:
+                results[7], layer = page["size_alone"], page["layer"]
+    matplotlib.pyplot.close("all")
+    results[8] = np.asarray(results[8]) - np.asarray(layer.bias)
+    return results
+
+
+def test_the_pages_show_every_row(pages):
+    assert set(pages) == set(range(1, 26))
+
+
+@pytest.mark.parametrize("row", sorted(ON_A_PAGE))
+def test_a_page_shows_row(pages, row):
+    np.testing.assert_allclose(pages[row], ON_A_PAGE[row], atol=1e-5)
+
+
+def test_a_page_shows_rows_19_and_20(pages):
+    printed = np.array([-0.0021, -0.1342, -0.1541, 0, 0.4754, -0.1262])
+    np.testing.assert_allclose(pages[19][0, 0], np.broadcast_to(printed, (6, 6)), rtol=0, atol=4 * 0.5e-4)
+    want = np.array([[-3, 0, -3, 0, -1, 0], [3, 2, 0, 0, -1, -1], [0, 0, 3, 0, -1, 1]])
+    np.testing.assert_array_equal(pages[20][0], np.broadcast_to(want[:, None], (3, 6, 6)))
+
+
+def test_a_page_shows_what_is_refused_and_promoted(pages):
+    assert all("`groups` does not divide the" in said for said in pages[23])
+    assert pages[24] == ["float32", "float64"]
+    assert pages[25][:2] == [(1, 1, 6, 6), (1, 6, 6)]
+    assert "x[None, None]" in pages[25][2]

@@ -7,13 +7,13 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import command
 import jax
 import jax.numpy as jnp
 import numpy as np
-from edge_training import Run, Settings, State, start
 
 import convjax
+from example_parts import command
+from example_parts.edge_training import Run, Settings, State, start
 
 Saved = Mapping[str, np.ndarray]
 

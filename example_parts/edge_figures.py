@@ -8,10 +8,13 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pictures
-from edge_training import COMPASS, TEACHERS, Run, Settings, conv2d, start, teach, teacher_of
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from convjax import ndimage
+from example_parts import pictures
+from example_parts.edge_training import COMPASS, TEACHERS, Run, Settings, conv2d, start, teach, teacher_of
+from example_parts.pictures import Picture
 
 Responses = jax.Array  # (channels, height, width)
 
@@ -50,11 +53,11 @@ def save_all(scene: Scene, folder: Path) -> list[Path]:
 
 
 def photograph(scene: Scene) -> Figure:
-    return _picture_grid(scene, "", [("The photograph", scene.photograph)], panel=4.5)
+    return _picture_grid(scene, "", [Picture("The photograph", scene.photograph)], panel=4.5)
 
 
 def edges_taught(scene: Scene) -> Figure:
-    return _picture_grid(scene, f"The teacher's edges with the {_name(scene)}", _responses(scene, scene.taught))
+    return _picture_grid(scene, f"The teacher's edges with the {name_of(scene)}", _responses(scene, scene.taught))
 
 
 def edges_before(scene: Scene) -> Figure:
@@ -66,12 +69,12 @@ def edges_after(scene: Scene) -> Figure:
 
 
 def kernels(scene: Scene) -> Figure:
-    """The kernels at several steps, one column per step, and the true kernels in the last column."""
-    stages = [(f"step {step}", weight) for step, weight in _chosen(scene.run.frames, 8)]
-    stages.append(("true", scene.true))
+    """The kernels at several steps, one column per step, then the true kernels, and what is missing from them."""
+    stages = [(f"step {step}", weight) for step, weight in chosen(scene.run.frames, 8)]
+    stages += [("true", scene.true), ("true - learned", scene.true - scene.run.frames[-1][1])]
     height = 1.3 * len(scene.channels) + 0.55
     figure = Figure(figsize=(1.3 * len(stages) + 1.4, height + 0.3))
-    figure.suptitle(f"The {_name(scene)} in training", fontsize=13, y=1 - 0.12 / (height + 0.3))
+    figure.suptitle(f"The {name_of(scene)} in training", fontsize=13, y=1 - 0.12 / (height + 0.3))
     _draw_kernels(figure, stages, scene, height=height, across=True)
     return figure
 
@@ -84,15 +87,20 @@ def loss(scene: Scene) -> Figure:
 
 def overview(scene: Scene) -> Figure:
     """The photograph, the edges, the kernels and the loss in one figure."""
+    teacher, student = strength(scene.taught), strength(scene.after)
+    shown = pictures.limits(teacher)
     seen = [
-        ("photograph", scene.photograph),
-        ("teacher's edges", _strength(scene.taught)),
-        ("student before training", _strength(scene.before)),
-        (f"student after {scene.run.step} steps", _strength(scene.after)),
+        Picture("photograph", scene.photograph),
+        Picture("teacher's edges", teacher, shown),
+        Picture("student's edges before training", strength(scene.before), shown),
+        Picture(f"student's edges after {scene.run.step} steps", student, shown),
+        Picture("teacher - student", teacher - student),
     ]
-    title = f"A random convolution learns the {_name(scene)} from one photograph"
-    figure = _picture_grid(scene, title, seen, columns=4, panel=2.8, below=3.4)
-    stages = [("start", scene.run.frames[0][1]), ("learned", scene.run.frames[-1][1]), ("true", scene.true)]
+    title = f"A random convolution learns the {name_of(scene)} from one photograph"
+    figure = _picture_grid(scene, title, seen, columns=5, panel=2.5, below=3.4)
+    learned = scene.run.frames[-1][1]
+    stages = [("start", scene.run.frames[0][1]), ("learned", learned), ("true", scene.true)]
+    stages.append(("true - learned", scene.true - learned))
     used = _draw_kernels(figure, stages, scene, height=3.3, across=len(scene.channels) < len(COMPASS))
     wide, high = figure.get_size_inches()
     left = used + 0.9
@@ -111,25 +119,23 @@ FIGURES: dict[str, Callable[[Scene], Figure]] = {
 }
 
 
-def _strength(responses: Responses) -> np.ndarray:
+def strength(responses: Responses) -> np.ndarray:
     """Combine several responses to one: the maximum for compass kernels, else the length of the gradient."""
     whole = responses.max(axis=0) if len(responses) == len(COMPASS) else jnp.linalg.norm(responses, axis=0)
     return np.asarray(whole)
 
 
-def _responses(scene: Scene, responses: Responses) -> list[pictures.Picture]:
+def _responses(scene: Scene, responses: Responses) -> list[Picture]:
+    shown = signed(pictures.limits(np.asarray(responses))[1])
     each = zip(scene.channels, np.asarray(responses), strict=True)
-    return [("edge strength", _strength(responses)), *[(f"channel {name}", image) for name, image in each]]
+    return [
+        Picture("edge strength", strength(responses)),
+        *[Picture(f"channel {name}", image, shown) for name, image in each],
+    ]
 
 
 def _picture_grid(
-    scene: Scene,
-    title: str,
-    shown: Sequence[pictures.Picture],
-    *,
-    columns: int = 3,
-    panel: float = 3.2,
-    below: float = 0,
+    scene: Scene, title: str, shown: Sequence[Picture], *, columns: int = 3, panel: float = 3.2, below: float = 0
 ) -> Figure:
     height, width = scene.photograph.shape
     columns = min(columns, len(shown))
@@ -139,7 +145,7 @@ def _picture_grid(
 def _draw_kernels(
     figure: Figure, stages: Sequence[tuple[str, np.ndarray]], scene: Scene, *, height: float, across: bool
 ) -> float:
-    """Draw the kernels of every stage at the bottom of a figure, on one scale of grey. Returns their width in inches.
+    """Draw the kernels of every stage at the bottom of a figure, in the same colours. Returns their width in inches.
 
     There is one column per stage if `across` is set, else one row per stage.
     """
@@ -148,39 +154,57 @@ def _draw_kernels(
     if not across:
         table, rows, columns = table.swapaxes(0, 1), columns, rows
     wide, high = figure.get_size_inches()
-    left, bottom, gap = 0.75, 0.15, 0.12
+    left, bottom, gap = 0.75 if across else 1.05, 0.15, 0.12
     size = min((height - bottom - 0.4) / len(rows) - gap, 1.5)
     bottom += (height - 0.4 - bottom - (size + gap) * len(rows)) / 2
     for row, column in np.ndindex(len(rows), len(columns)):
         x, y = left + (size + gap) * column, bottom + (size + gap) * (len(rows) - 1 - row)
         axes = figure.add_axes((x / wide, y / high, size / wide, size / high))
         title = columns[column] if row == 0 else ""
-        grey = pictures.draw(axes, title, table[row, column], shown=pictures.limits(scene.true), bar=False)
+        pictures.draw(axes, title, table[row, column], shown=signed(scene.true), bar=False)
         if column == 0:
             axes.set_ylabel(rows[row], fontsize=9, rotation=0, ha="right", va="center", labelpad=6)
-    right, tall = left + (size + gap) * len(columns), (size + gap) * len(rows) - gap
-    pictures.add_bar(grey, figure.add_axes((right / wide, bottom / high, 0.12 / wide, tall / high)))
-    return right + 0.6
+    return left + (size + gap) * len(columns)
 
 
-def _name(scene: Scene) -> str:
+def name_of(scene: Scene) -> str:
     return f"{scene.settings.teacher.title()} kernel{'s' if len(scene.channels) > 1 else ''}"
 
 
-def _chosen(frames: Sequence[tuple[int, np.ndarray]], most: int) -> list[tuple[int, np.ndarray]]:
+def chosen(frames: Sequence[tuple[int, np.ndarray]], most: int) -> list[tuple[int, np.ndarray]]:
     """The first and the last frame, and some in between, which are closer together at the start."""
     places = np.geomspace(1, len(frames), most).round().astype(int) - 1
     return [frames[place] for place in sorted(set(places.tolist()))]
 
 
+def signed(array: np.ndarray | float) -> tuple[float, float]:
+    """The ends of the colours of signed values, with 0 in the middle."""
+    top = float(np.abs(array).max())
+    return -top, top
+
+
 def _draw_loss(axes: Axes, scene: Scene) -> None:
-    losses = np.concatenate((np.zeros(0, np.float32), *scene.run.losses))
     errors = [(step, np.abs(weight - scene.true).max()) for step, weight in scene.run.frames]
     axes.set_yscale("log")
-    axes.plot(np.arange(len(losses)), np.maximum(losses, 1e-30), color="0.65", linewidth=0.7, label="loss of a step")
-    axes.plot(*zip(*errors, strict=True), color="black", linewidth=1.4, label="largest error of a weight")
-    axes.set_xlabel("step")
+    axes.plot(losses_of(scene.run), color="0.85", linewidth=0.6, label="loss of each step: mean squared error")
+    axes.plot(smoothed(scene.run), color="#1b6ca8", linewidth=1.4, label="the same, smoothed")
+    axes.plot(*zip(*errors, strict=True), color="#d1495b", linewidth=1.4, label="largest error of a weight")
+    axes.set_xlabel("step of gradient descent")
+    axes.set_ylabel("error")
     axes.set_title("How far the student is off", fontsize=10)
     axes.legend(frameon=False, fontsize=9)
     axes.grid(color="0.92")
     axes.spines[["top", "right"]].set_visible(False)
+
+
+def losses_of(run: Run) -> np.ndarray:
+    """The loss of every step, kept above 0 for a logarithmic axis."""
+    return np.maximum(np.concatenate((np.zeros(0, np.float32), *run.losses)), 1e-30)
+
+
+def smoothed(run: Run) -> np.ndarray:
+    """The losses under a running mean of their logarithm, whose sigma is a 200th of the run."""
+    losses = losses_of(run)
+    if not losses.size:
+        return losses
+    return 10 ** np.asarray(ndimage.gaussian_filter1d(np.log10(losses), max(len(losses) / 200, 1), mode="nearest"))

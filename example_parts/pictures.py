@@ -4,8 +4,8 @@ import math
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-import command
 import numpy as np
 from matplotlib import cbook
 from matplotlib.axes import Axes
@@ -14,9 +14,18 @@ from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 from PIL import Image, ImageOps
 
-SMALL = 144  # largest number of elements whose values are written into the picture
+from example_parts import command
 
-Picture = tuple[str, np.ndarray]  # a title, and an image, a kernel or a feature map of two axes
+SMALL = 144  # largest number of elements whose values are written into the picture
+LEGIBLE = 5  # points: the smallest size of a number
+
+
+class Picture(NamedTuple):
+    """An image, a kernel or a feature map of two axes, and the ends of its colours, if others have the same."""
+
+    title: str
+    array: np.ndarray
+    shown: tuple[float, float] | None = None
 
 
 def read_photograph(path: Path | None = None) -> np.ndarray:
@@ -44,7 +53,7 @@ def _grey(image: Image.Image) -> np.ndarray:
 
 
 def limits(array: np.ndarray) -> tuple[float, float]:
-    """The values that are shown as black and white. 0 is mid-grey if there are negative values, else black.
+    """The values at the ends of the colours. 0 is in the middle if there are negative values, else at the lower end.
 
     A few values that are much larger than the rest are clipped, because they would make the rest dark.
     """
@@ -58,34 +67,43 @@ def limits(array: np.ndarray) -> tuple[float, float]:
 def draw(
     axes: Axes, title: str, array: np.ndarray, *, shown: tuple[float, float] | None = None, bar: bool = True
 ) -> AxesImage:
-    """Draw a grey picture with a title and a colour bar. Numbers are written into the cells if there is room."""
+    """Draw a picture with a title. Small ones have numbers in their cells if there is room, others a colour bar.
+
+    Values from 0 are grey. Signed values are blue below 0, white at 0 and red above.
+    """
     low, high = shown or limits(array)
-    grey = axes.imshow(
-        array, cmap="gray", vmin=low, vmax=high, interpolation="nearest" if array.size <= SMALL else "antialiased"
+    small = array.size <= SMALL
+    drawn = axes.imshow(
+        array,
+        cmap="RdBu_r" if low < 0 else "gray",
+        vmin=low,
+        vmax=high,
+        interpolation="nearest" if small else "antialiased",
     )
     axes.set_title(title, fontsize=9)
     axes.set_xticks([])
     axes.set_yticks([])
-    if bar:
+    if bar and not small:
         inch = axes.figure.dpi / axes.bbox.width
-        add_bar(grey, axes.inset_axes((1 + 0.08 * inch, 0, 0.1 * inch, 1)))
-    if array.size <= SMALL:
-        _write_numbers(axes, array, 0.6 * low + 0.4 * high, digits=3 - math.floor(math.log10(high)))
-    return grey
+        _add_bar(drawn, axes.inset_axes((1 + 0.08 * inch, 0, 0.1 * inch, 1)))
+    if small:
+        _write_numbers(axes, drawn, digits=3 - math.floor(math.log10(high)))
+    return drawn
 
 
-def add_bar(grey: AxesImage, place: Axes) -> None:
+def _add_bar(drawn: AxesImage, place: Axes) -> None:
     """Draw a colour bar. An end is pointed if the picture has values beyond it."""
-    values, (low, high) = grey.get_array(), grey.get_clim()
+    values, (low, high) = drawn.get_array(), drawn.get_clim()
     beyond = (values is not None and values.min() < low, values is not None and values.max() > high)
     extend = {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}[beyond]
     bar = place.figure.colorbar(
-        grey, cax=place, ticks=MaxNLocator(5, steps=[1, 2, 5, 10]), extend=extend, extendfrac=0.04
+        drawn, cax=place, ticks=MaxNLocator(5, steps=[1, 2, 5, 10]), extend=extend, extendfrac=0.04
     )
     bar.ax.tick_params(labelsize=7, length=2, pad=1)
 
 
-def _write_numbers(axes: Axes, array: np.ndarray, darkest: float, digits: int) -> None:
+def _write_numbers(axes: Axes, drawn: AxesImage, digits: int) -> None:
+    array = np.asarray(drawn.get_array())
     axes.set_xticks(np.arange(0.5, array.shape[1] - 1), minor=True)
     axes.set_yticks(np.arange(0.5, array.shape[0] - 1), minor=True)
     axes.tick_params(which="minor", length=0)
@@ -93,11 +111,12 @@ def _write_numbers(axes: Axes, array: np.ndarray, darkest: float, digits: int) -
     texts = [f"{value:.3g}" for value in array.astype(float).round(digits).ravel() + 0.0]
     cell = min(axes.bbox.width, axes.bbox.height) / axes.figure.dpi * 72 / max(array.shape)
     size = min(9, 0.8 * cell, cell / (0.62 * max(map(len, texts), default=1)))
-    if size < 4:
+    if size < LEGIBLE:
         return
+    luminance = drawn.to_rgba(array)[..., :3] @ (0.299, 0.587, 0.114)
     for (row, column), text in zip(np.ndindex(array.shape), texts, strict=True):
-        dark = array[row, column] < darkest
-        axes.text(column, row, text, ha="center", va="center", fontsize=size, color="white" if dark else "black")
+        colour = "white" if luminance[row, column] < 0.5 else "black"
+        axes.text(column, row, text, ha="center", va="center", fontsize=size, color=colour)
 
 
 def grid(
@@ -125,11 +144,11 @@ def grid(
     top = high - head
     for (name, pictures), space, height in zip(groups, name_space, heights, strict=True):
         figure.text(0.15 / wide, (top - 0.12) / high, name, fontsize=11, fontweight="bold", va="top")
-        for place, (label, array) in enumerate(pictures):
+        for place, picture in enumerate(pictures):
             row, column = divmod(place, columns)
             left, bottom = 0.15 + (panel + 0.65) * column, top - space - line * (row + 1) + 0.08
             box = (left / wide, bottom / high, panel / wide, panel * aspect / high)
-            draw(figure.add_axes(box), label, array)
+            draw(figure.add_axes(box), picture.title, picture.array, shown=picture.shown)
         top -= height
     return figure
 

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
-import command
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax  # type: ignore[import-untyped]
 
 import convjax
+from example_parts import command
 
-CHUNK = 50  # steps in one call of the compiled function
+CHUNK = 10  # steps in one call of the compiled function
 
 PAIR, COMPASS = ("Gx", "Gy"), ("N", "NE", "E", "SE", "S", "SW", "W", "NW")
 TEACHERS = {"sobel": PAIR, "prewitt": PAIR, "scharr": PAIR, "laplacian": ("L",), "kirsch": COMPASS}
