@@ -48,7 +48,7 @@ from convjax.pooling import (
 )
 from convjax.tune import tune
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "Comparison",

@@ -1,6 +1,17 @@
 """Sphinx: `python -m sphinx -W -b html docs docs/_build`, in an environment with the extra `docs`."""
 
+import sys
+from pathlib import Path
+
+import jax
+
 import convjax
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE.parent)]  # for benchmark_charts and benchmarks, which are not installed
+jax.config.update("jax_num_cpu_devices", 8)  # for the page of many devices, and before anything runs
+
+import benchmark_charts
 
 project = "convjax"
 author = "the convjax developers"
@@ -12,15 +23,17 @@ extensions = [
     "sphinx.ext.autosummary",
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
+    "matplotlib.sphinxext.plot_directive",
     "sphinx_gallery.gen_gallery",
 ]
-exclude_patterns = ["_build", "gallery"]
+exclude_patterns = ["_build", "gallery", "drawn", "drawings", "_static"]
 default_role = "code"  # the docstrings write `name`
 
 highlight_language = "text"  # of formulas and pictures; code says that it is Python
 html_theme = "furo"
 html_title = "convjax"
 html_show_sourcelink = False
+html_static_path = ["_static"]
 
 autodoc_typehints = "none"
 napoleon_numpy_docstring = False
@@ -28,6 +41,14 @@ napoleon_use_rtype = False  # what a function returns is described in prose
 nitpicky = True  # a name that cannot be linked is a warning
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
+
+DRAWN = HERE / "drawn"  # an example that draws, for each function that takes or makes an image or a signal
+plot_basedir = str(DRAWN)
+plot_include_source = True
+plot_html_show_source_link = plot_html_show_formats = False
+plot_formats = [("png", 100)]
+plot_rcparams = {"figure.figsize": (7.2, 2.7), "figure.constrained_layout.use": True, "axes.titlesize": "medium"}
+plot_apply_rcparams = True
 
 sphinx_gallery_conf = {
     "examples_dirs": "gallery",
@@ -70,6 +91,21 @@ def as_restructured_text(app, what, name, obj, options, lines: list[str]) -> Non
     lines[:] = written
 
 
+def with_its_picture(app, what, name: str, obj, options, lines: list[str]) -> None:
+    """The example that draws, after the docstring."""
+    script = Path(*name.split(".")[1:]).with_suffix(".py")
+    if (DRAWN / script).is_file():
+        lines += ["", ".. rubric:: In pictures", "", f".. plot:: {script.as_posix()}", ""]
+
+
+def with_charts(app, exception) -> None:
+    """The data of the charts of the benchmarks, beside what Sphinx has written."""
+    if exception is None and app.builder.format == "html":
+        benchmark_charts.write(Path(app.outdir))
+
+
 def setup(app) -> None:
     """Called by Sphinx. Napoleon, which reads the sections of docstrings, comes after."""
     app.connect("autodoc-process-docstring", as_restructured_text, priority=400)
+    app.connect("autodoc-process-docstring", with_its_picture, priority=900)
+    app.connect("build-finished", with_charts)

@@ -1,0 +1,22 @@
+from grids import arrow, canvas, cells, note
+
+axis = canvas(10.2)
+colours = "pqrs"
+matrix = " / ".join(" ".join("." if i // 2 == j // 2 else "0" for j in range(8)) for i in range(8))
+paint = " / ".join(" ".join(colours[i // 2] for _ in range(8)) for i in range(8))
+column = " / ".join("." * 8)
+of_group = " / ".join(colours[i // 2] for i in range(8))
+note(axis, 3.4, 0.7, "w: 8 outputs, 2 inputs\nfor each of 4 groups", 8)
+cells(axis, 2.4, 1.7, " / ".join([". ."] * 8), " / ".join(f"{c} {c} / {c} {c}" for c in colours))
+arrow(axis, (4.9, 5.7), (9.4, 5.7))
+cells(axis, 10, 1.7, matrix, paint)
+note(axis, 14, 0.8, "one group: 8x8, zeros between")
+note(axis, 18.7, 5.7, "·", 12)
+cells(axis, 19.4, 1.7, column, of_group)
+note(axis, 19.9, 0.8, "x")
+note(axis, 21.3, 5.7, "=", 10)
+cells(axis, 22.2, 1.7, column, of_group)
+note(axis, 22.7, 0.8, "y")
+note(axis, 24, 4.8, "4 times the", align="left")
+note(axis, 24, 5.7, "products, in one", align="left")
+note(axis, 24, 6.6, "full matrix", align="left")

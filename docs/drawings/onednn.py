@@ -1,0 +1,18 @@
+from grids import arrow, box, canvas, cells, note
+
+axis = canvas(8.6)
+cells(axis, 2, 1.4, "1 2 3 1 2 3", "p p p q q q")
+note(axis, 5, 0.7, "contiguous: channel after channel")
+cells(axis, 2, 4.3, "1 1 2 2 3 3", "p q p q p q")
+note(axis, 5, 3.6, "or channels last: pixel after pixel")
+cells(axis, 2, 7, "a b c d", "w")
+note(axis, 1.4, 7.5, "w", align="right")
+note(axis, 1.4, 1.9, "x", align="right")
+note(axis, 1.4, 4.8, "x", align="right")
+box(axis, 12.5, 2.4, 8, 4.2, "one call:\n__onednn$convolution,\non its own threads", "n", 9)
+arrow(axis, (8.3, 1.9), (12.3, 3.6))
+arrow(axis, (8.3, 4.8), (12.3, 4.6))
+arrow(axis, (6.3, 7.5), (12.3, 5.8))
+arrow(axis, (20.7, 4.5), (22.9, 4.5))
+cells(axis, 23.2, 4, ". . . . . .", "y")
+note(axis, 26.2, 3.3, "y, in the order of x")

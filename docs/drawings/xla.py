@@ -1,0 +1,16 @@
+from grids import arrow, canvas, cells, note, window
+
+axis = canvas(8.6)
+cells(axis, 1, 1.2, "0 0 0 0 0 0 / 0 1 2 3 4 0 / 0 5 6 7 8 0 / 0 9 10 11 12 0 / 0 13 14 15 16 0 / 0 0 0 0 0 0", "x")
+window(axis, 3, 2.2, 3, 3, "#c05000")
+cells(axis, 10, 2.7, "a b c / d e f / g h i", "w")
+cells(axis, 17, 2.2, ". . . . / . . Y . / . . . . / . . . .", "y")
+window(axis, 19, 3.2, 1, 1, "#208020")
+arrow(axis, (14, 4.2), (16.6, 4.2))
+note(axis, 4, 0.6, "x, padded by 1")
+note(axis, 11.5, 0.6, "w")
+note(axis, 19, 0.6, "y")
+note(axis, 21.8, 3.1, "Y = 2a + 3b + 4c", align="left")
+note(axis, 22.5, 4.2, "+ 6d + 7e + 8f", align="left")
+note(axis, 22.5, 5.3, "+ 10g + 11h + 12i", align="left")
+note(axis, 15, 8.0, "every result by the definition, in XLA's own loops")

@@ -1,0 +1,17 @@
+from grids import arrow, canvas, cells, note, window
+
+axis = canvas(7.8)
+cells(axis, 2.5, 2.5, "1 2 3 / 4 5 6 / 7 8 9", "x")
+note(axis, 4, 0.7, "x, lhs_dilation 2")
+arrow(axis, (6.2, 4), (8.8, 4))
+cells(axis, 9.4, 1.5, "1 0 2 0 3 / 0 0 0 0 0 / 4 0 5 0 6 / 0 0 0 0 0 / 7 0 8 0 9", "x")
+window(axis, 9.4, 1.5, 2, 2, "#c05000")
+note(axis, 11.9, 0.7, "its zeros stored")
+cells(axis, 16.4, 3, "a b / c d", "w")
+note(axis, 17.4, 0.7, "w")
+arrow(axis, (19.2, 4), (21, 4))
+cells(axis, 21.6, 2, "A . . . / . . . . / . . . . / . . . .", "y")
+window(axis, 21.6, 2, 1, 1, "#c05000")
+note(axis, 23.6, 0.7, "y")
+note(axis, 26.5, 2.5, "A = 1a + 0b\n+ 0c + 0d", align="left")
+note(axis, 15, 7.3, "a plain convolution, which any algorithm without dilation computes; most products are with zeros")
