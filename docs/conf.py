@@ -1,5 +1,6 @@
 """Sphinx: `python -m sphinx -W -b html docs docs/_build`, in an environment with the extra `docs`."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -26,7 +27,7 @@ extensions = [
     "matplotlib.sphinxext.plot_directive",
     "sphinx_gallery.gen_gallery",
 ]
-exclude_patterns = ["_build", "gallery", "drawn", "drawings", "_static"]
+exclude_patterns = ["_build", "gallery", "drawn", "drawings", "_static", "_templates"]
 default_role = "code"  # the docstrings write `name`
 
 highlight_language = "text"  # of formulas and pictures; code says that it is Python
@@ -34,6 +35,8 @@ html_theme = "furo"
 html_title = "convjax"
 html_show_sourcelink = False
 html_static_path = ["_static"]
+templates_path = ["_templates"]
+myst_heading_anchors = 3
 
 autodoc_typehints = "none"
 napoleon_numpy_docstring = False
@@ -98,6 +101,26 @@ def with_its_picture(app, what, name: str, obj, options, lines: list[str]) -> No
         lines += ["", ".. rubric:: In pictures", "", f".. plot:: {script.as_posix()}", ""]
 
 
+RESULTS = HERE / "results"  # copies of the reports of benchmarks/, which lie outside of what Sphinx reads
+
+
+def copy_results(app) -> None:
+    """The reports as pages: found by links alone, and not by the search, which their rows would fill."""
+    RESULTS.mkdir(exist_ok=True)
+    for report in (*(HERE.parent / "benchmarks" / "results").glob("*.md"), HERE.parent / "benchmarks" / "slower.md"):
+        text = report.read_text().replace("](results/", "](")
+        title = "" if text.startswith("# ") else f"# {report.stem}\n\n"
+        page = f"---\norphan: true\nnosearch: true\n---\n\n{title}{text}"
+        copy = RESULTS / report.name
+        if not copy.exists() or copy.read_text() != page:
+            copy.write_text(page)
+
+
+def link_to_copies(app, docname: str, source: list[str]) -> None:
+    """In the repository the links of a page lead to the reports themselves."""
+    source[0] = re.sub(r"\]\(((?:\.\./)*)\.\./benchmarks/(?:results/)?([\w.-]+\.md)\)", r"](\1results/\2)", source[0])
+
+
 def with_charts(app, exception) -> None:
     """The data of the charts of the benchmarks, beside what Sphinx has written."""
     if exception is None and app.builder.format == "html":
@@ -106,6 +129,8 @@ def with_charts(app, exception) -> None:
 
 def setup(app) -> None:
     """Called by Sphinx. Napoleon, which reads the sections of docstrings, comes after."""
+    app.connect("builder-inited", copy_results)
+    app.connect("source-read", link_to_copies)
     app.connect("autodoc-process-docstring", as_restructured_text, priority=400)
     app.connect("autodoc-process-docstring", with_its_picture, priority=900)
     app.connect("build-finished", with_charts)
