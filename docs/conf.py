@@ -39,6 +39,7 @@ templates_path = ["_templates"]
 myst_heading_anchors = 3
 
 autodoc_typehints = "none"
+autodoc_preserve_defaults = True  # as they are written, not as they print
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False  # what a function returns is described in prose
 nitpicky = True  # a name that cannot be linked is a warning
