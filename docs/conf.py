@@ -28,6 +28,7 @@ extensions = [
     "sphinx_gallery.gen_gallery",
 ]
 exclude_patterns = ["_build", "gallery", "drawn", "drawings", "_static", "_templates"]
+exclude_patterns += ["**sg_execution_times.rst"]  # sphinx-gallery's table of times fetches its script from outside
 default_role = "code"  # the docstrings write `name`
 
 highlight_language = "text"  # of formulas and pictures; code says that it is Python

@@ -60,6 +60,7 @@ def save(scene: Scene, folder: Path) -> Path:
         curve.set_data(np.arange(step), losses[:step])
         figure.suptitle(f"A random convolution learns the {name_of(scene)}: step {step}", fontsize=12)
         canvas.draw()
+        figure.set_layout_engine("none")  # everything stays where the first frame has it
         images.append(Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB").quantize(128))
     shown = [int(1000 * SECONDS)] * (len(images) - 1) + [int(1000 * LAST_SECONDS)]
 

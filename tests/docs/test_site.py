@@ -28,7 +28,7 @@ ALSO = {
 SEEN = (
     "which_function",
     "many_devices",
-    *(f"guides/{n}" for n in ("existing_models", "memory_order", "choosing", "padding")),
+    *(f"guides/{n}" for n in ("existing_models", "memory_order", "choosing", "padding", "derivatives")),
 )
 
 
@@ -91,6 +91,27 @@ def test_choosing():
     names = names_after("guides/choosing.md")
     assert len(names["recorded"]) >= 1
     assert names["same"].shape == (2, 8, 16, 16)
+
+
+def test_the_costs_of_derivatives_are_counted():
+    names = names_after("guides/derivatives.md")
+    loss, given = names["loss"], (names["weight"], names["x"])
+
+    def count(function, *arguments):
+        return str(jax.make_jaxpr(function)(*arguments)).count("convjax_conv[")
+
+    rows = {"the value alone": lambda f, *a: f(*a)}
+    rows["`jax.grad`"] = lambda f, *a: jax.grad(f, tuple(range(len(a))))(*a)
+    rows["`jax.jvp`"] = lambda f, *a: jax.jvp(f, a, a)
+    rows["a Hessian times a vector, `jax.jvp` of `jax.grad`"] = lambda f, *a: jax.jvp(
+        jax.grad(f, tuple(range(len(a)))), a, a
+    )
+    page = (DOCS / "guides/derivatives.md").read_text()
+    with jax.numpy_dtype_promotion("standard"):
+        for name, derivative in rows.items():
+            one = count(lambda w, d=derivative: d(lambda w: loss(w, given[1]), w), given[0])
+            both = count(lambda *a, d=derivative: d(loss, *a), *given)
+            assert re.search(rf"\| {re.escape(name)} \| {one}( convolution)? \| {both} \|", page), (name, one, both)
 
 
 def test_padding():
