@@ -1,4 +1,4 @@
-"""README's table "Coming from torch", line by line, and the convolutions of torch.nn within blocks of networks."""
+"""The table of torch in "Which function do I need?", line by line, and the convolutions of torch.nn within blocks of networks."""
 
 import re
 from pathlib import Path
@@ -15,8 +15,8 @@ from torch import nn
 
 import convjax
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
-TABLE = README[README.index("## Coming from torch") : README.index("## Coming from lax")]
+PAGE = (Path(__file__).parents[2] / "docs" / "which_function.md").read_text()
+TABLE = PAGE[PAGE.index("## torch\n") : PAGE.index("## lax\n")]
 LINES = [line.strip("|").split("|") for line in TABLE.splitlines() if line.startswith("|")][2:]
 
 
