@@ -1,4 +1,4 @@
-"""The table of torch in "Which function do I need?", line by line, and the convolutions of torch.nn within blocks of networks."""
+"""The table of torch in "Which function do I need?", line by line, and convolutions of torch.nn within blocks."""
 
 import re
 from pathlib import Path
