@@ -186,6 +186,7 @@ def test_the_argument_of_flax():
 def test_keras_fits_while_patched():
     """Its `fit` traces itself. The weights are those of the model itself."""
     keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")  # the policy is made from floatx once, by whichever test comes first
     weights, counts = [], []
     for patching in (contextlib.nullcontext, convjax.patched):
         keras.utils.set_random_seed(0)
@@ -199,4 +200,5 @@ def test_keras_fits_while_patched():
             predict = lambda x, model=model: model(x)  # noqa: E731
             counts.append(names(predict, x).count("convjax_conv"))
     assert counts == [0, 2]
+    assert weights[0][0].dtype == np.float64
     assert error(weights[0], weights[1]) < 1e-9
