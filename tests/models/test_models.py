@@ -74,9 +74,15 @@ def haiku(name: str, size: int = 32):
     return make
 
 
+def keras_in(dtype: str) -> None:
+    """Have Keras make its layers in a dtype. The policy is made from floatx once, by whichever test comes first."""
+    keras.config.set_floatx(dtype)
+    keras.config.set_dtype_policy(dtype)
+
+
 def of_keras(name: str):
     def make(dtype):
-        keras.config.set_floatx(dtype)
+        keras_in(dtype)
         keras.utils.set_random_seed(0)
         model = getattr(keras.applications, name)(weights=None, input_shape=(32, 32, 3), classes=10)
         values = [[v.value for v in found] for found in (model.trainable_variables, model.non_trainable_variables)]
@@ -185,8 +191,7 @@ def test_the_argument_of_flax():
 
 def test_keras_fits_while_patched():
     """Its `fit` traces itself. The weights are those of the model itself."""
-    keras.config.set_floatx("float64")
-    keras.config.set_dtype_policy("float64")  # the policy is made from floatx once, by whichever test comes first
+    keras_in("float64")
     weights, counts = [], []
     for patching in (contextlib.nullcontext, convjax.patched):
         keras.utils.set_random_seed(0)
