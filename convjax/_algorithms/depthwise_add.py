@@ -3,17 +3,29 @@
 The channels of a position lie side by side in memory, and so do the weights of a tap. So the loop over them makes
 vectors whatever the stride, and no image is transposed. `shift_add` is the same for contiguous images. It is for CPUs
 whose oneDNN cannot be called: without AVX-512, other systems, programs over several devices, and exported ones.
+
+If the input is dilated, as in the input gradient of a strided layer, result a u + v of an axis is a sum over the taps
+of its phase v, which meet x[u + shift]. The result is made as (N, u, v, C), with such a pair for every axis, which lies
+in memory as the result does. So one loop makes all phases, and nothing is interleaved afterwards.
 """
 
 import itertools
+import math
 
 import jax
+import jax.numpy as jnp
 from jax import lax
 
 from convjax import _spec
-from convjax._algorithms import _taps
+from convjax._algorithms import _chunks, _taps
 from convjax._algorithms._memory_format import channels_first, channels_last
-from convjax._algorithms.algorithm import Kernel, definition_multiply_adds, reason_if_input_is_dilated, summands
+from convjax._algorithms.algorithm import (
+    Kernel,
+    definition_multiply_adds,
+    reason_unless_only_input_is_dilated,
+    summands,
+)
+from convjax._algorithms.col2im import taps_of_phases
 from convjax._algorithms.shift_add import MAX_SHORT_ROW
 from convjax._arrays import xla_cpu
 from convjax._arrays.sums import add_all
@@ -26,10 +38,14 @@ MAX_FAST_TAPS = 25
 def run(x: jax.Array, w: jax.Array, spec, machine: Machine) -> jax.Array:
     sum_dtype, shape = _spec.sum_dtype(x.dtype, spec), spec.output_shape(x.shape, w.shape)
     counts, ones, out_dtype = shape[2:], (1,) * spec.dims, spec.out_dtype or x.dtype
+    dilated = any(a > 1 for a in spec.lhs_dilation)
     flipped = spec.hints.flipped_weight
     w = lax.rev(w, _taps.flipped_axes(w)) if flipped else w  # XLA sees that this undoes the flip
     w = w.transpose(*range(2, w.ndim), 1, 0).astype(sum_dtype)  # as a layer with the channels last has it
-    x = _taps.pad(channels_last(x).astype(sum_dtype), spec.padding, first=1)
+    x = channels_last(x).astype(sum_dtype)
+    if dilated:
+        return channels_first(_all_phases(x, w, shape, spec, flipped, machine)).astype(out_dtype)
+    x = _taps.pad(x, spec.padding, first=1)
     x = xla_cpu.fusion_barrier(x, machine) if any(map(any, spec.padding)) else x
     full = (shape[0], *counts, shape[1])
 
@@ -43,6 +59,33 @@ def run(x: jax.Array, w: jax.Array, spec, machine: Machine) -> jax.Array:
     return channels_first(y).astype(out_dtype)
 
 
+def _all_phases(x: jax.Array, w: jax.Array, shape, spec, flipped: bool, machine: Machine) -> jax.Array:
+    """(N, *m, C) from x (N, *n, C) and w (*k, 1, C), for a dilated input."""
+    counts, dims = shape[2:], spec.dims
+    positions = [-(-m // a) for m, a in zip(counts, spec.lhs_dilation, strict=True)]
+    phases = taps_of_phases(spec, w.shape[:dims])
+    met = [shifts for taps in phases for _, shifts in taps]
+    lows, highs = ([ends(along) for along in zip(*met, strict=True)] for ends in (min, max))
+    # Result u of a phase meets x[u + shift].
+    around = [(-low, m + high - n) for low, high, m, n in zip(lows, highs, positions, x.shape[1:-1], strict=True)]
+    x = _taps.pad(x, around, first=1)
+    x = xla_cpu.fusion_barrier(x, machine) if any(map(any, around)) else x
+    w, full = w[..., 0, :], (x.shape[0], *positions, shape[1])
+
+    def product(tap, shifts) -> jax.Array:
+        start = [shift - low for shift, low in zip(shifts, lows, strict=True)]
+        part = _taps.tap_slice(x, start, (1,) * dims, (1,) * dims, positions, first=1)
+        weights = w[tuple(k - 1 - j if flipped else j for j, k in zip(tap, w.shape, strict=False))]
+        return part * lax.broadcast_in_dim(weights, full, (len(full) - 1,))
+
+    zeros = _chunks.zeros_varying_like(full, x.dtype, x)
+    parts = [add_all([product(*each) for each in taps]) if taps else zeros for taps in phases]
+    for axis, a in reversed(list(enumerate(spec.lhs_dilation, 2))):  # behind its positions
+        parts = [jnp.stack(parts[n : n + a], axis) for n in range(0, len(parts), a)]
+    y = parts[0].reshape(x.shape[0], *[a * m for a, m in zip(spec.lhs_dilation, positions, strict=True)], shape[1])
+    return lax.slice(y, [0] * y.ndim, (x.shape[0], *counts, shape[1]))
+
+
 def unsupported(spec, x, w) -> str | None:
     if not spec.channels_last or spec.hints.layer_weight == "result":
         return "not a layer with the channels last"
@@ -53,7 +96,17 @@ def unsupported(spec, x, w) -> str | None:
     taps = _spec.tap_count(w)
     if taps > MAX_TAPS:
         return f"{taps} taps, more than {MAX_TAPS}"
-    return reason_if_input_is_dilated(spec)
+    return reason_unless_only_input_is_dilated(spec) if any(a > 1 for a in spec.lhs_dilation) else None
+
+
+def multiply_adds(spec, x, w):
+    if all(a == 1 for a in spec.lhs_dilation):
+        return definition_multiply_adds(spec, x, w)
+    met = {shifts for taps in taps_of_phases(spec, w.shape[2:]) for _, shifts in taps}
+    positions = [
+        -(-m // a) * a for m, a in zip(spec.output_shape(x.shape, w.shape)[2:], spec.lhs_dilation, strict=True)
+    ]
+    return x.shape[0] * x.shape[1] * math.prod(positions) * len(met)
 
 
 def pays(p) -> bool:
@@ -67,12 +120,26 @@ def pays(p) -> bool:
     return p.groups >= 8 and p.is_float and few_or_short
 
 
+def is_local(spec, x, w) -> bool:
+    """Whether all phases of a dilated input have taps at the same shifts."""
+    return len({tuple(sorted(shifts for _, shifts in taps)) for taps in taps_of_phases(spec, w.shape[2:])}) == 1
+
+
+def pays_for_dilated_input(p) -> bool:
+    """3x3, stride 2, 144 channels on 8 images of 56x56: the input gradient takes 0.53 ms instead of 1.8 by `polyphase`.
+
+    On Zen 3, with 2 to 960 channels and 1x1 to 8x8 taps, it takes 0.3 to 0.8 of the time (float32; 0.3 to 1 in
+    bfloat16).
+    """
+    return p.is_float and p.input_dilated
+
+
 ALGORITHM = Kernel(
     "depthwise_add",
     "a sum over the taps of a depthwise kernel, channels last",
     run,
     unsupported,
-    definition_multiply_adds,
+    multiply_adds,
     summands,
     memory_format="channels_last",
 )

@@ -32,7 +32,7 @@ def pays(p) -> bool:
     """For the input gradients of strided depthwise layers with small results, if oneDNN computes the rest.
 
     5x5, stride 2, 816 channels on an image of 14x14 takes 0.07 ms instead of 0.09 by `polyphase`, and on 8 images 0.34
-    instead of 0.27.
+    instead of 0.27. With a result for each channel, `depthwise_add` comes first.
     """
     depthwise = max(p.in_channels, p.out_channels) <= MAX_CHANNELS and p.groups > 1
     small = math.prod(p.output_shape) <= MAX_RESULTS

@@ -84,6 +84,7 @@ CPU = (
 # the entries is for has contiguous images made for it, and goes on with the entries above.
 CPU_CHANNELS_LAST = (
     Preference("xla", xla.pays_for_first_layers, "XLA's own loops are fast for the channels of a picture"),
+    Preference("depthwise_add", depthwise_add.pays_for_dilated_input, "all phases of {p.taps} taps in one loop"),
     Preference("zero_insertion", zero_insertion.pays, "a small depthwise image, with its zeros stored"),
     Preference("subpixel", subpixel.pays_with_channels_last, "the phases of a dilated input become channels"),
     Preference("row2im", row2im.pays, "a product for each of {p.taps} taps, with the weight as it is and no zeros"),

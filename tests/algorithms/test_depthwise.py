@@ -50,7 +50,7 @@ def test_weight_gradients(seed):
 
 @pytest.mark.parametrize("seed", range(6))
 def test_layers_and_input_gradients(seed):
-    """An input gradient reads the weight before its flip. That of a strided layer is dilated, and rewritten first."""
+    """An input gradient reads the weight before its flip."""
     rng = np.random.default_rng([8, seed])
     for _ in range(4):
         case = random_layer(rng, 9)
@@ -58,8 +58,28 @@ def test_layers_and_input_gradients(seed):
 
         def both(x, w, options=case.options, **named):
             y, pull = jax.vjp(lambda x: convjax.conv(x, w, **options, **named), x)
-            return (y, pull(jnp.sin(y))[0]) if max(options["stride"]) == 1 else (y,)
+            return y, pull(jnp.sin(y))[0]
 
         got = both(x, w, algorithm="depthwise_add", memory_format="channels_last")
         for each, want in zip(got, both(x, w, algorithm="xla"), strict=True):
             check(each, want)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_input_gradients_of_strided_layers(seed):
+    """All phases in one loop: kernels shorter and longer than the stride, sizes that it divides or not."""
+    rng = np.random.default_rng([9, seed])
+    served = 0
+    for _ in range(8):
+        layer = random_layer(rng, 9)
+        case = layer._replace(options=layer.options | {"dilation": 1})
+        spec, x, w = specs(case)["input gradient"]
+        spec = channels_last(spec)
+        if max(spec.lhs_dilation) == 1:
+            continue
+        served += 1
+        x, w = normal(seed, x.shape), normal(seed + 1, w.shape)
+        assert why_unsupported(ALGORITHMS["depthwise_add"], spec, x, w, HERE) is None
+        want, got = jax.jit(lambda x, w, s=spec: [by(name, s)(x, w) for name in ("xla", "depthwise_add")])(x, w)
+        check(got, want)
+    assert served >= 4
