@@ -108,7 +108,8 @@ def _in_parts(caller: str, f: Callable, static_argnums: Any, static_argnames: An
     """What splits the arguments of f, and f as a function of such a split to a split of its results."""
     if not callable(f):
         raise errors.not_traceable(caller, "f", f)
-    _refuse_state(caller, "f", getattr(f, "__self__", f))
+    if not getattr(f, "__name__", "").startswith("stateless_"):  # Keras's methods that are given the state
+        _refuse_state(caller, "f", getattr(f, "__self__", f))
     static = _static_arguments(caller, f, static_argnums, static_argnames)
 
     def split(args: tuple, kwargs: dict) -> _Split:

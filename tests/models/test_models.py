@@ -176,6 +176,20 @@ def test_models_with_state_are_refused():
         accelerate(keras.Sequential([keras.layers.Conv2D(3, 3)]))
 
 
+def test_a_method_of_keras_that_is_given_the_state():
+    """`stateless_call` of a model holds no array of its own, so the error's advice can be followed."""
+    keras_in("float64")
+    keras.utils.set_random_seed(0)
+    layers = [keras.layers.Conv2D(4, 3), keras.layers.BatchNormalization()]
+    model, x = keras.Sequential([keras.Input((16, 16, 3)), *layers]), images("float64", 16)
+    state = [[v.value for v in found] for found in (model.trainable_variables, model.non_trainable_variables)]
+    assert "convjax_conv" in names(accelerate(model.stateless_call), *state, x)
+    ours, theirs = (compiled(model.stateless_call, static_argnames="training") for compiled in (accelerate, jax.jit))
+    assert error(ours(*state, x, training=True), theirs(*state, x, training=True)) < 1e-12
+    with pytest.raises(TypeError, match="stateless_call"):
+        accelerate(model.call)
+
+
 def test_the_argument_of_flax():
     """Flax takes a function in place of lax's."""
     import flax.linen as nn

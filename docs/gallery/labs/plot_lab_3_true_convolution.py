@@ -3,7 +3,7 @@ Lab 3: true convolution and cross-correlation
 =============================================
 
 In mathematics a convolution flips the kernel before it slides. The convolution of neural networks does not: it is a
-cross-correlation. A learned kernel does not care, but the sign of an edge does.
+cross-correlation. For a learned kernel that makes no difference, but it changes the sign of an edge.
 """
 
 import jax.numpy as jnp

@@ -31,7 +31,7 @@ def refusal(call, *arguments, **options):
 
 
 # %%
-# Rows 23 and 25 are refused when the call is traced, before anything runs. The lecture notes present 4 channels to 64
+# Row 23, and (H, W) in row 25, are refused when the call is traced. The lecture notes present 4 channels to 64
 # in 16 groups as legal. **It is a mistake**: a group would have a quarter of an input channel. torch refuses it too.
 
 results[23] = [refusal(convjax.init_conv, key, *n, (3, 3), groups=g) for *n, g in ((2, 3, 2), (4, 64, 16))]
