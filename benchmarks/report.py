@@ -3,9 +3,9 @@
 `python -m benchmarks.report FILE.json` prints the Markdown that README shows, and writes every row to FILE.md.
 """
 
+import argparse
 import json
 import math
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -187,8 +187,18 @@ def every_row(result: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-if __name__ == "__main__":
-    path = Path(sys.argv[1])
-    result = json.loads(path.read_text())
-    path.with_suffix(".md").write_text(every_row(result))
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description="The tables of a file of results.")
+    parser.add_argument("file", type=Path, help="the JSON; every row is written beside it as .md")
+    path = parser.parse_args(argv).file
+    try:
+        result = json.loads(path.read_text())
+        text = every_row(result)
+    except (OSError, ValueError, KeyError, TypeError):
+        parser.exit(2, f"{parser.prog}: error: {path} is not a file of timings\n")
+    path.with_suffix(".md").write_text(text)
     print(families(result))
+
+
+if __name__ == "__main__":
+    main()

@@ -442,3 +442,15 @@ def test_a_compiler_is_started_anew_after_it_was_ended():
         assert compiler(request, 60) == {"error": "the compiler ended its process"}
     finally:
         compiler.end()
+
+
+@pytest.mark.parametrize("text", [None, "", "{}", "[1]"])
+def test_a_report_of_another_file_is_one_line(tmp_path, capsys, text):
+    path = tmp_path / "file.json"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(SystemExit) as leaving:
+        report.main([str(path)])
+    assert leaving.value.code == 2
+    assert capsys.readouterr().err == f"python -m benchmarks.report: error: {path} is not a file of timings\n"
+    assert not path.with_suffix(".md").exists()
