@@ -65,13 +65,7 @@ def lax_conv(case: Case, x, w):
     image = (0, spec.dims + 1, *range(1, spec.dims + 1)) if last else tuple(range(spec.dims + 2))
     layout = lax.ConvDimensionNumbers(image, tuple(range(spec.dims + 2)), image)
     return lax.conv_general_dilated(
-        x,
-        w,
-        spec.stride,
-        spec.padding,
-        spec.lhs_dilation,
-        spec.rhs_dilation,
-        layout,
+        *(x, w, spec.stride, spec.padding, spec.lhs_dilation, spec.rhs_dilation, layout),
         feature_group_count=spec.groups,
         precision=spec.precision,
     )

@@ -181,7 +181,14 @@ def table(result: dict[str, Any]) -> str:
         xla, auto, best = found.get("xla", {}), found.get(AUTO, {}), fastest(found)
         name = auto.get("chosen", "")
         auto = xla if name == "xla" else auto
-        cells = [_shown(xla, kind), _shown(auto, kind), name, _gain(xla, auto), _shown(found.get(best, {}), kind)]
+        times = gain(xla, auto)
+        cells = [
+            _shown(xla, kind),
+            _shown(auto, kind),
+            name,
+            f"{times:.1f}x" if times else "",
+            _shown(found.get(best, {}), kind),
+        ]
         cells.append(name if best == AUTO else best)
         lines.append(f"| {row} | {direction} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
@@ -253,8 +260,9 @@ def _shown(found: dict[str, Any], kind: str) -> str:
     return f"{found['cycles'] / CLOCK_HZ[kind] * 1e6:.0f}" if kind in CLOCK_HZ else f"{found['cycles'] / 1e3:.0f}"
 
 
-def _gain(xla: dict[str, Any], chosen: dict[str, Any]) -> str:
-    return f"{xla['cycles'] / chosen['cycles']:.1f}x" if xla.get("cycles") and chosen.get("cycles") else ""
+def gain(xla: dict[str, Any], chosen: dict[str, Any]) -> float | None:
+    """XLA's estimate divided by that of the choice, if there are both."""
+    return xla["cycles"] / chosen["cycles"] if xla.get("cycles") and chosen.get("cycles") else None
 
 
 def chart(result: dict[str, Any], path: Path) -> None:

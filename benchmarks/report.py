@@ -128,9 +128,9 @@ def chart(result: dict[str, Any], path: Path) -> None:
         axis.set_yticks(range(len(families)), families)
         axis.set_ylim(len(families) - 0.5, -0.5)
     axes[0][-1].legend(loc="lower right", fontsize=8)
-    about = result["machine"]
-    where = about["device"] if about["device"] != "cpu" else f"{about['cores']} cores of {about['cpu']}"
-    figure.suptitle(f"convjax on {where}, {result['date']}; right of the line convjax is faster", fontsize=10)
+    figure.suptitle(
+        f"convjax on {machine_of(result)}, {result['date']}; right of the line convjax is faster", fontsize=10
+    )
     figure.tight_layout()
     figure.savefig(path, dpi=130)
     pyplot.close(figure)
@@ -163,6 +163,12 @@ def by_row(result: dict[str, Any]) -> str:
         cells = "".join(f" {'' if r is None else f'{r:.2f}'} |" for r in times)
         lines.append(f"| {row['row']} | {row['direction']} | {1e3 * row['seconds']['convjax']:.1f} ms |{cells}")
     return "\n".join(lines)
+
+
+def machine_of(result: dict[str, Any]) -> str:
+    """The card, or the cores and the processor."""
+    about = result["machine"]
+    return about["device"] if about["device"] != "cpu" else f"{about['cores']} cores of {about['cpu']}"
 
 
 def every_row(result: dict[str, Any]) -> str:

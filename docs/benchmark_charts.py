@@ -66,15 +66,13 @@ def timings(name: str, result: dict[str, Any]) -> dict[str, Any]:
     labels = {"again": "convjax again"} | {b: report.OTHERS[b][0] for b in beside}
     labels |= {b: f"convjax, {b}" for b in backends if b not in ("convjax", *labels)}
     asked = command_line.arguments(shlex.split(result["command"])[3:])
-    machine = result["machine"]
     versions = [f"{package} {version}" for package, version in result["versions"].items()]
     runs = f"the fewest seconds of {result['runs']} runs" if result.get("runs", 1) > 1 else "one run"
     return {
         "name": name,
         "title": _title(result, asked),
         "note": NOTES.get(name, ""),
-        # As in `report.chart`.
-        "machine": machine["device"] if machine["device"] != "cpu" else f"{machine['cores']} cores of {machine['cpu']}",
+        "machine": report.machine_of(result),
         "about": [result["date"], *versions, runs],
         "command": result["command"],
         "is_estimate": False,
@@ -107,9 +105,15 @@ def estimates(name: str, result: dict[str, Any]) -> dict[str, Any]:
             *(found.get(a, {}) for a in ("xla", *tried)),
         ]
         cycles = [each.get("cycles") for each in programs]
-        gain = cycles[1] / cycles[0] if cycles[0] and cycles[1] else None
         described = _described({"row": row, "direction": direction}, "NCHW")
-        rows.append([*described, chosen, [_rounded(c, scale) for c in cycles], [_rounded(gain)]])
+        rows.append(
+            [
+                *described,
+                chosen,
+                [_rounded(c, scale) for c in cycles],
+                [_rounded(estimate.gain(programs[1], programs[0]))],
+            ]
+        )
     names = {row for row, _ in by_row}
     title = next(SETS[each] for each, cases in estimate.sets().items() if names <= {case.name for case in cases})
     return {

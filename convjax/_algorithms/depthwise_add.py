@@ -37,46 +37,52 @@ MAX_FAST_TAPS = 25
 
 def run(x: jax.Array, w: jax.Array, spec, machine: Machine) -> jax.Array:
     sum_dtype, shape = _spec.sum_dtype(x.dtype, spec), spec.output_shape(x.shape, w.shape)
-    counts, ones, out_dtype = shape[2:], (1,) * spec.dims, spec.out_dtype or x.dtype
-    dilated = any(a > 1 for a in spec.lhs_dilation)
-    flipped = spec.hints.flipped_weight
-    w = lax.rev(w, _taps.flipped_axes(w)) if flipped else w  # XLA sees that this undoes the flip
+    counts, out_dtype = shape[2:], spec.out_dtype or x.dtype
+    w = lax.rev(w, _taps.flipped_axes(w)) if spec.hints.flipped_weight else w  # XLA sees that this undoes the flip
     w = w.transpose(*range(2, w.ndim), 1, 0).astype(sum_dtype)  # as a layer with the channels last has it
     x = channels_last(x).astype(sum_dtype)
-    if dilated:
-        return channels_first(_all_phases(x, w, shape, spec, flipped, machine)).astype(out_dtype)
+    if any(a > 1 for a in spec.lhs_dilation):
+        return channels_first(_all_phases(x, w, shape, spec, machine)).astype(out_dtype)
     x = _taps.pad(x, spec.padding, first=1)
     x = xla_cpu.fusion_barrier(x, machine) if any(map(any, spec.padding)) else x
     full = (shape[0], *counts, shape[1])
 
     def product(tap) -> jax.Array:
         part = _taps.tap_slice(x, tap, spec.rhs_dilation, spec.stride, counts, first=1)
-        read = [k - 1 - j if flipped else j for j, k in zip(tap, w.shape[:-2], strict=True)]
-        weights = _taps.tap_slice(w, read, ones, ones, ones, first=0).reshape(-1)
-        return part * lax.broadcast_in_dim(weights, full, (len(full) - 1,))
+        return part * _weights(w, tap, spec, full)
 
     y = add_all([product(tap) for tap in itertools.product(*map(range, w.shape[:-2]))])
     return channels_first(y).astype(out_dtype)
 
 
-def _all_phases(x: jax.Array, w: jax.Array, shape, spec, flipped: bool, machine: Machine) -> jax.Array:
+def _weights(w: jax.Array, tap, spec, full) -> jax.Array:
+    """The weights (C,) of a tap in w (*k, 1, C), for every result of `full`, whose last axis is C."""
+    ones = (1,) * spec.dims
+    read = [k - 1 - j if spec.hints.flipped_weight else j for j, k in zip(tap, w.shape[:-2], strict=True)]
+    weights = _taps.tap_slice(w, read, ones, ones, ones, first=0).reshape(-1)
+    return lax.broadcast_in_dim(weights, full, (len(full) - 1,))
+
+
+def _positions(spec, counts) -> list[int]:
+    """The positions of a phase of a dilated input, for each axis."""
+    return [-(-m // a) for m, a in zip(counts, spec.lhs_dilation, strict=True)]
+
+
+def _all_phases(x: jax.Array, w: jax.Array, shape, spec, machine: Machine) -> jax.Array:
     """(N, *m, C) from x (N, *n, C) and w (*k, 1, C), for a dilated input."""
-    counts, dims = shape[2:], spec.dims
-    positions = [-(-m // a) for m, a in zip(counts, spec.lhs_dilation, strict=True)]
-    phases = taps_of_phases(spec, w.shape[:dims])
+    counts, ones, positions = shape[2:], (1,) * spec.dims, _positions(spec, shape[2:])
+    phases = taps_of_phases(spec, w.shape[:-2])
     met = [shifts for taps in phases for _, shifts in taps]
     lows, highs = ([ends(along) for along in zip(*met, strict=True)] for ends in (min, max))
     # Result u of a phase meets x[u + shift].
     around = [(-low, m + high - n) for low, high, m, n in zip(lows, highs, positions, x.shape[1:-1], strict=True)]
     x = _taps.pad(x, around, first=1)
     x = xla_cpu.fusion_barrier(x, machine) if any(map(any, around)) else x
-    w, full = w[..., 0, :], (x.shape[0], *positions, shape[1])
+    full = (x.shape[0], *positions, shape[1])
 
     def product(tap, shifts) -> jax.Array:
         start = [shift - low for shift, low in zip(shifts, lows, strict=True)]
-        part = _taps.tap_slice(x, start, (1,) * dims, (1,) * dims, positions, first=1)
-        weights = w[tuple(k - 1 - j if flipped else j for j, k in zip(tap, w.shape, strict=False))]
-        return part * lax.broadcast_in_dim(weights, full, (len(full) - 1,))
+        return _taps.tap_slice(x, start, ones, ones, positions, first=1) * _weights(w, tap, spec, full)
 
     zeros = _chunks.zeros_varying_like(full, x.dtype, x)
     parts = [add_all([product(*each) for each in taps]) if taps else zeros for taps in phases]
@@ -102,11 +108,8 @@ def unsupported(spec, x, w) -> str | None:
 def multiply_adds(spec, x, w):
     if all(a == 1 for a in spec.lhs_dilation):
         return definition_multiply_adds(spec, x, w)
-    met = {shifts for taps in taps_of_phases(spec, w.shape[2:]) for _, shifts in taps}
-    positions = [
-        -(-m // a) * a for m, a in zip(spec.output_shape(x.shape, w.shape)[2:], spec.lhs_dilation, strict=True)
-    ]
-    return x.shape[0] * x.shape[1] * math.prod(positions) * len(met)
+    # Each tap belongs to one phase.
+    return x.shape[0] * math.prod(w.shape) * math.prod(_positions(spec, spec.output_shape(x.shape, w.shape)[2:]))
 
 
 def pays(p) -> bool:
@@ -118,11 +121,6 @@ def pays(p) -> bool:
     """
     few_or_short = p.taps <= MAX_FAST_TAPS or p.x.shape[-1] <= MAX_SHORT_ROW
     return p.groups >= 8 and p.is_float and few_or_short
-
-
-def is_local(spec, x, w) -> bool:
-    """Whether all phases of a dilated input have taps at the same shifts."""
-    return len({tuple(sorted(shifts for _, shifts in taps)) for taps in taps_of_phases(spec, w.shape[2:])}) == 1
 
 
 def pays_for_dilated_input(p) -> bool:

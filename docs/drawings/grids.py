@@ -46,6 +46,20 @@ def cells(axis, x, y, texts: str, colours: str, size=1.0, font=8.5):
                 note(axis, x + (j + 0.5) * size, y + (i + 0.5) * size, word, font)
 
 
+def phases(axis, kernels, at: float, apart: float, top: float, convolved: str, order: str):
+    """From w, sorted by phase into `kernels` of (colour, taps), their results, and the interleaved y."""
+    arrow(axis, (8.3, 4.2), (9.7, 4.2))
+    for n, (colour, taps) in enumerate(kernels):
+        row, column = divmod(n, 2)
+        cells(axis, at + apart * column, top + apart * row, taps, colour)
+        cells(axis, 16.5 + 3.2 * column, 1.4 + 3.2 * row, ". . . / . . . / . . .", colour, 0.95)
+    arrow(axis, (14.7, 4.2), (16.2, 4.2))
+    note(axis, 19.5, 0.7, convolved)
+    arrow(axis, (22.8, 4.2), (23.8, 4.2))
+    note(axis, 26.9, 0.7, "y: interleaved")
+    cells(axis, 24, 1.4, ". . . . . . / " * 5 + ". . . . . .", " / ".join([order] * 3), 0.97)
+
+
 def note(axis, x, y, text: str, font=8.5, align="center"):
     axis.text(x, y, text, ha=align, va="center", fontsize=font)
 

@@ -5,6 +5,8 @@ import runpy
 
 import jax
 import jax.numpy as jnp
+import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
@@ -195,7 +197,6 @@ ON_A_PAGE = {row: want for row, *_, want in ROWS} | {
 
 @pytest.fixture(scope="module")
 def pages():
-    matplotlib = pytest.importorskip("matplotlib", exc_type=ImportError)
     matplotlib.use("Agg")
     results, layer = {}, None
     with jax.enable_x64(False), jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
@@ -205,7 +206,7 @@ def pages():
             results |= {int(str(row).partition(":")[0]): result for row, result in page["results"].items()}
             if "layer" in page:
                 results[7], layer = page["size_alone"], page["layer"]
-    matplotlib.pyplot.close("all")
+    plt.close("all")
     results[8] = np.asarray(results[8]) - np.asarray(layer.bias)
     return results
 

@@ -89,8 +89,8 @@ def test_every_row_of_speed_is_what_was_measured():
     assert dict(speed_rows()) == {
         ("common shapes, NCHW, 2 CPU cores", "lax"): mean("cpu-2-cores", "lax"),
         ("common shapes, NCHW, 2 CPU cores", "torch in its faster layout"): mean("cpu-2-cores", *report.TORCH),
-        ("layers of models that no choice was tuned on, NHWC", "lax"): mean("cpu-2-cores-nhwc", "lax"),
-        ("layers of models that no choice was tuned on, NHWC", "torch in its faster layout"): mean(
+        ("layers of models that no limit was fitted to, NHWC", "lax"): mean("cpu-2-cores-nhwc", "lax"),
+        ("layers of models that no limit was fitted to, NHWC", "torch in its faster layout"): mean(
             "cpu-2-cores-nhwc", *report.TORCH
         ),
         ("layers of other models, NCHW, by recorded timings", "torch in its faster layout"): (
