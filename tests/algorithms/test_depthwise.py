@@ -83,3 +83,11 @@ def test_input_gradients_of_strided_layers(seed):
         want, got = jax.jit(lambda x, w, s=spec: [by(name, s)(x, w) for name in ("xla", "depthwise_add")])(x, w)
         check(got, want)
     assert served >= 4
+
+
+def test_every_tap_of_a_strided_layer_is_counted_once():
+    """A quarter of the definition's multiply-adds, the other three being with zeros between the elements."""
+    case = Case("depthwise", (2, 8, 12, 12), (8, 1, 3, 3), {"groups": 8, "stride": 2, "padding": 1})
+    spec, x, w = specs(case)["input gradient"]
+    counts = [ALGORITHMS[name].multiply_adds(channels_last(spec), x, w) for name in ("depthwise_add", "xla")]
+    assert counts == [2 * 8 * 9 * 6 * 6, 2 * 8 * 9 * 12 * 12]
