@@ -6,6 +6,7 @@ products that were written for the other.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import jax
 from jax.experimental.layout import Layout, with_layout_constraint
@@ -13,6 +14,8 @@ from jax.experimental.layout import Layout, with_layout_constraint
 from convjax._algorithms import _gemm
 from convjax._arrays import xla_cpu
 from convjax._machine import Machine
+
+MIN_TRANSPOSED_CHANNELS = 8
 
 
 def channels_last(x: jax.Array) -> jax.Array:
@@ -48,13 +51,31 @@ def fusion_barrier(y: jax.Array, spec, machine: Machine) -> jax.Array:
     return xla_cpu.fusion_barrier(y, machine)
 
 
-def with_contiguous_images(run: Callable[..., jax.Array], x: jax.Array, w: jax.Array, spec) -> jax.Array:
+def with_contiguous_images(
+    run: Callable[..., jax.Array], x: jax.Array, w: jax.Array, spec, machine: Machine, partitioned: bool
+) -> jax.Array:
     """Return run(x, w), with contiguous images before and after it.
 
     The operands of a weight gradient are images whose batch and channels were swapped. The constraint is put before
     that swap, which an algorithm undoes.
     """
+    transposes = spec.channels_last and machine.platform == "cpu" and not partitioned
+    made = partial(_transposed_from_channels_last, machine=machine) if transposes else contiguous
     if spec.hints.layer_weight != "result":
-        return contiguous(run(contiguous(x), w))
-    x, w = map(contiguous, _gemm.summed_axis_first(x, w, spec))
+        return contiguous(run(made(x), w))
+    x, w = map(made, _gemm.summed_axis_first(x, w, spec))
     return run(*_gemm.batch_and_channels_swapped(x, w, spec.groups))
+
+
+def _transposed_from_channels_last(x: jax.Array, machine: Machine) -> jax.Array:
+    """`contiguous(x)` of images whose channels are last in memory, as a transposition of its own.
+
+    Three channels are better off in the loop of the operation before: 0.29 ms instead of 0.35 for 8 images of 224x224.
+    """
+    if x.shape[1] < MIN_TRANSPOSED_CHANNELS:
+        return contiguous(x)
+    held = channels_last(x)
+    if not machine.transposes_in_tiles:  # two axes are exchanged in half the time of three or more
+        held = held.reshape(held.shape[0], -1, held.shape[-1])
+    y = xla_cpu.transpose(held, (0, held.ndim - 1, *range(1, held.ndim - 1)), machine)
+    return contiguous(y.reshape(x.shape))

@@ -15,7 +15,7 @@ from jax import lax
 from convjax import _spec
 from convjax._algorithms import _chunks, _gemm, _taps
 from convjax._algorithms._memory_format import channels_first, channels_last
-from convjax._algorithms._product import is_onednn, matmul
+from convjax._algorithms._product import matmul, sum_over_rows
 from convjax._algorithms.algorithm import (
     Kernel,
     definition_multiply_adds,
@@ -33,9 +33,6 @@ MAX_FEW_POSITIONS = 256
 MAX_COLUMN_CHANNELS = 4
 MAX_COLUMN_COPIES = 256
 MAX_COPIES = 64  # largest number of copies of the input
-# A weight gradient transposes its rows before the product from so many channels on. 640 to 160 channels on 8 images of
-# 14x14 takes 1.00 ms instead of 1.28, and 56 to 168 on 28x28 takes 0.53 instead of 0.36.
-MIN_TRANSPOSED_COLUMNS = 256
 
 
 def run(x: jax.Array, w: jax.Array, spec, machine: Machine) -> jax.Array:
@@ -81,10 +78,7 @@ def _weight_gradient(x, w, spec, machine):
             stacked = columns_of(part, spec, layer.stride, layer.rhs_dilation, taps, counts)[0]
             return matmul(stacked, ct, machine, precision, sum_dtype)
         rows = _rows(part, layer, taps, counts)
-        by_onednn = is_onednn((), columns, len(rows), outputs, x.dtype, sum_dtype, machine)
-        if by_onednn or columns < MIN_TRANSPOSED_COLUMNS:
-            return matmul(rows, ct, machine, precision, sum_dtype, transpose_a=True)
-        return matmul(lax.optimization_barrier(rows.T), ct, machine, precision, sum_dtype)
+        return sum_over_rows(rows, ct, machine, precision, sum_dtype)
 
     chunks = _chunk_count(x, taps, counts, machine)
     each = x.shape[0] // chunks

@@ -125,7 +125,7 @@ def run_algorithm(
         as_they_are = chosen.memory_format in (None, "channels_last" if spec.channels_last else "contiguous")
         if as_they_are or not machine.constrains_layouts:
             return run(x, w)
-        return with_contiguous_images(run, x, w, spec)
+        return with_contiguous_images(run, x, w, spec, machine, partitioned)
     algorithm = "local" if algorithm == "local" else "auto"
 
     def convolve_restated(x, w, spec):

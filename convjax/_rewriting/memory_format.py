@@ -18,6 +18,7 @@ from jax import lax
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var, jaxpr_as_fun, jaxprs_in_params
 from jax.extend.core.primitives import custom_jvp_call_p, custom_vjp_call_p, jit_p, remat_p
 
+from convjax._arrays import xla_cpu
 from convjax._arrays.pooling import Windows
 from convjax._operation.pool_primitives import FORMS
 from convjax._operation.primitive import conv_p, grouped_weight_gradient, weight_gradient_p
@@ -121,8 +122,10 @@ class _Program:
                 value.forms[order] = value.make(order)
             else:
                 axes = [value.order.index(axis) for axis in order]
-                transposed = partial(lax.transpose, permutation=axes)
-                (value.forms[order],) = self.emit(transposed, [value.forms[value.order]], value.made_by or self._like)
+                like = value.made_by or self._like
+                move = xla_cpu.transpose if value.is_image and not _is_typed(like) else lax.transpose
+                transposed = partial(move, permutation=tuple(axes))
+                (value.forms[order],) = self.emit(transposed, [value.forms[value.order]], like)
         return value.forms[order]
 
     def emit(self, function: Callable, operands: Sequence[Atom], like: JaxprEqn) -> list[Atom]:
@@ -153,14 +156,17 @@ class _Program:
         return [_Value(_own(_rank(v)), v) for v in equation.outvars]
 
 
-def _is_typed_call(equation: JaxprEqn) -> bool:
-    """Whether it calls a program under a mesh that is part of the types of values: in shard_map, or explicit axes.
-
-    New values lack what their types would say, so such a program stays as it is.
-    """
+def _is_typed(equation: JaxprEqn) -> bool:
+    """Whether it stands under a mesh that is part of the types of values: in shard_map, or explicit axes."""
     mesh = equation.ctx.cur_abstract_mesh
-    typed = any(getattr(mesh, name, ()) for name in ("manual_axes", "explicit_axes"))
-    return typed and any(True for _ in jaxprs_in_params(equation.params))
+    return any(getattr(mesh, name, ()) for name in ("manual_axes", "explicit_axes"))
+
+
+def _is_typed_call(equation: JaxprEqn) -> bool:
+    """Whether it calls a program, and is typed. New values lack what their types would say, so the program stays as it
+    is.
+    """
+    return _is_typed(equation) and any(True for _ in jaxprs_in_params(equation.params))
 
 
 def _own(rank: int) -> Order:

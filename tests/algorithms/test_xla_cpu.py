@@ -11,7 +11,7 @@ import reference
 from cases import CPU, Case, by, compiled_text, normal, specs
 from jax import lax
 
-from convjax._algorithms import _chunks
+from convjax._algorithms import _chunks, _product
 from convjax._arrays import xla_cpu
 
 
@@ -43,6 +43,24 @@ def _orders(text: str) -> list[str]:
     kinds = {"p": r"= \S+ dot\(|%ynn_fusion\S* = ", "c": r"= \S+ copy\("}
     of = lambda line: [kind for kind, pattern in kinds.items() if re.search(pattern, line)]  # noqa: E731
     return ["".join(itertools.chain(*map(of, block.splitlines()))) for block in blocks(text)]
+
+
+@pytest.mark.parametrize("machine", [CPU, None])
+def test_a_transposition_is_a_loop_of_its_own(machine):
+    """Elementwise operations before it are computed in the order in which their operands lie in memory."""
+    x, z = normal(0, (2, 6, 6, 8)), normal(1, (2, 6, 6, 8))
+    move = lambda x, z: xla_cpu.transpose(jnp.maximum(x + z, 0), (0, 3, 1, 2), machine)  # noqa: E731
+    np.testing.assert_array_equal(jax.jit(move)(x, z), np.moveaxis(np.maximum(x + z, 0), -1, 1))
+    moving = [block for block in blocks(compiled_text(move, x, z)) if re.search(r"\b(transpose|copy)\(", block)]
+    assert moving and not any("maximum(" in block for block in moving)
+
+
+@pytest.mark.parametrize("machine", [CPU, CPU._replace(batched_gemm_is_parallel=True)])
+@pytest.mark.parametrize("sizes", [(12002, 48, 50), (12001, 48, 50), (12002, 50, 48), (70, 128, 131), (70, 131, 3)])
+def test_sums_over_rows(sizes, machine):
+    a, b = normal(0, sizes[:2]), normal(1, sizes[::2])
+    got = jax.jit(lambda a, b: _product.sum_over_rows(a, b, machine))(a, b)
+    np.testing.assert_allclose(got, a.astype(np.float64).T @ b, rtol=0, atol=1e-6 * sizes[0])
 
 
 @pytest.mark.parametrize("count", [1, 2, _chunks.MAX_UNROLLED_ROWS, _chunks.MAX_UNROLLED_ROWS + 1])

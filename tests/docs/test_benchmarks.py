@@ -128,6 +128,11 @@ def test_the_fastest_batch_counts_and_the_order_rotates(timed):
     assert order == ["a", "b", "b", "a", "a", "b"]
 
 
+def test_the_first_call_of_a_batch_is_not_the_only_one(timed):
+    best, order = timed({"a": [0.3, 0.1], "b": [0.2, 0.4]}, rounds=1)
+    assert (best, order) == ({"a": pytest.approx(0.1), "b": pytest.approx(0.2)}, ["a", "a", "b", "b"])
+
+
 def test_a_time_that_is_not_settled_takes_more_rounds_of_all(timed):
     once = {"a": [3.0, 2.0, 2.0, 9.0], "b": [7.0, 6.0, 5.0, 9.0], "c": [2.0, 2.0, 2.0, 9.0]}
     best, order = timed(once, rounds=1, same=("a", "c"))
