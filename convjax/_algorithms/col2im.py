@@ -71,7 +71,7 @@ def _products_with_unflipped_weight(w, spec, machine):
     """
     out_channels, in_channels, *kernel = w.shape
     taps = _taps.flipped_axes(w)
-    w = lax.rev(_taps.swap_channels(w), taps).reshape(in_channels, -1)
+    w = lax.rev(_taps.swap_channels(w, spec), taps).reshape(in_channels, -1)
 
     def products(x):
         images = xla_cpu.materialized(jnp.moveaxis(x[:, 0], 1, -1)).reshape(-1, in_channels)

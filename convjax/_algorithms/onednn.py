@@ -34,7 +34,7 @@ MAX_IMAGES = 64  # calls of a weight gradient
 # images of 14x14 takes 2.2 ms instead of 3.5, but 1x1, stride 2, 48 channels on one 112x112 0.27 instead of 0.09
 # (`benchmarks/results/cpu-2-cores-avx2-layers-onednn.json`). 3x3, 32 groups of 16 on 8 images of 14x14 takes 1.8 ms
 # instead of 5.2, but 32 groups of 4 on one 56x56 0.89 instead of 0.73 (`cpu-2-cores-avx2-groups.json`).
-MIN_DEPTHWISE_MULTIPLY_ADDS = 1 << 21
+MIN_DEPTHWISE_MULTIPLY_ADDS = 1 << 20
 MIN_GROUP_CHANNELS = 4  # of the input and of the result
 DTYPES = ("float32", "bfloat16")
 

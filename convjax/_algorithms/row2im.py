@@ -83,12 +83,12 @@ def pays(p) -> bool:
     one image of 7x7 takes 12 ms instead of 26 by oneDNN. But 3x3, stride 2, 48 channels on 8 images of 112x112 takes 11
     instead of 3.1.
     """
-    if not (p.at_most_float32 and p.has_onednn and p.groups == 1):
+    if not (p.at_most_float32 and p.groups == 1):
         return False
     pixels = p.batch * p.input_positions
     if not p.input_dilated:
         return p.taps > 1 and p.spec.hints.flipped_weight and p.in_channels > 2 * pixels
-    many = p.in_channels >= 128 or p.batch == 1
+    many = p.in_channels >= 128 or (p.has_onednn and p.batch == 1)
     return many and (p.taps == 1 or pixels * p.out_channels * p.taps <= 2 * p.machine.chunk_elements)
 
 

@@ -129,7 +129,7 @@ def primitive_operands(x: jax.Array, weight: jax.Array, *, call: ConvCall) -> tu
     if not call.batched:
         x = lax.expand_dims(x, (0,))
     if call.transposed:
-        return x, transposed_weight(weight, call.spec.groups)
+        return x, transposed_weight(weight, call.spec)
     return boundary.extend(x, *call.boundary) if call.boundary else x, weight
 
 
@@ -206,7 +206,7 @@ def _transposed_with_borders(x: jax.Array, weight: jax.Array, call: ConvCall) ->
         or call.spec.out_dtype
         or forward.spec.output_shape(full, weight.shape) != x.shape
     ):
-        y = convolve(x, transposed_weight(weight, call.spec.groups), call.spec, call.algorithm)
+        y = convolve(x, transposed_weight(weight, call.spec), call.spec, call.algorithm)
         return boundary.fold_back(y, *call.boundary)
     sizes = [n - low - high for n, (low, high) in zip(full[2:], call.boundary[1], strict=True)]
     return _transpose(partial(_with_borders, weight=weight, call=forward), (*full[:2], *sizes), x, varying_axes(weight))

@@ -92,7 +92,7 @@ def _stored(x, w, spec: ConvSpec) -> tuple[jax.Array, jax.Array]:
     are faster for it. Images whose channels are last in memory are (N, *n, C).
     """
     if spec.hints.flipped_weight:
-        w = transposed_weight(w, spec.groups)
+        w = transposed_weight(w, spec)
     if not spec.channels_last:
         return x, w
     if spec.hints.layer_weight == "result":
@@ -107,7 +107,7 @@ def _operands(x, w, spec: ConvSpec) -> tuple[jax.Array, jax.Array]:
         x, w = _gemm.batch_and_channels_swapped(channels_first(x), channels_first(w), spec.groups)
     elif spec.channels_last:
         x = channels_first(x)
-    return x, flipped_weight(w, spec.groups) if spec.hints.flipped_weight else w
+    return x, flipped_weight(w, spec) if spec.hints.flipped_weight else w
 
 
 def _random(problem: Problem) -> list[jax.Array]:

@@ -155,18 +155,21 @@ for _platform in (None, *PLATFORMS):
 # Both paddings can be negative, which crops.
 
 
-def transposed_weight(w: jax.Array, groups: int, flip: bool = True) -> jax.Array:
+def transposed_weight(w: jax.Array, spec: ConvSpec, flip: bool = True) -> jax.Array:
     """(G O, I, *k) to (G I, O, *k), taps reversed: the kernel of input gradients and of transposed convolutions."""
-    w = merge_groups(w.reshape(groups, -1, *w.shape[1:]).swapaxes(1, 2)) if groups > 1 else swap_channels(w)
+    if spec.groups > 1:
+        w = merge_groups(w.reshape(spec.groups, -1, *w.shape[1:]).swapaxes(1, 2))
+    else:
+        w = swap_channels(w, spec)
     return lax.rev(w, flipped_axes(w)) if flip else w
 
 
-def flipped_weight(w: jax.Array, groups: int) -> jax.Array:
+def flipped_weight(w: jax.Array, spec: ConvSpec) -> jax.Array:
     """`transposed_weight(w)`, computed in the other order: flip, then transpose.
 
     If `transposed_weight` made w, as in the gradient of a transposed convolution, XLA sees that both steps cancel.
     """
-    return transposed_weight(lax.rev(w, flipped_axes(w)), groups, flip=False)
+    return transposed_weight(lax.rev(w, flipped_axes(w)), spec, flip=False)
 
 
 def merge_groups(a: jax.Array) -> jax.Array:
@@ -197,7 +200,7 @@ def _input_gradient(ct, w, *, x, spec: ConvSpec, algorithm: str | Recorded):
             layer_weight=_WEIGHT_IN_INPUT_GRADIENT[spec.hints.layer_weight],
         ),
     )
-    flipped = flipped_weight(w.astype(ct.dtype), spec.groups)
+    flipped = flipped_weight(w.astype(ct.dtype), spec)
     return convolve(ct, flipped, gradient, algorithm).astype(x.dtype)
 
 

@@ -106,9 +106,10 @@ def _convolve(lhs, rhs, *, spec: ConvSpec, numbers, batch_groups: int, algorithm
     With a flipped weight, `rhs` is the weight before the flip.
     """
     outputs, inputs, *space = numbers.rhs_spec
-    x, w = lhs.transpose(numbers.lhs_spec), rhs.transpose(outputs, inputs, *space)
+    x, swapped = lhs.transpose(numbers.lhs_spec), (outputs, inputs) == (1, 0)
+    w = swap_channels(rhs, spec) if swapped else rhs.transpose(outputs, inputs, *space)
     if spec.hints.flipped_weight:
-        w = flipped_weight(swap_channels(w), 1)
+        w = flipped_weight(swap_channels(w, spec), spec)
     if batch_groups > 1:  # the images of a group become its channels
         x = x.reshape(batch_groups, x.shape[0] // batch_groups, *x.shape[1:]).swapaxes(0, 1)
         x = x.reshape(x.shape[0], batch_groups * x.shape[2], *x.shape[3:])

@@ -8,6 +8,7 @@ copies where two chains of them meet.
 An order is the tuple of a value's axes as they are held: (0, 2, 3, 1) for the channels of an image last.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -265,10 +266,19 @@ def _convolution(program: _Program, equation: JaxprEqn, values: list[_Value]) ->
 
     def run(x, w):
         back = lax.transpose(x, (0, rank - 1, *range(1, rank - 1)))
-        return lax.transpose(_bind(equation, spec=last)(back, w), order)
+        kernel = w if spec.hints.flipped_weight else _with_channels_last(w)
+        return lax.transpose(_bind(equation, spec=last)(back, kernel), order)
 
     operands = [program.held(x, order), program.held(w, _own(rank))]
     return [_Value(order, held) for held in program.emit(run, operands, equation)]
+
+
+def _with_channels_last(w: jax.Array) -> jax.Array:
+    """The kernel w, of which a single tap is made from (*k, I, O), so that gradients merge transpositions with that."""
+    if math.prod(w.shape[2:]) > 1:
+        return w
+    matrix = w.reshape(w.shape[:2]).T
+    return matrix.reshape(*w.shape[2:], *matrix.shape).transpose(w.ndim - 1, w.ndim - 2, *range(w.ndim - 2))
 
 
 def _weight_gradient(program: _Program, equation: JaxprEqn, values: list[_Value]) -> Results:

@@ -52,7 +52,8 @@ def test_a_transposition_is_a_loop_of_its_own(machine):
     move = lambda x, z: xla_cpu.transpose(jnp.maximum(x + z, 0), (0, 3, 1, 2), machine)  # noqa: E731
     np.testing.assert_array_equal(jax.jit(move)(x, z), np.moveaxis(np.maximum(x + z, 0), -1, 1))
     moving = [block for block in blocks(compiled_text(move, x, z)) if re.search(r"\b(transpose|copy)\(", block)]
-    assert moving and not any("maximum(" in block for block in moving)
+    assert moving
+    assert not any("maximum(" in block for block in moving)
 
 
 @pytest.mark.parametrize("machine", [CPU, CPU._replace(batched_gemm_is_parallel=True)])

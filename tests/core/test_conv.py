@@ -31,7 +31,7 @@ def expected(case, x, w):
     """The reference's result of a case, unbatched input included."""
     batched = len(case.x) == len(case.weight)
     x = x if batched else x[None]
-    weight = np.asarray(transposed_weight(jnp.asarray(w), case.spec().groups)) if case.transpose else w
+    weight = np.asarray(transposed_weight(jnp.asarray(w), case.spec())) if case.transpose else w
     y = reference.conv(x, weight, case.spec())
     return y if batched else y[0]
 
@@ -93,12 +93,12 @@ def test_gradients(case):
     ct = normal(2, y.shape)
     spec, batched = case.spec(), len(case.x) == len(case.weight)
     x4, ct4 = (x, ct) if batched else (x[None], ct[None])
-    weight = np.asarray(transposed_weight(jnp.asarray(w), spec.groups)) if case.transpose else w
+    weight = np.asarray(transposed_weight(jnp.asarray(w), spec)) if case.transpose else w
     want_x, want_w = reference.gradients(x4, weight, ct4, spec)
     got_x, got_w = vjp(ct)
     close(got_x, want_x if batched else want_x[0], "float32")
     # Turning the weight twice is the identity with inputs and outputs in the other places.
-    got_w = transposed_weight(got_w, spec.groups) if case.transpose else got_w
+    got_w = transposed_weight(got_w, spec) if case.transpose else got_w
     scale = max(1.0, np.abs(want_w).max())
     assert np.abs(np.asarray(got_w) - want_w).max() <= 3e-6 * scale
 

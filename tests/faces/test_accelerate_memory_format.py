@@ -1,6 +1,8 @@
 """`convjax.accelerate(..., memory_format="channels_last")`: the same values, with the images held as NHWC."""
 
 import functools
+import math
+import re
 
 import jax
 import jax.numpy as jnp
@@ -239,3 +241,20 @@ def test_exported_with_symbolic_sizes():
 def test_another_format_is_refused():
     with pytest.raises(ValueError, match=r"memory_format(.|\n)*'channels_last'"):
         accelerate(layer, memory_format="nhwc")
+
+
+@pytest.mark.parametrize("is_nhwc", [True, False])
+@pytest.mark.parametrize("inside", [True, False])
+def test_input_gradients_of_single_taps_copy_no_weight(is_nhwc, inside):
+    """Whichever way the weight lies, XLA reads it as it is. Images are copied if they are NCHW."""
+    image, kernel = ("NHWC", "HWIO") if is_nhwc else ("NCHW", "OIHW")
+    shapes = (
+        ((1, 5, 5, 12), (1, 1, 12, 40), (1, 5, 5, 40)) if is_nhwc else ((1, 12, 5, 5), (40, 12, 1, 1), (1, 40, 5, 5))
+    )
+    conv = lambda x, w: lax.conv_general_dilated(x, w, (1, 1), "SAME", dimension_numbers=(image, kernel, image))  # noqa: E731
+    make = convjax.accelerate if is_nhwc else last
+    gradient = lambda f: lambda x, w, ct: jax.vjp(lambda x: f(x, w), x)[1](ct)[0]  # noqa: E731
+    f = make(gradient(conv)) if inside else gradient(make(conv))
+    text = jax.jit(f).lower(*(jax.ShapeDtypeStruct(shape, np.float32) for shape in shapes)).compile().as_text()
+    copied = re.findall(r"= f32\[([\d,]+)\]\S* (?:copy|transpose)\(", text)
+    assert not [sizes for sizes in copied if math.prod(map(int, sizes.split(","))) == 480]
