@@ -24,6 +24,8 @@ from convjax._algorithms.algorithm import (
     summands,
 )
 from convjax._algorithms.im2col import columns_of
+from convjax._arrays import xla_cpu
+from convjax._arrays.sums import add_all
 from convjax._machine import Machine
 
 MAX_SMALL_POSITIONS = 1000  # of all images; for fewer, oneDNN takes longer to start than to compute
@@ -70,13 +72,21 @@ def _weight_gradient(x, w, spec, machine):
 
     few = inputs <= MAX_COLUMN_CHANNELS and not _spec.is_non_overlapping(layer, taps)
 
+    def sum_few_channels(part, ct):
+        single_core = xla_cpu.gemm_is_single_core(machine, x.dtype, columns, outputs, len(ct))
+        halves = 2 if single_core and each % 2 == 0 else 1
+        images = jnp.split(lax.expand_dims(channels_first(part), (1,)), halves)
+        stacked = [columns_of(v, spec, layer.stride, layer.rhs_dilation, taps, counts)[0] for v in images]
+        pairs = lax.optimization_barrier([*zip(stacked, jnp.split(ct, halves), strict=True)])
+        products = lambda pairs: [matmul(*pair, machine, precision, sum_dtype) for pair in pairs]  # noqa: E731
+        y, tokens = xla_cpu.run_concurrently(machine, products, pairs)
+        return xla_cpu.depends_on(tokens, add_all(y))
+
     def sum_chunk(first):
         part = _chunks.slice_at(x, (first,), (each, *x.shape[1:]))
         ct = _chunks.slice_at(cotangent, (first,), (each, *cotangent.shape[1:])).reshape(-1, outputs)
         if few:
-            part = lax.expand_dims(channels_first(part), (1,))
-            stacked = columns_of(part, spec, layer.stride, layer.rhs_dilation, taps, counts)[0]
-            return matmul(stacked, ct, machine, precision, sum_dtype)
+            return sum_few_channels(part, ct)
         rows = _rows(part, layer, taps, counts)
         return sum_over_rows(rows, ct, machine, precision, sum_dtype)
 
