@@ -35,15 +35,16 @@ def run(x: jax.Array, w: jax.Array, spec, machine: Machine) -> jax.Array:
     chunks = _chunks.chunk_count(x.shape[0], max(x.size, cotangent.size), machine.chunk_elements / 2)
     images = x.shape[0] // chunks
 
-    def chunk(a, first):
+    def chunk(a, first, padding=()):
         if chunks > 1:
             a = _chunks.slice_at(a, (first,), (images, *a.shape[1:]))
         a = xla_cpu.from_bits(a, dtype, sum_dtype)
+        a = _taps.pad(a, padding, first=1) if padding else a
         return a if chunks == 1 and dtype == sum_dtype else xla_cpu.fusion_barrier(a, machine)
 
     def add_chunk(first, y):
         first = first if chunks == 1 else xla_cpu.parallel_index(first, machine)
-        image, ct = _taps.pad(chunk(x, first), padding, first=1), chunk(cotangent, first)
+        image, ct = chunk(x, first, padding), chunk(cotangent, first)
         bands = [_band_sums(image, ct, band, spec, taps) for band in bands_of_rows(sizes[_row_axis(sizes)])]
         return y + add_all([jnp.stack([_sum_all(part) for part in parts]) for parts in bands])
 
