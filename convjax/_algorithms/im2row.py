@@ -78,7 +78,7 @@ def _weight_gradient(x, w, spec, machine):
         images = jnp.split(lax.expand_dims(channels_first(part), (1,)), halves)
         stacked = [columns_of(v, spec, layer.stride, layer.rhs_dilation, taps, counts)[0] for v in images]
         pairs = lax.optimization_barrier([*zip(stacked, jnp.split(ct, halves), strict=True)])
-        products = lambda pairs: [matmul(*pair, machine, precision, sum_dtype) for pair in pairs]  # noqa: E731
+        products = lambda pairs: [matmul(a, b, machine, precision, sum_dtype) for a, b in pairs]  # noqa: E731
         y, tokens = xla_cpu.run_concurrently(machine, products, pairs)
         return xla_cpu.depends_on(tokens, add_all(y))
 
