@@ -54,6 +54,46 @@ def test_channels_last():
     assert f"Each time is the minimum over {runs}:" in WORDS
 
 
+NETWORKS = {
+    "NHWC arrays": ", NHWC",
+    'NCHW arrays, `accelerate(..., memory_format="channels_last")`': ", accelerated",
+    "NCHW arrays, plain functions": "",
+}
+
+
+def networks_table(result):
+    """Times the faster torch, as geometric means, and the worst row."""
+    lines = ["| networks, times the faster torch | forward | training step | at worst |", "|---|---|---|---|"]
+    for words, ending in NETWORKS.items():
+        rows = [row for row in result["rows"] if row["row"].partition(",")[2] == ending.removeprefix(",")]
+        ratios = {(row["row"].removesuffix(ending), row["direction"]): report.ratio(row, *report.TORCH) for row in rows}
+        means = [
+            report.geometric_mean([r for (_, d), r in ratios.items() if d == direction])
+            for direction in ("forward", "training step")
+        ]
+        (name, direction), worst = min(ratios.items(), key=lambda pair: pair[1])
+        lines.append(f"| {words} | {means[0]:.2f} | {means[1]:.2f} | {name}, {direction} ({worst:.2f}) |")
+    return "\n".join(lines)
+
+
+def layers_table(result):
+    lines = [f"| {len(result['rows'])} operations | |", "|---|---|"]
+    for words, *backends in (("lax", "lax"), ("torch, contiguous", "torch"), ("torch, channels last", report.TORCH[1])):
+        lines.append(f"| times {words} | {mean(result, *backends):.2f} |")
+    lines.append(f"| times the faster torch | {mean(result, *report.TORCH):.2f} |")
+    for words, *backends in (("0.95 of lax", "lax"), ("0.9 of torch, channels last", report.TORCH[1])):
+        lines.append(f"| slower than {words} | {len(report.compare(result, *backends)[1])} |")
+    return "\n".join(lines)
+
+
+def test_without_avx512():
+    layers, networks = results("cpu-2-cores-avx2-nhwc"), results("cpu-2-cores-avx2-networks")
+    assert layers_table(layers) in PAGE
+    assert f"{len(layers['rows'])} of the operations on NHWC arrays" in WORDS
+    assert networks_table(networks) in PAGE
+    assert all(result["command"] in PAGE for result in (layers, networks))
+
+
 def test_models():
     result = (ROOT / "benchmarks/results/cpu-2-cores-models.md").read_text()
     assert result[result.index("| 8 images") :] in PAGE
