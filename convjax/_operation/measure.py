@@ -19,7 +19,7 @@ from convjax._operation.primitive import conv_p, flipped_weight, run_algorithm, 
 from convjax._spec import ConvSpec
 
 BATCH_SECONDS = 0.01  # a call is repeated for so long before the next call is timed
-_LONG_SECONDS = 1.0
+_LONG_SECONDS = 1.0  # of a call that is not repeated
 MAX_CLOSE = 3  # an algorithm that is slower than the fastest by a larger factor is not timed in the later rounds
 MAX_MULTIPLY_ADDS_RATIO = 16  # an algorithm with more times the multiply-adds of the definition is not timed
 MAX_LOOP_MULTIPLY_ADDS = 4e9  # LOOPS are not timed for more multiply-adds, which take them over a second
